@@ -1,0 +1,1 @@
+"""The speed layer: the continuous fold of the log, which owns every record from the cut on."""
