@@ -1,17 +1,17 @@
 """Every error Dovetail raises, in one tree.
 
-    DovetailError                 what, where, why, and the next command
-    ├── Mend                      something must be put right by a person; trying again gives the same
-    │   ├── UsageError            exit 2: the question or the command is wrong
-    │   │   ├── DeclarationError  a source, view or transform is declared wrongly (file and line)
-    │   │   ├── SettingsError     dovetail.toml or a DOVETAIL__ variable
-    │   │   └── QueryError        a query names what is not there, or asks what the bucket cannot answer
-    │   ├── UserCodeError         the user's transform raised (view, layer, range; their traceback is the cause)
-    │   └── IntegrityError        exit 1: books that do not balance, a gap, an overlap, a torn table: stop, never guess
-    └── Retry                     trying again may help
-        ├── ServiceMissing        exit 3: Java, Kafka, a port, a disk: something needed is not there
-        ├── Busy                  exit 1: another process owns the table, or got there first
-        └── NotYet                exit 1: the answer asked for does not exist yet
+DovetailError                 what, where, why, and the next command
+├── Mend                      something must be put right by a person; trying again gives the same
+│   ├── UsageError            exit 2: the question or the command is wrong
+│   │   ├── DeclarationError  a source, view or transform is declared wrongly (file and line)
+│   │   ├── SettingsError     dovetail.toml or a DOVETAIL__ variable
+│   │   └── QueryError        a query names what is not there, or asks what the bucket cannot answer
+│   ├── UserCodeError         the user's transform raised (view, layer, range; their traceback is the cause)
+│   └── IntegrityError        exit 1: books that do not balance, a gap, an overlap, a torn table: stop, never guess
+└── Retry                     trying again may help
+    ├── ServiceMissing        exit 3: Java, Kafka, a port, a disk: something needed is not there
+    ├── Busy                  exit 1: another process owns the table, or got there first
+    └── NotYet                exit 1: the answer asked for does not exist yet
 """
 
 from __future__ import annotations

@@ -1,0 +1,153 @@
+"""The nightly batch: choose a cut, check the master against the ledger, write one run, promote it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dovetail.batch import promote
+from dovetail.shared.commit import CommitStore, Folded, commit, open_epoch
+from dovetail.shared.errors import IntegrityError, NotYet
+from dovetail.shared.failpoints import failpoint
+from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
+from dovetail.shared.manifest import Manifest, ManifestStore, Run, RunId
+from dovetail.shared.position import Position, Range
+
+
+class Master(Protocol):
+    """The master dataset, as far as a batch needs it."""
+
+    def claim(self) -> Position:
+        """Everything below is in the master."""
+
+    def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
+        """Folds the records of `span` as the speed layer would."""
+
+    def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
+        """How many records the master holds in the range of each ledger row, by seq."""
+
+    def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
+        """Computes the states of the records in `span` into a new table; gives the number of state rows."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run to write: the ledger rows it covers, and the runs it joins."""
+
+    version: VersionId
+    joins: tuple[Run, ...]
+    rows: tuple[LedgerRow, ...]
+    """From the row after the last joined run (or the first of all) to the cut."""
+
+    @property
+    def span(self) -> Range:
+        return Range(self.rows[0].range.from_, self.rows[-1].to)
+
+    @property
+    def from_seq(self) -> int:
+        return self.rows[0].seq - 1
+
+    @property
+    def cut_seq(self) -> int:
+        return self.rows[-1].seq
+
+    @property
+    def records(self) -> int:
+        return sum(r.books.consumed for r in self.rows)
+
+
+def plan(
+    manifest: Manifest | None, ledger: LedgerStore, claim: Position, version: VersionId, *, full: bool
+) -> Plan | None:
+    """What a batch would do now: None when no record has come since the last run.
+
+    Raises:
+        NotYet: the archive has not reached the row from which on the version can answer.
+    """
+    joins = manifest.runs if manifest and manifest.live == version and not full else ()
+    rows = ledger.rows(after=joins[-1].to_seq if joins else -1)
+    cut = choose_cut(rows, claim, version)
+    if cut is None:
+        if joins:
+            return None
+        raise NotYet(
+            f"{version} cannot be computed yet: the archive holds {claim}, the version is in force from a later position",
+            next="dovetail archive, then run the batch again",
+        )
+    taken = tuple(r for r in rows if r.seq <= cut.seq)
+    return None if joins and all(r.range.empty for r in taken) else Plan(version, joins, taken)
+
+
+def choose_cut(rows: Sequence[LedgerRow], claim: Position, version: VersionId) -> LedgerRow | None:
+    """The newest ledger row that lies in the master whole and from which on speed answers for `version`."""
+    return next((r for r in reversed(rows) if claim.reaches(r.to) and covered(version, r.seq, rows)), None)
+
+
+def run(
+    view: str,
+    version: VersionId,
+    *,
+    full: bool,
+    owner: str,
+    manifests: ManifestStore,
+    ledger: LedgerStore,
+    master: Master,
+    on_plan: Callable[[Plan], None] = lambda _: None,
+) -> Manifest | None:
+    """Plans, computes and promotes one run; None when there was nothing new.
+
+    Killed at any moment it leaves the old runs answering, and a table that nothing names.
+    """
+    started = manifests.read()
+    planned = plan(started, ledger, master.claim(), version, full=full)
+    if planned is None:
+        return None
+    on_plan(planned)
+    with promote.pin(manifests, version, planned.cut_seq, owner=owner):
+        check_counts(planned.rows, master.counts(planned.rows))
+        failpoint("batch.before_run")
+        run_id = RunId(uuid.uuid4().hex[:16])
+        state_rows = master.write_run(version, run_id, planned.span)
+        failpoint("batch.run_written")
+        written = Run(run_id, version, planned.from_seq, planned.cut_seq, planned.span, state_rows, planned.records)
+        failpoint("batch.before_promote")
+        kind = "full" if full else "incremental"
+        runs = (*planned.joins, written)
+        manifest = promote.promote(
+            manifests, ledger, view=view, started=started, runs=runs, note=f"{kind} batch by {owner}"
+        )
+        failpoint("batch.after_promote")
+        return manifest
+
+
+def check_counts(rows: Sequence[LedgerRow], held: Mapping[int, int]) -> None:
+    """Raises IntegrityError where the master holds more or fewer records than a commit consumed."""
+    for row in rows:
+        if row.kind == "commit" and held.get(row.seq, 0) != row.books.consumed:
+            raise IntegrityError(
+                f"the master holds {held.get(row.seq, 0)} records of ledger seq {row.seq} ({row.range}), "
+                f"the commit consumed {row.books.consumed}",
+                next="dovetail prove",
+            )
+
+
+def catch_up(
+    ledger: LedgerStore, store: CommitStore, master: Master, *, slices: Callable[[Range], list[Position]]
+) -> int:
+    """Commits what the archive holds beyond the ledger's end, for all versions in force (rule 6).
+
+    Only for the holder of the speed lock, while the speed job is stopped: so that it never holds batch back. `slices`
+    cuts a long range at positions that fit into memory. Gives the number of records committed.
+    """
+    last = ledger.last()
+    if last is None:
+        return 0
+    ahead = Position({p: max(o, last.to[p]) for p, o in master.claim().with_partitions(last.to).items()})
+    if ahead == last.to:
+        return 0
+    epoch, consumed = open_epoch(ledger, note="batch, speed stopped"), 0
+    for to in slices(Range(last.to, ahead)):
+        consumed += commit(ledger, store, epoch=epoch, to=to, fold=master.fold).books.consumed
+    return consumed

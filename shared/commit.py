@@ -1,0 +1,165 @@
+"""How a ledger grows: opening, attaching, and the one kind of commit that speed and batch both make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dovetail.shared.failpoints import failpoint
+from dovetail.shared.ledger import (
+    Books,
+    CommitId,
+    Fenced,
+    LedgerRow,
+    LedgerStore,
+    LostRace,
+    VersionId,
+    new_commit_id,
+)
+from dovetail.shared.position import Position, Range
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What a range of records came to: the states of each version, the books, the records put in quarantine."""
+
+    states: Mapping[VersionId, Any]
+    books: Books
+    quarantined: Any = None
+    newest: int | None = None
+
+
+class CommitStore(Protocol):
+    """Where commits put what they hold, invisible until the ledger names the commit id."""
+
+    def write_states(self, version: VersionId, commit_id: CommitId, seq: int, states: Any) -> int:
+        """Writes one version's states under `commit_id`; gives the number of state rows."""
+
+    def write_quarantined(self, commit_id: CommitId, seq: int, records: Any) -> None: ...
+
+
+Fold = Callable[[Range, frozenset[VersionId]], Folded]
+"""Folds the records of a range for each of the versions given."""
+
+
+def open_source(ledger: LedgerStore, *, topic_id: str, origin: Position) -> LedgerRow:
+    """The ledger's last row; where the source was never seen, its first row at `origin`."""
+    while True:
+        last = ledger.last()
+        if last is not None:
+            return last
+        first = LedgerRow(0, 0, "open", Range(origin, origin), {}, topic_id, note="origin")
+        _appended(ledger, first)
+
+
+def open_epoch(ledger: LedgerStore, *, note: str = "") -> int:
+    """Fences every earlier writer: only commits of the epoch returned can follow (rule 3)."""
+    return _empty_row(ledger, lambda last: _next(last, "open", epoch=last.epoch + 1, note=note)).epoch
+
+
+def attach(ledger: LedgerStore, version: VersionId, *, note: str = "") -> LedgerRow:
+    """Puts `version` in force from the row returned on (rule 4); the last row where it is already."""
+    return _empty_row(
+        ledger,
+        lambda last: (
+            None
+            if version in last.versions
+            else _next(last, "attach", versions={**dict.fromkeys(last.versions, 0), version: 0}, note=note)
+        ),
+    )
+
+
+def detach(ledger: LedgerStore, version: VersionId, *, note: str = "") -> LedgerRow:
+    """Takes `version` out of force; its answers end at the row before the one returned."""
+    return _empty_row(
+        ledger,
+        lambda last: (
+            _next(last, "detach", versions={v: 0 for v in last.versions if v != version}, note=note)
+            if version in last.versions
+            else None
+        ),
+    )
+
+
+def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position, fold: Fold) -> LedgerRow:
+    """Publishes the records from the ledger's end up to `to`, for every version in force at once.
+
+    States are written first, under a fresh id that nobody can see; the ledger row that names the id publishes them. A
+    row that another writer got in first (an attach, say) is no loss: the range is folded again with the new versions.
+
+    Raises:
+        Fenced: a newer epoch was opened; this writer must stop.
+    """
+    while True:
+        last = _last(ledger)
+        fence(last, epoch)
+        span = Range(last.to, to)
+        failpoint("speed.batch_begin")
+        folded = fold(span, frozenset(last.versions))
+        folded.books.check()
+        commit_id, seq = new_commit_id(), last.seq + 1
+        if folded.quarantined is not None:
+            store.write_quarantined(commit_id, seq, folded.quarantined)
+        written = {}
+        for version in sorted(last.versions):
+            written[version] = store.write_states(version, commit_id, seq, folded.states[version])
+            failpoint("speed.between_versions")
+        row = LedgerRow(seq, epoch, "commit", span, written, last.topic_id, commit_id, folded.books, folded.newest)
+        failpoint("speed.before_ledger")
+        if _appended(ledger, row):
+            failpoint("speed.after_ledger")
+            return row
+
+
+def fence(last: LedgerRow, epoch: int) -> None:
+    """Raises Fenced when `last` belongs to another epoch than this writer's."""
+    if last.epoch != epoch:
+        raise Fenced(
+            f"epoch {last.epoch} was opened after this writer's epoch {epoch}",
+            why="another speed job or batch run took over while this one was paused",
+        )
+
+
+def _empty_row(ledger: LedgerStore, make: Callable[[LedgerRow], LedgerRow | None]) -> LedgerRow:
+    while True:
+        last = _last(ledger)
+        row = make(last)
+        if row is None:
+            return last
+        if _appended(ledger, row):
+            return row
+
+
+def _appended(ledger: LedgerStore, row: LedgerRow) -> bool:
+    try:
+        ledger.append(row)
+    except LostRace:
+        return False
+    return True
+
+
+def _last(ledger: LedgerStore) -> LedgerRow:
+    last = ledger.last()
+    if last is None:
+        raise RuntimeError("the source was not opened: call open_source first")
+    return last
+
+
+def _next(
+    last: LedgerRow,
+    kind: Any,
+    *,
+    epoch: int | None = None,
+    versions: Mapping[VersionId, int] | None = None,
+    note: str = "",
+) -> LedgerRow:
+    return LedgerRow(
+        last.seq + 1,
+        last.epoch if epoch is None else epoch,
+        kind,
+        Range(last.to, last.to),
+        dict.fromkeys(last.versions, 0) if versions is None else versions,
+        last.topic_id,
+        note=note,
+    )

@@ -1,0 +1,248 @@
+"""What a user declares: sources and views, as frozen records that carry the user's file and line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from dovetail.shared import ddl
+from dovetail.shared.duration import bucket_seconds
+from dovetail.shared.errors import DeclarationError, unknown
+from dovetail.shared.measures import Measure
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    Transform = Callable[[DataFrame], DataFrame]
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+LATER = {
+    "event_id": "counting a repeat once",
+    "dedup_horizon": "counting a repeat once",
+    "rules": "rules",
+    "sensitive": "masking",
+    "dimensions": "dimensions",
+}
+
+
+@dataclass(frozen=True)
+class Json:
+    """Each record's value is one JSON object in UTF-8; see `json`."""
+
+    name: str = "json"
+
+
+def json() -> Json:
+    """Records whose value is one JSON object in UTF-8.
+
+    Fields are matched by name and exact case; one that is missing is null, one that is not declared is ignored. A value
+    that is no object, or a field that does not fit its type, sends the record to quarantine.
+    """
+    return Json()
+
+
+@dataclass(frozen=True)
+class Source:
+    """One Kafka topic with a format and a schema; made by `source`."""
+
+    name: str
+    topic: str
+    format: Json
+    schema: str
+    event_time: str | None
+    owner: str
+    where: str = field(compare=False)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Column name to Spark type, in order."""
+        return ddl.columns(self.schema, where=self.where)
+
+    def as_json(self) -> dict[str, Any]:
+        """What decides how a record of this source is decoded."""
+        return {"format": self.format.name, "schema": self.columns, "event_time": self.event_time}
+
+
+@dataclass(frozen=True)
+class View:
+    """A table of mergeable states over one source; made by `view`. Calling it applies the transform, as in a test."""
+
+    name: str
+    source: Source
+    transform: tuple[Transform, ...]
+    keys: tuple[str, ...]
+    bucket: str | None
+    measures: Mapping[str, Measure]
+    where: str = field(compare=False)
+
+    def __call__(self, lines: DataFrame) -> DataFrame:
+        for step in self.transform:
+            lines = step(lines)
+        return lines
+
+
+def source(
+    name: str,
+    *,
+    topic: str | None = None,
+    format: Json | None = None,  # noqa: A002
+    schema: str,
+    event_time: str | None = None,
+    owner: str = "",
+    **later: object,
+) -> Source:
+    """Declares one Kafka topic.
+
+    Args:
+        name: how commands and files call it: a lower-case letter, then letters, digits and _, 63 at most.
+        topic: the Kafka topic; the name where not given.
+        format: how a record's value is read; `dv.json()` where not given.
+        schema: the columns as Spark DDL: "order_number bigint, price decimal(10,2), …".
+        event_time: the timestamp or date column that says when it happened; needed for buckets. A column of the schema,
+            then a record without it goes to quarantine; or one that each view's transform makes.
+        owner: who answers for it.
+
+    Raises:
+        DeclarationError: with the file and line of the declaration.
+    """
+    where = _caller()
+    _refuse_later(later, "source", where)
+    _named(name, "source", where)
+    topic = topic or name
+    if not TOPIC.fullmatch(topic) or topic in (".", ".."):
+        raise DeclarationError(f"topic '{topic}': use letters, digits, '.', '_' and '-', 249 at most", where=where)
+    columns = ddl.columns(schema, where=where)
+    if event_time in columns and not columns[event_time].lower().startswith(("timestamp", "date")):
+        raise DeclarationError(
+            f"event_time {event_time} is of type {columns[event_time]}: it must be a timestamp or a date", where=where
+        )
+    return Source(name, topic, format or Json(), schema, event_time, owner, where)
+
+
+@overload
+def view(
+    name: str,
+    *,
+    source: Source,
+    transform: Transform | Sequence[Transform] = (),
+    keys: Sequence[str] = (),
+    bucket: str | None = None,
+    measures: Mapping[str, Measure],
+    **later: object,
+) -> View: ...
+
+
+@overload
+def view(
+    name: None = None,
+    *,
+    source: Source,
+    keys: Sequence[str] = (),
+    bucket: str | None = None,
+    measures: Mapping[str, Measure],
+    **later: object,
+) -> Callable[[Transform], View]: ...
+
+
+def view(
+    name: str | None = None,
+    *,
+    source: Source,
+    transform: Transform | Sequence[Transform] = (),
+    keys: Sequence[str] = (),
+    bucket: str | None = None,
+    measures: Mapping[str, Measure],
+    **later: object,
+) -> View | Callable[[Transform], View]:
+    """Declares a view: once, for both layers. Without a name it decorates its transform and takes that one's name.
+
+    Args:
+        name: how queries call it.
+        source: what it reads.
+        transform: pure row-wise functions, DataFrame to DataFrame, applied in order.
+        keys: columns of the transformed rows that states are grouped by; null is a key like any other.
+        bucket: states are also kept per this much event time in UTC ("15m", "1h", "1d"); None keeps no time.
+        measures: name to measure.
+
+    Raises:
+        DeclarationError: with the file and line of the declaration.
+    """
+    where = _caller()
+    _refuse_later(later, "view", where)
+
+    def declare(name: str, steps: Sequence[Transform]) -> View:
+        _named(name, "view", where)
+        _check_view(name, source, keys, bucket, measures, where)
+        return View(name, source, tuple(steps), tuple(keys), bucket, dict(measures), where)
+
+    if name is None:
+        return lambda function: declare(function.__name__, [function])
+    return declare(name, [transform] if callable(transform) else transform)
+
+
+def _check_view(
+    name: str, source: Source, keys: Sequence[str], bucket: str | None, measures: Mapping[str, Measure], where: str
+) -> None:
+    if not isinstance(source, Source):
+        raise DeclarationError(f"view {name}: source must be a dv.source, not {source!r}", where=where)
+    if isinstance(keys, str):
+        raise DeclarationError(f"view {name}: keys must be a list of columns, as in keys=['{keys}']", where=where)
+    for column in keys:
+        if not isinstance(column, str) or not column or column.startswith("_"):
+            raise DeclarationError(f"view {name}: '{column}' cannot be a key: it names no column", where=where)
+    names = [*keys, *measures]
+    for repeated in {n for n in names if names.count(n) > 1}:
+        raise DeclarationError(f"view {name}: '{repeated}' is used twice among keys and measures", where=where)
+    if "bucket" in names:
+        raise DeclarationError(f"view {name}: 'bucket' is the name of the time column in answers", where=where)
+    if bucket is not None:
+        bucket_seconds(bucket)
+        if source.event_time is None:
+            raise DeclarationError(
+                f"view {name}: bucket='{bucket}' needs a time",
+                where=where,
+                next=f"give source {source.name} event_time=",
+            )
+    if not measures:
+        raise DeclarationError(f"view {name} has no measures", where=where, next="add one, as in {'rows': dv.count()}")
+    for key, measure in measures.items():
+        if not NAME.fullmatch(key):
+            raise DeclarationError(f"view {name}: measure '{key}': {_NAME_RULE}", where=where)
+        if not isinstance(measure, Measure):
+            raise DeclarationError(
+                f"view {name}: measure '{key}' is {measure!r}, not a dv.count(), dv.sum(…)…", where=where
+            )
+
+
+_NAME_RULE = "a name is a lower-case letter, then lower-case letters, digits and _, 63 at most"
+
+
+def _named(name: str, kind: str, where: str) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise DeclarationError(f"{kind} {name!r}: {_NAME_RULE}", where=where)
+
+
+def _refuse_later(later: Mapping[str, object], kind: str, where: str) -> None:
+    for name in later:
+        if name in LATER:
+            raise DeclarationError(f"{kind}: `{name}` is not accepted yet: {LATER[name]} comes later", where=where)
+        raise DeclarationError(f"{kind}: {unknown('argument', name, _ARGUMENTS[kind])}", where=where)
+
+
+_ARGUMENTS = {
+    "source": ["topic", "format", "schema", "event_time", "owner"],
+    "view": ["source", "transform", "keys", "bucket", "measures"],
+}
+
+
+def _caller() -> str:
+    """The user's file and line: the first frame outside this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -1,0 +1,142 @@
+"""The ledger, kept in Delta. Its append is compare-and-set on seq."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from dovetail.shared.errors import IntegrityError
+from dovetail.shared.ledger import Books, CommitId, LedgerRow, LostRace, VersionId, checked, follows
+from dovetail.shared.position import Position, Range
+from dovetail.shared.tables import AppendTable
+
+FORMAT = 1
+BOOKS = ("consumed", "decoded", "quarantined", "repeats", "failed", "offered")
+OFFSETS = pa.map_(pa.int32(), pa.int64())
+SCHEMA = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("epoch", pa.int64()),
+        ("kind", pa.string()),
+        ("commit_id", pa.string()),
+        ("topic_id", pa.string()),
+        ("from", OFFSETS),
+        ("to", OFFSETS),
+        ("versions", pa.map_(pa.string(), pa.int64())),
+        *((name, pa.int64()) for name in BOOKS),
+        ("newest", pa.int64()),
+        ("note", pa.string()),
+        ("at", pa.timestamp("us", tz="UTC")),
+        ("format", pa.int32()),
+    ]
+)
+
+
+class DeltaLedger:
+    """A LedgerStore in a Delta table, one row an entry."""
+
+    def __init__(self, path: Path) -> None:
+        self._table = AppendTable(path, SCHEMA)
+        self._last: LedgerRow | None = None
+
+    def last(self) -> LedgerRow | None:
+        if self._last is None:
+            self._table.skip_to_end()  # before the look, so that a row appended meanwhile is still fresh
+            seq = self._table.largest("seq")
+            if seq is None:
+                return None
+            self._last = self.rows(seq - 1)[-1]
+        for row in self._fresh(after=self._last.seq):
+            follows(self._last, row)
+            self._last = row
+        return self._last
+
+    def rows(self, after: int = -1) -> Sequence[LedgerRow]:
+        table = self._table.read(ds.field("seq") > after)
+        rows = checked(_distinct([_row(r) for r in table.to_pylist()]))
+        if rows and rows[0].seq != after + 1:
+            raise IntegrityError(f"the ledger has lost seq {after + 1}", where=str(self._table.path))
+        return rows
+
+    def append(self, row: LedgerRow) -> None:
+        row = replace(row, at=row.at or time.time())
+
+        def unchanged() -> bool:
+            last = self.last()
+            if (last.seq if last else -1) != row.seq - 1:
+                return False
+            follows(last, row)
+            return True
+
+        if self._table.append_if(pa.Table.from_pylist([_stored(row)], schema=SCHEMA), unchanged):
+            self._last = row
+            return
+        last = self.last()
+        if last is None or last.commit_id != row.commit_id:  # an unclear answer to an append that did land is a success
+            raise LostRace(f"ledger seq {row.seq} was taken by another writer")
+
+    def compact(self) -> None:
+        self._table.compact()
+
+    @property
+    def files(self) -> int:
+        return self._table.files
+
+    def _fresh(self, after: int) -> list[LedgerRow]:
+        rows = [_row(r) for table in self._table.fresh() for r in table.to_pylist() if r["seq"] > after]
+        return sorted(_distinct(rows), key=lambda r: r.seq)
+
+
+def _distinct(rows: list[LedgerRow]) -> list[LedgerRow]:
+    by_seq: dict[int, LedgerRow] = {}
+    for row in rows:
+        other = by_seq.setdefault(row.seq, row)
+        if other.commit_id != row.commit_id:
+            raise IntegrityError(f"the ledger holds two rows of seq {row.seq}: {other.commit_id} and {row.commit_id}")
+    return list(by_seq.values())
+
+
+def _stored(row: LedgerRow) -> dict[str, Any]:
+    return {
+        "seq": row.seq,
+        "epoch": row.epoch,
+        "kind": row.kind,
+        "commit_id": row.commit_id,
+        "topic_id": row.topic_id,
+        "from": list(row.range.from_.items()),
+        "to": list(row.to.items()),
+        "versions": sorted(row.versions.items()),
+        **{name: getattr(row.books, name) for name in BOOKS},
+        "newest": row.newest,
+        "note": row.note,
+        "at": datetime.fromtimestamp(row.at, UTC),
+        "format": FORMAT,
+    }
+
+
+def _row(stored: dict[str, Any]) -> LedgerRow:
+    if stored["format"] > FORMAT:
+        raise IntegrityError(
+            f"ledger format {stored['format']} is newer than this Dovetail reads ({FORMAT})",
+            next="install the version of Dovetail that wrote it, or a newer one",
+        )
+    return LedgerRow(
+        seq=stored["seq"],
+        epoch=stored["epoch"],
+        kind=stored["kind"],
+        commit_id=CommitId(stored["commit_id"]),
+        topic_id=stored["topic_id"],
+        range=Range(Position(dict(stored["from"])), Position(dict(stored["to"]))),
+        versions={VersionId(v): n for v, n in stored["versions"]},
+        books=Books(**{name: stored[name] for name in BOOKS}),
+        newest=stored["newest"],
+        note=stored["note"],
+        at=stored["at"].timestamp(),
+    )

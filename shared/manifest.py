@@ -1,0 +1,140 @@
+"""The manifest: per view, which version answers, from which runs, and what may be rolled back to.
+
+Pure rules and the seam to storage; `manifest_table.py` keeps it in Delta, each replacement a row of its history.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NewType, Protocol
+
+from dovetail.shared.errors import IntegrityError
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.position import Position, Range
+
+RunId = NewType("RunId", str)
+ORIGIN = RunId("origin")
+"""The run of a version that was there from the first record on: it holds nothing and has no table."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One batch computation of one version: the records of ledger rows (from_seq, to_seq], written once."""
+
+    id: RunId
+    version: VersionId
+    from_seq: int
+    to_seq: int
+    range: Range
+    state_rows: int = 0
+    records: int = 0
+
+    @property
+    def cut(self) -> Position:
+        return self.range.to
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A running batch's claim on the states of `version` above `seq`: prune leaves them."""
+
+    version: VersionId
+    seq: int
+    owner: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What answers for a view.
+
+    `revision` counts every replacement and is what compare-and-set compares; `generation` grows only when the answer's
+    parts change (promote, rollback). Floors: per version the seq at or below which speed states may be gone.
+    """
+
+    view: str
+    revision: int
+    generation: int
+    runs: tuple[Run, ...]
+    rollback: tuple[tuple[Run, ...], ...] = ()
+    floors: Mapping[VersionId, int] = field(default_factory=dict)
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    note: str = ""
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        adjoining(self.runs)
+
+    @property
+    def live(self) -> VersionId:
+        return self.runs[-1].version
+
+    @property
+    def seq(self) -> int:
+        """The ledger row at which batch hands over to speed."""
+        return self.runs[-1].to_seq
+
+    @property
+    def cut(self) -> Position:
+        return self.runs[-1].cut
+
+    def floor(self, version: VersionId) -> int:
+        return self.floors.get(version, -1)
+
+
+class ManifestStore(Protocol):
+    """Where a view's manifest is kept."""
+
+    def read(self) -> Manifest | None:
+        """The manifest, or None while the view has never answered."""
+
+    def swap(self, new: Manifest) -> None:
+        """Replaces revision `new.revision - 1` by `new`; raises LostRace if another revision is there."""
+
+
+def adjoining(runs: tuple[Run, ...]) -> None:
+    """Raises IntegrityError unless the runs join end to end, from the origin on, all of one version."""
+    if not runs:
+        raise IntegrityError("a manifest needs at least one run")
+    for before, after in itertools.pairwise(runs):
+        if (after.from_seq, after.range.from_, after.version) != (before.to_seq, before.cut, before.version):
+            raise IntegrityError(f"run {after.id} does not join run {before.id}: {before} | {after}")
+
+
+def first(view: str, runs: tuple[Run, ...], note: str) -> Manifest:
+    return Manifest(view=view, revision=0, generation=0, runs=runs, note=note)
+
+
+def promoted(old: Manifest, runs: tuple[Run, ...], *, keep: int, note: str) -> Manifest:
+    """`runs` answer from now on; the `keep` latest earlier sets stay to be rolled back to."""
+    return replace(
+        old,
+        revision=old.revision + 1,
+        generation=old.generation + 1,
+        runs=runs,
+        rollback=((old.runs, *old.rollback))[:keep],
+        note=note,
+    )
+
+
+def pinned(old: Manifest, pin_id: str, pin: Pin) -> Manifest:
+    return replace(old, revision=old.revision + 1, pins={**old.pins, pin_id: pin}, note=f"pin by {pin.owner}")
+
+
+def unpinned(old: Manifest, pin_id: str) -> Manifest:
+    return replace(
+        old, revision=old.revision + 1, pins={k: p for k, p in old.pins.items() if k != pin_id}, note="unpin"
+    )
+
+
+def pruned(old: Manifest) -> Manifest:
+    """Floors raised to what no live run, rollback target or pin still needs; rule 7: this first, deletion after."""
+    needed: dict[VersionId, int] = {}
+    for version, seq in [
+        *((runs[-1].version, runs[-1].to_seq) for runs in (old.runs, *old.rollback)),
+        *((pin.version, pin.seq) for pin in old.pins.values()),
+    ]:
+        needed[version] = min(seq, needed.get(version, seq))
+    floors = {**old.floors, **{v: max(seq, old.floor(v)) for v, seq in needed.items()}}
+    return replace(old, revision=old.revision + 1, floors=floors, note="prune")

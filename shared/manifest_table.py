@@ -1,0 +1,129 @@
+"""The manifest, kept in Delta: each replacement is a row, so the table is also its history."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from dovetail.shared.errors import IntegrityError
+from dovetail.shared.ledger import LostRace, VersionId
+from dovetail.shared.manifest import Manifest, Pin, Run, RunId
+from dovetail.shared.position import Position, Range
+from dovetail.shared.tables import AppendTable
+
+FORMAT = 1
+SCHEMA = pa.schema(
+    [
+        ("revision", pa.int64()),
+        ("generation", pa.int64()),
+        ("view", pa.string()),
+        ("manifest", pa.string()),
+        ("note", pa.string()),
+        ("at", pa.float64()),
+        ("format", pa.int32()),
+    ]
+)
+
+
+class DeltaManifest:
+    """A ManifestStore in a Delta table; the row of the largest revision is the manifest."""
+
+    def __init__(self, path: Path) -> None:
+        self._table = AppendTable(path, SCHEMA)
+        self._last: Manifest | None = None
+
+    def read(self) -> Manifest | None:
+        if self._last is None:
+            self._table.skip_to_end()  # before the look, so that a row appended meanwhile is still fresh
+            revision = self._table.largest("revision")
+            if revision is None:
+                return None
+            self._last = _manifest(self._table.read(ds.field("revision") == revision).to_pylist()[0])
+        for row in [r for table in self._table.fresh() for r in table.to_pylist()]:
+            if row["revision"] > self._last.revision:
+                self._last = _manifest(row)
+        return self._last
+
+    def history(self) -> list[Manifest]:
+        """Every manifest there was, oldest first."""
+        rows = self._table.read().to_pylist()
+        return [_manifest(r) for r in sorted(rows, key=lambda r: r["revision"])]
+
+    def swap(self, new: Manifest) -> None:
+        new = replace(new, at=new.at or time.time())
+
+        def unchanged() -> bool:
+            now = self.read()
+            return (now.revision if now else -1) == new.revision - 1
+
+        row = {
+            "revision": new.revision,
+            "generation": new.generation,
+            "view": new.view,
+            "manifest": json.dumps(_stored(new), sort_keys=True),
+            "note": new.note,
+            "at": new.at,
+            "format": FORMAT,
+        }
+        if not self._table.append_if(pa.Table.from_pylist([row], schema=SCHEMA), unchanged):
+            raise LostRace(f"the manifest of {new.view} was replaced by another writer")
+
+
+def _stored(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "runs": [_stored_run(r) for r in manifest.runs],
+        "rollback": [[_stored_run(r) for r in runs] for runs in manifest.rollback],
+        "floors": dict(manifest.floors),
+        "pins": {k: asdict(p) for k, p in manifest.pins.items()},
+    }
+
+
+def _stored_run(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "version": run.version,
+        "from_seq": run.from_seq,
+        "to_seq": run.to_seq,
+        "from": run.range.from_.as_json(),
+        "to": run.cut.as_json(),
+        "state_rows": run.state_rows,
+        "records": run.records,
+    }
+
+
+def _run(stored: dict[str, Any]) -> Run:
+    return Run(
+        id=RunId(stored["id"]),
+        version=VersionId(stored["version"]),
+        from_seq=stored["from_seq"],
+        to_seq=stored["to_seq"],
+        range=Range(Position.from_json(stored["from"]), Position.from_json(stored["to"])),
+        state_rows=stored["state_rows"],
+        records=stored["records"],
+    )
+
+
+def _manifest(row: dict[str, Any]) -> Manifest:
+    if row["format"] > FORMAT:
+        raise IntegrityError(
+            f"manifest format {row['format']} is newer than this Dovetail reads ({FORMAT})",
+            next="install the version of Dovetail that wrote it, or a newer one",
+        )
+    stored = json.loads(row["manifest"])
+    return Manifest(
+        view=row["view"],
+        revision=row["revision"],
+        generation=row["generation"],
+        runs=tuple(_run(r) for r in stored["runs"]),
+        rollback=tuple(tuple(_run(r) for r in runs) for runs in stored["rollback"]),
+        floors={VersionId(v): s for v, s in stored["floors"].items()},
+        pins={k: Pin(VersionId(p["version"]), p["seq"], p["owner"]) for k, p in stored["pins"].items()},
+        note=row["note"],
+        at=row["at"],
+    )

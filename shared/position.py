@@ -1,0 +1,132 @@
+"""Positions in a source's log: where batch hands over to speed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dovetail.shared.errors import IntegrityError, QueryError
+
+
+class Position(Mapping[int, int]):
+    """Offset per partition, exclusive: every record below it is included.
+
+    A partition that is not named stands at 0: a partition new to a topic begins there.
+
+    >>> Position({0: 5, 1: 7}).includes(1, 6), Position({0: 5}).includes(1, 0)
+    (True, False)
+    """
+
+    __slots__ = ("_offsets",)
+
+    def __init__(self, offsets: Mapping[int, int] | None = None) -> None:
+        self._offsets = dict(sorted((offsets or {}).items()))
+        bad = {p: o for p, o in self._offsets.items() if p < 0 or o < 0}
+        if bad:
+            raise IntegrityError(f"a position cannot be negative: {bad}")
+
+    def __getitem__(self, partition: int) -> int:
+        return self._offsets.get(partition, 0)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __contains__(self, partition: object) -> bool:
+        return partition in self._offsets
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Position):
+            return NotImplemented
+        return all(self[p] == other[p] for p in {*self, *other})
+
+    def __hash__(self) -> int:
+        return hash(tuple((p, o) for p, o in self._offsets.items() if o))
+
+    def __str__(self) -> str:
+        return "·".join(str(o) for o in self._offsets.values()) or "origin"
+
+    def __repr__(self) -> str:
+        return f"Position({self._offsets})"
+
+    def includes(self, partition: int, offset: int) -> bool:
+        """Whether the record at (partition, offset) lies below this position."""
+        return offset < self[partition]
+
+    def reaches(self, other: Position) -> bool:
+        """Whether everything below `other` lies below this position too."""
+        return all(self[p] >= o for p, o in other._offsets.items())
+
+    def up_to(self, other: Position) -> Position:
+        """The lower of the two in each partition.
+
+        >>> Position({0: 5, 1: 7}).up_to(Position({0: 9, 1: 2}))
+        Position({0: 5, 1: 2})
+        """
+        return Position({p: min(self[p], other[p]) for p in {*self, *other}})
+
+    def with_partitions(self, partitions: Mapping[int, int] | set[int]) -> Position:
+        """This position naming each of `partitions` too, at 0 where it did not."""
+        return Position({p: self[p] for p in {*self, *partitions}})
+
+    def as_json(self) -> dict[str, int]:
+        return {str(p): o for p, o in self._offsets.items()}
+
+    @classmethod
+    def from_json(cls, offsets: Mapping[str, int]) -> Position:
+        return cls({int(p): int(o) for p, o in offsets.items()})
+
+
+@dataclass(frozen=True)
+class Range:
+    """The records from `from_` (inclusive) to `to` (exclusive); raises IntegrityError where `to` lies below `from_`.
+
+    Offsets have holes (transactions, compaction), so a range says which records, never how many.
+    """
+
+    from_: Position
+    to: Position
+
+    def __post_init__(self) -> None:
+        if not self.to.reaches(self.from_):
+            raise IntegrityError(f"a range runs backwards: from {self.from_!r} to {self.to!r}")
+
+    @property
+    def empty(self) -> bool:
+        return self.from_ == self.to
+
+    def partitions(self) -> list[tuple[int, int, int]]:
+        """(partition, first offset, end offset) of each partition in which the range is not empty."""
+        return [(p, self.from_[p], self.to[p]) for p in self.to if self.to[p] > self.from_[p]]
+
+    def includes(self, partition: int, offset: int) -> bool:
+        return not self.from_.includes(partition, offset) and self.to.includes(partition, offset)
+
+    def __str__(self) -> str:
+        return " ".join(f"{p}@{a}..{b}" for p, a, b in self.partitions()) or "nothing"
+
+
+@dataclass(frozen=True)
+class RecordId:
+    """One record's place in a topic, written `partition@offset`."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}@{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> RecordId:
+        """Raises QueryError when `text` is not `partition@offset`.
+
+        >>> RecordId.parse("2@3141")
+        RecordId(partition=2, offset=3141)
+        """
+        match = re.fullmatch(r"(\d{1,9})@(\d{1,18})", text)
+        if not match:
+            raise QueryError(f"'{text}' is not a record: write partition@offset, as in 2@3141")
+        return cls(int(match[1]), int(match[2]))

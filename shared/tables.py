@@ -1,0 +1,161 @@
+"""Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
+
+root/sources/SOURCE/{master,claims,ledger,quarantine}       root/locks/
+root/views/VIEW/manifest                                     root/scratch/   (Spark's checkpoints: never trusted)
+root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError
+
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.manifest import RunId
+
+PROPERTIES = {"delta.enableDeletionVectors": "false"}
+"""Deletion vectors hide bytes instead of removing them, and not every reader knows them."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things lie under the storage root."""
+
+    root: Path
+
+    def master(self, source: str) -> Path:
+        return self.root / "sources" / source / "master"
+
+    def claims(self, source: str) -> Path:
+        return self.root / "sources" / source / "claims"
+
+    def ledger(self, source: str) -> Path:
+        return self.root / "sources" / source / "ledger"
+
+    def quarantine(self, source: str) -> Path:
+        return self.root / "sources" / source / "quarantine"
+
+    def manifest(self, view: str) -> Path:
+        return self.root / "views" / view / "manifest"
+
+    def version(self, version: VersionId) -> Path:
+        view, fingerprint = version.split("@")
+        return self.root / "views" / view / "versions" / fingerprint
+
+    def states(self, version: VersionId) -> Path:
+        return self.version(version) / "states"
+
+    def run(self, version: VersionId, run: RunId) -> Path:
+        return self.version(version) / "runs" / run
+
+    def scratch(self, name: str) -> Path:
+        return self.root / "scratch" / name
+
+    def lock(self, name: str) -> Path:
+        return self.root / "locks" / f"{name}.lock"
+
+
+class AppendTable:
+    """A Delta table written by delta-rs, held open; each file's rows are handed out once by `fresh`.
+
+    Args:
+        path: the table's folder; created with `schema` at the first append where it does not exist.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path, self.schema = path, schema
+        self._table: DeltaTable | None = None
+        self._known: set[str] = set()
+
+    def append(self, rows: pa.Table) -> None:
+        """Appends `rows`; a concurrent compaction or deletion is no conflict."""
+        write_deltalake(self._opened(), rows.cast(self.schema), mode="append")
+
+    def append_if(self, rows: pa.Table, unchanged: Callable[[], bool]) -> bool:
+        """Appends `rows` to exactly the state of the table for which `unchanged()` held; False where it did not.
+
+        A plain Delta append would succeed next to another writer's; no retry on the version that was read refuses it.
+        """
+        while unchanged():
+            try:
+                write_deltalake(
+                    self._opened(),
+                    rows.cast(self.schema),
+                    mode="append",
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                )
+            except CommitFailedError:
+                continue
+            return True
+        return False
+
+    def fresh(self) -> list[pa.Table]:
+        """The rows of each file not handed out before. Compaction hands rows out again: tell them apart by their ids."""
+        table = self._current()
+        if table is None:
+            return []
+        files = set(table.file_uris())
+        unseen = sorted(files - self._known)
+        found = [pq.read_table(f, schema=self.schema, partitioning=None) for f in unseen]
+        self._known = files
+        return found
+
+    def skip_to_end(self) -> None:
+        """Takes every file that is there now as handed out."""
+        table = self._current()
+        self._known = set(table.file_uris()) if table is not None else set()
+
+    def read(self, filter: Any = None, columns: list[str] | None = None) -> pa.Table:  # noqa: A002
+        """The rows of the newest snapshot for which the pyarrow expression `filter` holds."""
+        table = self._current()
+        if table is None:
+            empty = self.schema.empty_table()
+            return empty.select(columns) if columns else empty
+        return table.to_pyarrow_dataset().to_table(filter=filter, columns=columns)
+
+    def largest(self, column: str) -> int | None:
+        """The largest value of an integer column, from file statistics; None for an empty table."""
+        table = self._current()
+        if table is None:
+            return None
+        largest = pa.table(table.get_add_actions(flatten=True)).column(f"max.{column}").to_pylist()
+        return max((v for v in largest if v is not None), default=None)
+
+    def delete(self, predicate: str) -> None:
+        table = self._current()
+        if table is not None:
+            table.delete(predicate)
+
+    def compact(self, *, keep_hours: int = 1) -> None:
+        """Joins small files; removes those replaced more than `keep_hours` ago, so that slow readers finish."""
+        table = self._current()
+        if table is not None:
+            table.optimize.compact()
+            table.vacuum(retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False)
+
+    @property
+    def files(self) -> int:
+        table = self._current()
+        return len(table.file_uris()) if table is not None else 0
+
+    def _current(self) -> DeltaTable | None:
+        if self._table is None:
+            if not DeltaTable.is_deltatable(str(self.path)):
+                return None
+            self._table = DeltaTable(str(self.path))
+        self._table.update_incremental()
+        return self._table
+
+    def _opened(self) -> DeltaTable:
+        if self._table is None:
+            self._table = DeltaTable.create(
+                str(self.path), schema=self.schema, mode="ignore", configuration=dict(PROPERTIES)
+            )
+        return self._table
