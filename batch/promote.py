@@ -1,15 +1,14 @@
-"""Which runs answer for a view: pin, promote and prune, each one replacement of the manifest."""
+"""Which runs answer for a view: pin, promote, roll back and prune, each one replacement of the manifest."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dovetail.shared import manifest as rules
-from dovetail.shared.errors import Busy
+from dovetail.shared.errors import Busy, UsageError
 from dovetail.shared.ledger import LedgerStore, LostRace, VersionId, covered
-from dovetail.shared.manifest import Manifest, ManifestStore, Pin, Run
+from dovetail.shared.manifest import Manifest, ManifestStore, Pin, Run, RunId
 
 KEEP = 2
 """How many earlier sets of runs stay to be rolled back to."""
@@ -21,14 +20,36 @@ def promote(
     """Makes `runs` answer for the view, if nothing else was promoted since `started` was read.
 
     Raises:
-        Busy: another promote or rollback came first, or the version is no longer in force for every record since.
+        Busy: another promote or rollback came first, the run's pin was dropped, or the version is no longer in force
+            for every record since.
     """
     version, seq = runs[-1].version, runs[-1].to_seq
 
     def replaced(now: Manifest | None) -> Manifest:
         same_generation(view, started, now)
+        still_pinned(now, runs[-1])
         serveable(version, seq, ledger)
         return rules.promoted(now, runs, keep=KEEP, note=note) if now else rules.first(view, runs, note)
+
+    return _swapped(store, replaced)
+
+
+def rollback(
+    store: ManifestStore, ledger: LedgerStore, *, view: str, to: tuple[Run, ...], note: str = "rollback"
+) -> Manifest:
+    """Makes `to`, one of the sets in `manifest.rollback`, answer for the view again.
+
+    Raises:
+        UsageError: that set of runs is not kept any more.
+        Busy: its version is no longer in force for every record since.
+    """
+    version, seq = to[-1].version, to[-1].to_seq
+
+    def replaced(now: Manifest | None) -> Manifest:
+        if now is None or to not in now.rollback or now.floor(version) > seq:
+            raise UsageError(f"{view} cannot go back to {version} at seq {seq}: it is not kept")
+        serveable(version, seq, ledger)
+        return rules.rolled_back(now, to, note=note)
 
     return _swapped(store, replaced)
 
@@ -44,6 +65,15 @@ def same_generation(view: str, started: Manifest | None, now: Manifest | None) -
         )
 
 
+def still_pinned(now: Manifest | None, run: Run) -> None:
+    """Raises Busy when the pin of `run` is gone, and with it perhaps the run's table and the states above it (rule 7)."""
+    if now is not None and run.id not in now.pins:
+        raise Busy(
+            f"the pin of run {run.id} is gone, so parts of it may have been pruned",
+            why="another batch of this view took over while this one was paused",
+        )
+
+
 def serveable(version: VersionId, seq: int, ledger: LedgerStore) -> None:
     """Raises Busy unless a run of `version` up to `seq` joins what speed holds for it (rule 5)."""
     rows = ledger.rows(after=seq - 1)
@@ -52,17 +82,26 @@ def serveable(version: VersionId, seq: int, ledger: LedgerStore) -> None:
 
 
 @contextmanager
-def pin(store: ManifestStore, version: VersionId, seq: int, *, owner: str) -> Iterator[None]:
-    """Keeps the states of `version` above `seq` from being pruned while a batch runs."""
+def pin(store: ManifestStore, run: RunId, version: VersionId, seq: int, *, owner: str) -> Iterator[None]:
+    """Keeps `run`, while it is written, and the states of `version` above `seq` from being pruned.
+
+    The first run of a view needs none: nothing is pruned before there is a manifest.
+    """
     if store.read() is None:
         yield
         return
-    pin_id = uuid.uuid4().hex[:12]
-    _swapped(store, lambda now: rules.pinned(_known(now), pin_id, Pin(version, seq, owner)))
+    _swapped(store, lambda now: rules.pinned(_known(now), run, Pin(version, seq, owner)))
     try:
         yield
     finally:
-        _swapped(store, lambda now: rules.unpinned(_known(now), pin_id))
+        _swapped(store, lambda now: rules.unpinned(_known(now), [run]))
+
+
+def drop_pins(store: ManifestStore) -> None:
+    """Drops what killed batches left pinned. Only for the holder of the view's batch lock, before it pins."""
+    now = store.read()
+    if now is not None and now.pins:
+        _swapped(store, lambda now: rules.unpinned(_known(now), _known(now).pins))
 
 
 def raise_floors(store: ManifestStore) -> Manifest:

@@ -77,7 +77,8 @@ def plan(
             next="dovetail archive, then run the batch again",
         )
     taken = tuple(r for r in rows if r.seq <= cut.seq)
-    return None if joins and all(r.range.empty for r in taken) else Plan(version, joins, taken)
+    nothing_new = all(r.range.empty for r in taken) and covered(version, taken[0].seq - 1, rows)
+    return None if joins and nothing_new else Plan(version, joins, taken)
 
 
 def choose_cut(rows: Sequence[LedgerRow], claim: Position, version: VersionId) -> LedgerRow | None:
@@ -96,19 +97,20 @@ def run(
     master: Master,
     on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> Manifest | None:
-    """Plans, computes and promotes one run; None when there was nothing new.
+    """Plans, computes and promotes one run; None when there was nothing new. Only for the holder of the batch lock.
 
     Killed at any moment it leaves the old runs answering, and a table that nothing names.
     """
+    promote.drop_pins(manifests)
     started = manifests.read()
     planned = plan(started, ledger, master.claim(), version, full=full)
     if planned is None:
         return None
     on_plan(planned)
-    with promote.pin(manifests, version, planned.cut_seq, owner=owner):
+    run_id = RunId(uuid.uuid4().hex[:16])
+    with promote.pin(manifests, run_id, version, planned.cut_seq, owner=owner):
         check_counts(planned.rows, master.counts(planned.rows))
         failpoint("batch.before_run")
-        run_id = RunId(uuid.uuid4().hex[:16])
         state_rows = master.write_run(version, run_id, planned.span)
         failpoint("batch.run_written")
         written = Run(run_id, version, planned.from_seq, planned.cut_seq, planned.span, state_rows, planned.records)

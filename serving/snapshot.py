@@ -43,11 +43,12 @@ def read(manifests: ManifestStore, ledger: LedgerStore, states: StateReader) -> 
     Raises:
         IntegrityError: the parts do not fit together and the manifest is not being changed: never a number instead.
     """
-    problem = ""
+    problem, view = "", ""
     for _ in range(ATTEMPTS):
         manifest = manifests.read()
         if manifest is None:
             return None
+        view = manifest.view
         rows = ledger.rows(after=manifest.seq - 1)
         stored = states.commits(manifest.live, manifest.seq)
         now = manifests.read()
@@ -57,7 +58,7 @@ def read(manifests: ManifestStore, ledger: LedgerStore, states: StateReader) -> 
             return Snapshot(manifest, rows, {c: stored[c] for c in named})
         if now == manifest:
             break
-    raise IntegrityError(f"{manifest.view} cannot be answered: {problem}", next="dovetail status")
+    raise IntegrityError(f"{view} cannot be answered: {problem}", next="dovetail status")
 
 
 def misfit(manifest: Manifest, now: Manifest, rows: Sequence[LedgerRow], stored: Mapping[CommitId, Any]) -> str:
@@ -66,6 +67,11 @@ def misfit(manifest: Manifest, now: Manifest, rows: Sequence[LedgerRow], stored:
         return f"states of {manifest.live} above its cut at seq {manifest.seq} have been pruned"
     if not covered(manifest.live, manifest.seq, rows):
         return f"{manifest.live} was not in force for every record since seq {manifest.seq}"
+    return miscounted(manifest, rows, stored)
+
+
+def miscounted(manifest: Manifest, rows: Sequence[LedgerRow], stored: Mapping[CommitId, Any]) -> str:
+    """Which commit holds more or fewer state rows than the ledger says, or nothing."""
     for commit_id, count in visible(manifest.live, rows, after=manifest.seq).items():
         held = len(stored.get(commit_id, ()))
         if held != count:

@@ -6,7 +6,7 @@ Pure rules and the seam to storage; `manifest_table.py` keeps it in Delta, each 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NewType, Protocol
 
@@ -38,7 +38,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Pin:
-    """A running batch's claim on the states of `version` above `seq`: prune leaves them."""
+    """A running batch's claim on its unfinished run and on the states of `version` above `seq`: prune leaves both."""
 
     version: VersionId
     seq: int
@@ -51,6 +51,7 @@ class Manifest:
 
     `revision` counts every replacement and is what compare-and-set compares; `generation` grows only when the answer's
     parts change (promote, rollback). Floors: per version the seq at or below which speed states may be gone.
+    Pins: by the run that is being written.
     """
 
     view: str
@@ -59,7 +60,7 @@ class Manifest:
     runs: tuple[Run, ...]
     rollback: tuple[tuple[Run, ...], ...] = ()
     floors: Mapping[VersionId, int] = field(default_factory=dict)
-    pins: Mapping[str, Pin] = field(default_factory=dict)
+    pins: Mapping[RunId, Pin] = field(default_factory=dict)
     note: str = ""
     at: float = 0.0
 
@@ -118,23 +119,49 @@ def promoted(old: Manifest, runs: tuple[Run, ...], *, keep: int, note: str) -> M
     )
 
 
-def pinned(old: Manifest, pin_id: str, pin: Pin) -> Manifest:
-    return replace(old, revision=old.revision + 1, pins={**old.pins, pin_id: pin}, note=f"pin by {pin.owner}")
-
-
-def unpinned(old: Manifest, pin_id: str) -> Manifest:
+def rolled_back(old: Manifest, to: tuple[Run, ...], *, note: str) -> Manifest:
+    """`to`, one of the earlier sets, answers again, and the set that answered until now takes its place among them."""
     return replace(
-        old, revision=old.revision + 1, pins={k: p for k, p in old.pins.items() if k != pin_id}, note="unpin"
+        old,
+        revision=old.revision + 1,
+        generation=old.generation + 1,
+        runs=to,
+        rollback=(old.runs, *(runs for runs in old.rollback if runs != to)),
+        note=note,
     )
+
+
+def pinned(old: Manifest, run: RunId, pin: Pin) -> Manifest:
+    return replace(old, revision=old.revision + 1, pins={**old.pins, run: pin}, note=f"pin by {pin.owner}")
+
+
+def unpinned(old: Manifest, runs: Iterable[RunId]) -> Manifest:
+    gone = set(runs)
+    left = {run: pin for run, pin in old.pins.items() if run not in gone}
+    return replace(old, revision=old.revision + 1, pins=left, note="unpin")
+
+
+def needed(manifest: Manifest) -> dict[VersionId, int]:
+    """Per version that is live, may be rolled back to or is being computed: the seq above which its states must stay."""
+    lowest: dict[VersionId, int] = {}
+    for version, seq in [
+        *((runs[-1].version, runs[-1].to_seq) for runs in (manifest.runs, *manifest.rollback)),
+        *((pin.version, pin.seq) for pin in manifest.pins.values()),
+    ]:
+        lowest[version] = min(seq, lowest.get(version, seq))
+    return lowest
 
 
 def pruned(old: Manifest) -> Manifest:
     """Floors raised to what no live run, rollback target or pin still needs; rule 7: this first, deletion after."""
-    needed: dict[VersionId, int] = {}
-    for version, seq in [
-        *((runs[-1].version, runs[-1].to_seq) for runs in (old.runs, *old.rollback)),
-        *((pin.version, pin.seq) for pin in old.pins.values()),
-    ]:
-        needed[version] = min(seq, needed.get(version, seq))
-    floors = {**old.floors, **{v: max(seq, old.floor(v)) for v, seq in needed.items()}}
+    floors = {**old.floors, **{v: max(seq, old.floor(v)) for v, seq in needed(old).items()}}
     return replace(old, revision=old.revision + 1, floors=floors, note="prune")
+
+
+def unnamed(stored: Iterable[RunId], manifest: Manifest) -> set[RunId]:
+    """Those of the run tables `stored` that may be deleted: no set of runs and no running batch names them.
+
+    List the tables first and read the manifest after: a batch pins its run before it writes the table.
+    """
+    named = {run.id for runs in (manifest.runs, *manifest.rollback) for run in runs}
+    return set(stored) - named - set(manifest.pins)

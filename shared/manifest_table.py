@@ -123,7 +123,7 @@ def _manifest(row: dict[str, Any]) -> Manifest:
         runs=tuple(_run(r) for r in stored["runs"]),
         rollback=tuple(tuple(_run(r) for r in runs) for runs in stored["rollback"]),
         floors={VersionId(v): s for v, s in stored["floors"].items()},
-        pins={k: Pin(VersionId(p["version"]), p["seq"], p["owner"]) for k, p in stored["pins"].items()},
+        pins={RunId(k): Pin(VersionId(p["version"]), p["seq"], p["owner"]) for k, p in stored["pins"].items()},
         note=row["note"],
         at=row["at"],
     )

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
+from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.manifest import RunId
 
@@ -73,6 +74,20 @@ class AppendTable:
         self.path, self.schema = path, schema
         self._table: DeltaTable | None = None
         self._known: set[str] = set()
+
+    @classmethod
+    def existing(cls, path: Path) -> AppendTable:
+        """A table that is there already, with its own schema; raises IntegrityError where it is not."""
+        if not DeltaTable.is_deltatable(str(path)):
+            raise IntegrityError("a table is missing", where=str(path), next="dovetail doctor")
+        held = DeltaTable(str(path))
+        table = cls(path, pa.schema(held.schema().to_arrow()))
+        table._table = held
+        return table
+
+    def create(self) -> None:
+        """Makes the table empty, unless it is there."""
+        self._opened()
 
     def append(self, rows: pa.Table) -> None:
         """Appends `rows`; a concurrent compaction or deletion is no conflict."""

@@ -78,8 +78,8 @@ def generate(
 
     Args:
         seed: the same seed gives the same orders; with the same `start` too, the same bytes.
-        start: when the first order is placed, in UTC unless it says otherwise; record n is then dated
-            `start + n / rate` seconds. None dates each order by the clock as it is asked for, however fast that is.
+        start: when the first order is placed, in UTC unless it says otherwise; one that begins with record n is then
+            dated `start + n / rate` seconds. None dates each by the clock as it is asked for, however fast that is.
         rate: order lines per second of event time; without `start` it has no effect.
         late, future, out_of_order, broken, repeated: the trouble, as the top of this file explains it.
     """
@@ -115,11 +115,15 @@ def records(
 
 
 def orders(chance: random.Random, clock: Callable[[], datetime], trouble: Trouble) -> Iterator[Order]:
-    """Orders placed at `clock()`, less or more their trouble; numbered on from there, so no later feed repeats one."""
+    """Orders placed at `clock()`, less or more their trouble.
+
+    They are numbered on from the first one's time in milliseconds: a later feed repeats no number as long as this one
+    makes fewer than 1,000 orders a second.
+    """
     customers = read_dimension("customers")
     statuses, weights = list(STATUSES), list(STATUSES.values())
-    milliseconds = (clock() - datetime(2020, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    for number in count(milliseconds):
+    first = (clock() - datetime(2020, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    for number in count(first):
         kind, shift = _kind_and_shift(chance, trouble)
         placed = clock() + shift
         status = chance.choices(statuses, weights)[0]

@@ -1,0 +1,122 @@
+"""The batch job of a view: catch up if speed is stopped, compute a run, promote it, raise the floors."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from itertools import count
+
+from pyspark.sql import SparkSession
+
+from dovetail.batch import recompute
+from dovetail.batch.master import DeltaMaster
+from dovetail.batch.promote import drop_pins, raise_floors
+from dovetail.shared.declare import View
+from dovetail.shared.errors import Busy
+from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.locks import held
+from dovetail.shared.log import Log
+from dovetail.shared.manifest import Manifest
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position, Range
+from dovetail.shared.project import Project
+from dovetail.shared.states import DeltaStates
+from dovetail.shared.upkeep import tidy
+
+
+def run(
+    project: Project,
+    view: View,
+    log: Log,
+    spark: SparkSession,
+    *,
+    full: bool = False,
+    on_plan: Callable[[recompute.Plan], None] = lambda _: None,
+) -> Manifest | None:
+    """Brings the batch part of `view` up to what the archive holds; None when there was nothing new.
+
+    A view that has never answered, or a full run of one whose declaration changed, runs the declared version; any other
+    run goes on with the live one.
+
+    Raises:
+        Busy: a batch of this view is running, or another process changed the view meanwhile.
+        NotYet: the archive has not come far enough.
+        IntegrityError: the master and the ledger disagree.
+    """
+    layout, source = project.layout, view.source
+    with held(layout.lock(f"batch-{view.name}"), f"a batch of {view.name}"):
+        ledger = open_ledger(project, source, log)
+        put_in_force(project, source, ledger, spark)
+        manifests = DeltaManifest(layout.manifest(view.name))
+        drop_pins(manifests)
+        now = manifests.read()
+        declared = project.version(view)
+        changed = now is None or (full and now.live != declared)
+        version = attach_declared(project, view, ledger, spark) if changed or now is None else now.live
+        master, states = DeltaMaster(layout, source, spark), DeltaStates(layout, source.name)
+        _catch_up_if_stopped(project, view, ledger, states, master)
+        manifest = recompute.run(
+            view.name,
+            version,
+            full=full,
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            manifests=manifests,
+            ledger=ledger,
+            master=master,
+            on_plan=on_plan,
+        )
+        if manifest is not None:
+            manifest = raise_floors(manifests)
+        _tidy_if_stopped(project, view)
+        return manifest
+
+
+def live(project: Project, view: View) -> Manifest | None:
+    """What answers for the view now."""
+    return DeltaManifest(project.layout.manifest(view.name)).read()
+
+
+def plan(project: Project, view: View, log: Log, spark: SparkSession, *, full: bool) -> recompute.Plan | None:
+    """What `run` would compute now, writing nothing; records that only the archive holds so far are left out."""
+    ledger, manifest = open_ledger(project, view.source, log), live(project, view)
+    claim = DeltaMaster(project.layout, view.source, spark).claim()
+    version = manifest.live if manifest and not full else project.version(view)
+    return recompute.plan(manifest, ledger, claim, version, full=full)
+
+
+def _catch_up_if_stopped(
+    project: Project, view: View, ledger: DeltaLedger, states: DeltaStates, master: DeltaMaster
+) -> None:
+    limit = project.settings.speed.max_records_per_commit
+    try:
+        with held(project.layout.lock(f"speed-{view.source.name}"), "speed"):
+            recompute.catch_up(ledger, states, master, slices=lambda span: slices(span, limit))
+            master.release()
+    except Busy:
+        return  # the speed job runs: it moves the ledger itself
+
+
+def _tidy_if_stopped(project: Project, view: View) -> None:
+    try:
+        with held(project.layout.lock(f"speed-{view.source.name}"), "speed"):
+            tidy(project.layout, view.source.name)
+    except Busy:
+        return  # the speed job owns the states and tidies them between commits
+
+
+def slices(span: Range, limit: int) -> list[Position]:
+    """Positions that cut `span` into pieces of at most `limit` offsets, the last being its end.
+
+    >>> slices(Range(Position({0: 0, 1: 5}), Position({0: 10, 1: 9})), 8)
+    [Position({0: 4, 1: 9}), Position({0: 8, 1: 9}), Position({0: 10, 1: 9})]
+    """
+    step = max(1, limit // max(1, len(span.to)))
+    cuts = []
+    for n in count(1):
+        cut = Position({p: min(span.from_[p] + n * step, o) for p, o in span.to.items()})
+        cuts.append(cut)
+        if cut == span.to:
+            return cuts
+    return cuts

@@ -1,0 +1,180 @@
+"""The master dataset: every record's bytes and decoded columns in one append-only Delta table per source, and its claims."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from dovetail.shared.commit import Folded
+from dovetail.shared.declare import Source
+from dovetail.shared.decode import META, REASON, decode, decoded
+from dovetail.shared.engine import arrow, arrow_slices
+from dovetail.shared.fold import fold, folded
+from dovetail.shared.inforce import RAW, bundles
+from dovetail.shared.ledger import LedgerRow, VersionId
+from dovetail.shared.manifest import RunId
+from dovetail.shared.position import Position, Range
+from dovetail.shared.tables import PROPERTIES, AppendTable, Layout
+from dovetail.shared.versions import Bundle
+
+CLAIMS = pa.schema([("n", pa.int64()), ("to", pa.map_(pa.int32(), pa.int64())), ("at", pa.float64())])
+ARROW_RUN_ROWS = 1_000_000
+"""A run with more state rows is written by Spark's own writer, in parallel and without passing through the driver."""
+
+
+class DeltaMaster:
+    """The master of one source, read and written by Spark; its claims by delta-rs."""
+
+    def __init__(self, layout: Layout, source: Source, spark: SparkSession) -> None:
+        self._layout, self._source, self._spark = layout, source, spark
+        self._path = str(layout.master(source.name))
+        self._claims = AppendTable(layout.claims(source.name), CLAIMS)
+        self._bundles: dict[VersionId, Bundle] = {}
+        self._kept: DataFrame | None = None
+
+    def claim(self) -> Position:
+        return self.last_claim() or Position()
+
+    def last_claim(self) -> Position | None:
+        n = self._claims.largest("n")
+        if n is None:
+            return None
+        rows = [r for r in self._claims.read().to_pylist() if r["n"] == n]
+        return Position(dict(rows[0]["to"]))
+
+    def write_claim(self, to: Position) -> None:
+        n = self._claims.largest("n")
+        row = {"n": 0 if n is None else n + 1, "to": list(to.items()), "at": time.time()}
+        self._claims.append(pa.Table.from_pylist([row], schema=CLAIMS))
+
+    def held(self) -> Position:
+        """The largest offset held plus one, per partition, where it lies above the last claim."""
+        if not self.exists():
+            return Position()
+        claim = self.claim()
+        beyond = " OR ".join(f"(_partition = {p} AND _offset >= {o})" for p, o in claim.items())
+        known = ", ".join(str(p) for p in claim) or "-1"
+        rows = self._frame().where(f"{beyond or 'false'} OR _partition NOT IN ({known})")
+        ends = arrow(rows.groupBy("_partition").agg((F.max("_offset") + 1).alias("end"))).to_pylist()
+        return Position({r["_partition"]: r["end"] for r in ends})
+
+    def exists(self) -> bool:
+        return DeltaTable.is_deltatable(self._path)
+
+    def append(self, records: DataFrame, *, topic_id: str) -> None:
+        """Appends records (columns of META) with their decoded columns, in one Delta commit."""
+        decoder = self._source.as_json()
+        rows = decode(records, decoder)
+        clashing = self._clashing(rows)
+        (
+            rows.drop(*clashing)
+            .withColumn("_topic_id", F.lit(topic_id))
+            .withColumn("_decoder", F.lit("" if clashing else decoder_id(decoder)))
+            .coalesce(4)
+            .write.format("delta")
+            .mode("append")
+            .option("mergeSchema", "true")
+            .save(self._path)
+        )
+
+    def create(self) -> None:
+        """Makes the table empty, unless it is there."""
+        if not self.exists():
+            empty = decode(self._spark.createDataFrame([], RAW), self._source.as_json())
+            rows = empty.withColumn("_topic_id", F.lit("")).withColumn("_decoder", F.lit(""))
+            rows.write.format("delta").mode("ignore").save(self._path)
+
+    def rows(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
+        """The records of `span` as `decode` gives them, from stored columns where they were decoded alike."""
+        stored = self._frame().where(_within(span))
+        alike = F.col("_decoder") == decoder_id(decoder)
+        columns = [*META, *decoder["schema"], REASON]
+        if not {*columns} <= {*stored.columns}:
+            return decode(stored.select(*META), decoder)
+        afresh = decode(stored.where(~alike).select(*META), decoder).select(*columns)
+        return stored.where(alike).select(*columns).unionByName(afresh)
+
+    def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
+        self.release()
+        decoder = self._source.as_json()
+        self._kept = self.rows(span, decoder).persist()
+        return folded(self._kept, decoder, bundles(self._layout, versions, self._bundles))
+
+    def release(self) -> None:
+        """Frees what `fold` keeps in memory."""
+        if self._kept is not None:
+            self._kept.unpersist()
+            self._kept = None
+
+    def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
+        commits = [r for r in rows if not r.range.empty]
+        if not commits or not self.exists():
+            return {}
+        places = self._frame().where(_within(Range(commits[0].range.from_, commits[-1].to)))
+        counted = places.select("_partition", "_offset").mapInArrow(_CountBySeq(commits), "seq bigint, n bigint")
+        return {r["seq"]: r["n"] for r in arrow(counted.groupBy("seq").agg(F.sum("n").alias("n"))).to_pylist()}
+
+    def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
+        bundle = bundles(self._layout, [version], self._bundles)[0]
+        path = str(self._layout.run(version, run))
+        states = fold(decoded(self.rows(span, bundle.decoder), bundle.decoder), bundle).persist()
+        try:
+            count = states.count()
+            if count > ARROW_RUN_ROWS:
+                states.sortWithinPartitions(*bundle.keys).write.format("delta").save(path)
+                return count
+            for table in arrow_slices(states, bundle.keys):
+                ordered = table.sort_by([(k, "ascending") for k in bundle.keys]) if bundle.keys else table
+                write_deltalake(path, ordered, mode="append", configuration=dict(PROPERTIES))
+            return count
+        finally:
+            states.unpersist()
+
+    def _frame(self) -> DataFrame:
+        return self._spark.read.format("delta").load(self._path)
+
+    def _clashing(self, rows: DataFrame) -> list[str]:
+        """Columns whose type is another one in the table: left out, and decoded from the bytes when read."""
+        if not self.exists():
+            return []
+        held = {f.name: f.dataType for f in self._frame().schema.fields}
+        return [f.name for f in rows.schema.fields if held.get(f.name, f.dataType) != f.dataType]
+
+
+def decoder_id(decoder: Mapping[str, Any]) -> str:
+    """Names a way of decoding: rows stored under the same id need not be decoded again."""
+    return hashlib.sha256(json.dumps(decoder, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class _CountBySeq:
+    """Counts records by the ledger row whose range they lie in; runs on the engine's workers."""
+
+    def __init__(self, rows: Sequence[LedgerRow]) -> None:
+        partitions = sorted({p for r in rows for p in r.to})
+        self._ends = {p: [r.to[p] for r in rows] for p in partitions}
+        self._seqs = [r.seq for r in rows]
+
+    def __call__(self, batches: Any) -> Any:
+        import numpy as np
+
+        for batch in batches:
+            partitions, offsets = batch.column(0).to_numpy(), batch.column(1).to_numpy()
+            counts = np.zeros(len(self._seqs), dtype=np.int64)
+            for p in np.unique(partitions):
+                index = np.searchsorted(self._ends[int(p)], offsets[partitions == p], side="right")
+                counts += np.bincount(index, minlength=len(counts))
+            found = np.flatnonzero(counts)
+            yield pa.RecordBatch.from_pydict({"seq": np.asarray(self._seqs, dtype=np.int64)[found], "n": counts[found]})
+
+
+def _within(span: Range) -> str:
+    parts = (f"(_partition = {p} AND _offset >= {a} AND _offset < {b})" for p, a, b in span.partitions())
+    return " OR ".join(parts) or "false"

@@ -1,0 +1,5 @@
+"""`python -m dovetail` is the same as `dovetail`."""
+
+from dovetail.cli import entry
+
+entry()

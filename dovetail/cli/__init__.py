@@ -1,0 +1,74 @@
+"""The command line. Each group of verbs is a module; heavy imports happen inside the verb that needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+import typer
+
+from dovetail.cli import ask, care, run, start
+from dovetail.cli.output import Output, complain
+from dovetail.shared.errors import DovetailError
+
+CRASH = 70
+WRONG_USE = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="dovetail",
+    help="Declare a view once; batch, speed and serving keep it exact.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    profile: str | None = typer.Option(None, help="Overlay settings from [profile.NAME].", metavar="NAME"),
+) -> None:
+    context.obj = profile
+
+
+for group in (start, run, ask, care):
+    group.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit code: 0 good, 1 wrong, 2 wrong use, 3 a service missing, 70 a crash."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    output = Output(as_json="--json" in given)
+    try:
+        result = app(args=given, standalone_mode=False)
+    except DovetailError as error:
+        complain(output, error)
+        return _leave(error.exit_code)
+    except click.exceptions.ClickException as error:
+        error.show()
+        return _leave(WRONG_USE)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _leave(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _leave(0)
+    except Exception:  # noqa: BLE001  the edge: nothing below may show a bare traceback as an answer
+        traceback.print_exc()
+        output.error("dovetail crashed. This is a bug in Dovetail: please report it with the lines above.")
+        return _leave(CRASH)
+    return _leave(result if isinstance(result, int) else 0)
+
+
+def _leave(code: int) -> int:
+    sys.stdout.flush()
+    return code
+
+
+def entry() -> None:
+    sys.exit(main())

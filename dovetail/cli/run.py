@@ -1,0 +1,157 @@
+"""The verbs that run the layers: dev, demo, archive, speed, batch, serve, kafka."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import typer
+
+from dovetail.cli.output import Output
+from dovetail.cli.session import find_log, load_project, load_settings, start_spark
+from dovetail.shared.declare import Source
+from dovetail.shared.errors import UsageError
+from dovetail.shared.project import Project
+
+PANEL = "Run"
+JSON = typer.Option(False, "--json", help="One JSON document a line.")
+
+
+def register(app: typer.Typer) -> None:
+    for verb in (archive, speed, batch, serve, kafka):
+        app.command(rich_help_panel=PANEL)(verb)
+
+
+def archive(
+    context: typer.Context,
+    source: str = typer.Argument(None, help="Which source; needed where the project has several."),
+    as_json: bool = JSON,
+) -> None:
+    """Copy the log into the master dataset, continuously."""
+    from dovetail.batch.archive_job import run
+
+    output, project = Output(as_json=as_json), load_project(context)
+    named = _one_source(project, source)
+    log = find_log(project.settings)
+    log.extent(named.topic)
+    spark = start_spark(project.settings, "archive", on_progress=output.progress())
+    run(
+        project,
+        named,
+        log,
+        spark,
+        on_ready=lambda p: (
+            output.note(f"archive of {named.name} runs from {p}"),
+            output.result({"ready": p.as_json()}),
+        ),
+        on_claim=lambda p: output.result({"claim": p.as_json()}),
+    )
+
+
+def speed(
+    context: typer.Context,
+    source: str = typer.Argument(None, help="Which source; needed where the project has several."),
+    as_json: bool = JSON,
+) -> None:
+    """Fold the log into states, continuously."""
+    from dovetail.speed.job import CONF, run
+
+    output, project = Output(as_json=as_json), load_project(context)
+    named = _one_source(project, source)
+    log = find_log(project.settings)
+    log.extent(named.topic)
+    spark = start_spark(project.settings, "speed", conf=CONF, on_progress=output.progress())
+    run(
+        project,
+        named,
+        log,
+        spark,
+        on_ready=lambda r: (
+            output.note(f"speed of {named.name} runs from seq {r.seq}"),
+            output.result({"ready": r.seq}),
+        ),
+        on_commit=lambda r: output.result({"seq": r.seq, "to": r.to.as_json(), "consumed": r.books.consumed}),
+    )
+
+
+def batch(
+    context: typer.Context,
+    view: str = typer.Argument(None, help="Which view; all of them where not given."),
+    full: bool = typer.Option(False, "--full", help="Recompute from the first record on, into one run."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be computed; write nothing."),
+    as_json: bool = JSON,
+) -> None:
+    """Recompute views below a new cut and promote them."""
+    from dovetail.batch import job
+    from dovetail.batch.recompute import Plan
+
+    output, project = Output(as_json=as_json), load_project(context)
+    views = [project.view(view)] if view else list(project.views.values())
+    log = find_log(project.settings)
+    spark = start_spark(project.settings, "batch", on_progress=output.progress())
+
+    def tell(plan: Plan) -> None:
+        kind = "incremental" if plan.joins else "full"
+        output.note(f"{plan.version}: {kind}, {plan.records:,} records, seq {plan.from_seq + 1} to {plan.cut_seq}")
+
+    for each in views:
+        if dry_run:
+            planned = job.plan(project, each, log, spark, full=full)
+            if planned is None:
+                output.line(f"{each.name}: nothing new")
+            else:
+                tell(planned)
+            output.result({"view": each.name, "records": planned.records if planned else 0, "written": False})
+            continue
+        before = job.live(project, each)
+        manifest = job.run(project, each, log, spark, full=full, on_plan=tell)
+        if manifest is None:
+            output.line(f"{each.name}: nothing new since seq {before.seq if before else -1}")
+            output.result({"view": each.name, "written": False})
+        else:
+            run = manifest.runs[-1]
+            output.line(
+                f"{each.name}: run {run.id[:8]} of {run.records:,} records, {run.state_rows:,} state rows, "
+                f"cut {manifest.cut} at seq {manifest.seq}"
+            )
+            output.result(
+                {"view": each.name, "written": True, "run": run.id, "seq": manifest.seq, "records": run.records}
+            )
+
+
+def serve(context: typer.Context) -> None:
+    """Answer questions over HTTP."""
+    from dovetail.serving.app import serve as run
+
+    run(load_settings(context))
+
+
+def kafka(context: typer.Context) -> None:
+    """Run the project's embedded Kafka broker."""
+    from dovetail.shared.broker import Broker
+
+    output, settings = Output(), load_settings(context)
+    with Broker.start(
+        settings.storage.path / "kafka", port=settings.kafka.port or None, on_progress=output.progress()
+    ) as broker:
+        output.line(
+            f"kafka runs at {broker.bootstrap}; Ctrl-C stops it, its data stay in {settings.storage.path / 'kafka'}"
+        )
+        wait_for_stop()
+
+
+def wait_for_stop() -> None:
+    """Returns at SIGINT or SIGTERM."""
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    while not stop.wait(0.5):
+        pass
+
+
+def _one_source(project: Project, name: str | None) -> Source:
+    if name is None and len(project.sources) > 1:
+        raise UsageError(
+            f"this project has {len(project.sources)} sources: {', '.join(project.sources)}", next="name one"
+        )
+    return project.source(name or next(iter(project.sources)))

@@ -1,0 +1,55 @@
+"""What most verbs need: the project, the log it reads, a Spark session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from dovetail.shared import project, settings
+from dovetail.shared.errors import ServiceMissing
+from dovetail.shared.project import Project
+from dovetail.shared.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from dovetail.shared.log import Log
+
+
+def load_settings(context: typer.Context) -> Settings:
+    return settings.load(profile=context.obj)
+
+
+def load_project(context: typer.Context) -> Project:
+    return project.load(load_settings(context))
+
+
+def broker_folder(of: Settings) -> str:
+    return str(of.storage.path / "kafka")
+
+
+def find_log(of: Settings) -> Log:
+    """The log of the project's broker; raises ServiceMissing when the embedded one does not run."""
+    from dovetail.shared.broker import running
+    from dovetail.shared.log import Log
+
+    if of.kafka.bootstrap != "embedded":
+        return Log(of.kafka.bootstrap, of.kafka.resolved_options())
+    bootstrap = running(of.storage.path / "kafka")
+    if bootstrap is None:
+        raise ServiceMissing(
+            "the embedded Kafka broker of this project does not run",
+            where=broker_folder(of),
+            next="dovetail dev, or dovetail kafka in another terminal",
+        )
+    return Log(bootstrap, {})
+
+
+def start_spark(
+    of: Settings, app: str, *, conf: dict[str, str] | None = None, on_progress: Callable[[str], None] | None = None
+) -> SparkSession:
+    from dovetail.shared import engine
+
+    return engine.start(of, app, conf=conf, on_progress=on_progress)

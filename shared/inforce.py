@@ -1,0 +1,87 @@
+"""Puts a project's views in force: opens the source's ledger, stores bundles, attaches versions, writes first manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyspark.sql import SparkSession
+
+from dovetail.shared import manifest as rules
+from dovetail.shared import versions
+from dovetail.shared.commit import attach, open_source
+from dovetail.shared.declare import Source, View
+from dovetail.shared.decode import decode, decoded
+from dovetail.shared.engine import arrow_schema
+from dovetail.shared.fold import fold
+from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.log import Log
+from dovetail.shared.manifest import ORIGIN, Manifest, ManifestStore, Run
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Range
+from dovetail.shared.project import Project
+from dovetail.shared.states import DeltaStates
+from dovetail.shared.tables import Layout
+
+RAW = (
+    "_partition int, _offset bigint, _timestamp timestamp, _key binary, _value binary, "
+    "_headers array<struct<key string, value binary>>"
+)
+
+
+def open_ledger(project: Project, source: Source, log: Log) -> DeltaLedger:
+    """The source's ledger; at first sight it begins where the topic's log begins now."""
+    ledger = DeltaLedger(project.layout.ledger(source.name))
+    if ledger.last() is None:
+        extent = log.extent(source.topic)
+        open_source(ledger, topic_id=extent.topic_id, origin=extent.begin)
+    return ledger
+
+
+def put_in_force(project: Project, source: Source, ledger: LedgerStore, spark: SparkSession) -> None:
+    """Attaches each declared view that no version answers for yet. A changed declaration is left to `dovetail batch`."""
+    for view in project.views_of(source):
+        manifests = DeltaManifest(project.layout.manifest(view.name))
+        if manifests.read() is None:
+            version = in_force(view.name, ledger.last()) or attach_declared(project, view, ledger, spark)
+            answer_from_origin(view.name, version, ledger, manifests)
+
+
+def attach_declared(project: Project, view: View, ledger: LedgerStore, spark: SparkSession) -> VersionId:
+    """Stores the declared version of `view` and puts it in force; gives its id."""
+    bundle = project.store(view)
+    empty = spark.createDataFrame([], RAW)
+    groups = fold(decoded(decode(empty, bundle.decoder), bundle.decoder), bundle)
+    DeltaStates(project.layout, view.source.name).create(bundle.version, arrow_schema(groups))
+    attach(ledger, bundle.version, note=f"{view.where}")
+    return bundle.version
+
+
+def answer_from_origin(view: str, version: VersionId, ledger: LedgerStore, manifests: ManifestStore) -> Manifest | None:
+    """The first manifest of a version that was in force before the first record; None where it came later."""
+    rows = ledger.rows()
+    attached = next((r for r in rows if version in r.versions), None)
+    if attached is None or attached.to != rows[0].to:
+        return None
+    origin = Run(ORIGIN, version, -1, attached.seq, Range(rows[0].to, attached.to))
+    manifest = rules.first(view, (origin,), "in force from the origin")
+    try:
+        manifests.swap(manifest)
+    except LostRace:
+        return manifests.read()
+    return manifest
+
+
+def in_force(view: str, last: LedgerRow | None) -> VersionId | None:
+    """The version of `view` that commits are folded for now."""
+    return next((v for v in (last.versions if last else ()) if v.split("@")[0] == view), None)
+
+
+def bundles(
+    layout: Layout, names: Iterable[VersionId], cache: dict[VersionId, versions.Bundle]
+) -> list[versions.Bundle]:
+    """The stored bundles of versions; read once each."""
+    for name in names:
+        if name not in cache:
+            cache[name] = versions.load(layout.version(name))
+    return [cache[name] for name in names]

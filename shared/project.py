@@ -1,0 +1,130 @@
+"""A user's project: the folder with dovetail.toml, and the sources and views its Python files declare."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from dovetail.shared import versions
+from dovetail.shared.declare import Source, View
+from dovetail.shared.errors import DeclarationError, DovetailError, UsageError, unknown
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.settings import Settings
+from dovetail.shared.tables import Layout
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A view with the module and attribute it was found at."""
+
+    view: View
+    module: str
+    attribute: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project declares. Nothing here starts Java or touches storage but `store`."""
+
+    settings: Settings
+    sources: dict[str, Source]
+    declared: dict[str, Declared]
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.settings.storage.path)
+
+    @property
+    def views(self) -> dict[str, View]:
+        return {name: d.view for name, d in self.declared.items()}
+
+    def view(self, name: str) -> View:
+        if name not in self.declared:
+            raise UsageError(unknown("view", name, self.declared), where="views in dovetail.toml")
+        return self.declared[name].view
+
+    def source(self, name: str) -> Source:
+        if name not in self.sources:
+            raise UsageError(unknown("source", name, self.sources), where="views in dovetail.toml")
+        return self.sources[name]
+
+    def views_of(self, source: Source) -> list[View]:
+        return [v for v in self.views.values() if v.source == source]
+
+    def version(self, view: View) -> VersionId:
+        return versions.version_of(view, self.settings.folder)
+
+    def store(self, view: View) -> versions.Bundle:
+        """The stored bundle of a declared view, written if it is not there yet."""
+        declared, folder = self.declared[view.name], self.layout.version(self.version(view))
+        files = versions.python_files(self.settings.folder)
+        versions.store(view, self.settings.folder, files, declared.module, declared.attribute, folder)
+        return versions.load(folder)
+
+
+def load(settings: Settings) -> Project:
+    """Imports the project's view files and collects what they declare as module attributes.
+
+    Raises:
+        DeclarationError: an import fails (their file and line), or a name is used twice.
+    """
+    _leave_other_projects(settings.folder)
+    sources: dict[str, Source] = {}
+    declared: dict[str, Declared] = {}
+    for file in settings.views:
+        module = _imported(settings.folder, file)
+        for attribute, value in vars(module).items():
+            if isinstance(value, Source):
+                _once("source", sources.setdefault(value.name, value), value)
+            elif isinstance(value, View):
+                _once("view", declared.setdefault(value.name, Declared(value, module.__name__, attribute)).view, value)
+                _once("source", sources.setdefault(value.source.name, value.source), value.source)
+    if not declared:
+        raise DeclarationError(
+            f"no view is declared in {', '.join(settings.views)}",
+            where=str(settings.folder / "dovetail.toml"),
+            next="assign one to a name in that file: sales = dv.view(…)",
+        )
+    return Project(settings, sources, declared)
+
+
+def _once(kind: str, first: Source | View, other: Source | View) -> None:
+    if first is not other and first != other:
+        raise DeclarationError(f"{kind} {first.name} is declared twice", where=f"{first.where} and {other.where}")
+
+
+def _imported(folder: Path, file: str) -> object:
+    path = folder / file
+    if not path.is_file():
+        raise DeclarationError(f"views names {file}, which is not there", where=str(folder / "dovetail.toml"))
+    name = ".".join(Path(file).with_suffix("").parts)
+    try:
+        return importlib.import_module(name)
+    except DovetailError:
+        raise
+    except Exception as error:
+        raise DeclarationError(
+            f"{file} cannot be imported: {type(error).__name__}: {error}", where=_their_line(error, folder)
+        ) from error
+
+
+def _their_line(error: Exception, folder: Path) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}:{error.lineno}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def _leave_other_projects(folder: Path) -> None:
+    """Makes this folder the one that project modules are imported from, also where another was loaded before."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    own = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name.split(".")[0] in own and file and not Path(file).resolve().is_relative_to(folder):
+            del sys.modules[name]
+    importlib.invalidate_caches()

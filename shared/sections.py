@@ -1,0 +1,218 @@
+"""What dovetail.toml may hold, section by section and key by key, with what each key allows."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dovetail.shared import duration
+from dovetail.shared.errors import DeclarationError
+from dovetail.shared.options import KAFKA_DENIED, SPARK_DENIED, refused, resolved
+
+FILE = "dovetail.toml"
+PREFIX = "DOVETAIL__"
+
+
+def _duration(text: str) -> str:
+    """The same length of time in words that Spark takes as a trigger."""
+    try:
+        length = duration.parse(text)
+    except DeclarationError as error:
+        raise ValueError(error.what) from None
+    whole = not length.microseconds
+    return f"{int(length.total_seconds())} seconds" if whole else f"{length.total_seconds() * 1000:.0f} milliseconds"
+
+
+def _loopback(host: str) -> str:
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise ValueError("only this machine (127.0.0.1, ::1, localhost) may ask until access control exists")
+    return host
+
+
+def _brokers(bootstrap: str) -> str:
+    for broker in bootstrap.split(","):
+        name, _, port = broker.strip().rpartition(":")
+        if bootstrap != "embedded" and not (name and port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError('"embedded", or brokers as "host1:9092,host2:9092"')
+    return bootstrap
+
+
+def _local_root(root: str) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", root):
+        raise ValueError("a folder, for now: object stores come in a later release")
+    if not root.strip():
+        raise ValueError('a folder, as in "data"')
+    return root
+
+
+def _texts(options: object) -> object:
+    """TOML's numbers and booleans as the text that Kafka and Spark read."""
+    if not isinstance(options, Mapping):
+        return options
+    return {k: str(v).lower() if isinstance(v, bool) else str(v) if isinstance(v, int | float) else v
+            for k, v in options.items()}  # fmt: skip
+
+
+def _kafka_options(options: dict[str, str]) -> dict[str, str]:
+    for name, value in options.items():
+        if name.startswith("kafka."):
+            raise ValueError(f"write {name} without its 'kafka.'")
+        if reason := refused(name, value, KAFKA_DENIED):
+            raise ValueError(f"{name} {reason}")
+    return options
+
+
+def _spark_conf(conf: dict[str, str]) -> dict[str, str]:
+    for name, value in conf.items():
+        if not name.startswith("spark."):
+            raise ValueError(f"{name} is no Spark setting: their names begin with 'spark.'")
+        if reason := refused(name, value, SPARK_DENIED):
+            raise ValueError(f"{name} {reason}")
+    return conf
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Texts = BeforeValidator(_texts)
+
+
+class Section(BaseModel):
+    """One table of dovetail.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    _folder: Path = PrivateAttr(default=Path())
+
+
+class KafkaSettings(Section):
+    """[kafka]: where records come from."""
+
+    bootstrap: Annotated[str, AfterValidator(_brokers)] = Field(
+        default="embedded", description='"embedded" for the broker that Dovetail runs, or "host1:9092,host2:9092"'
+    )
+    options: Annotated[dict[str, str], Texts, AfterValidator(_kafka_options)] = Field(
+        default={}, description="client options passed on, such as security.protocol; secrets as env:NAME or file:PATH"
+    )
+    partitions: Count = Field(default=4, description="partitions of a topic that Dovetail creates")
+    port: Port = Field(
+        default=0, description="the embedded broker's port; 0 takes 9092, or a free one where that is taken"
+    )
+
+    def resolved_options(self) -> dict[str, str]:
+        """`options` with every reference replaced by its secret; for the client only, never to be shown."""
+        return resolved(self.options, folder=self._folder, where=f"{self._folder / FILE}: kafka.options")
+
+
+class StorageSettings(Section):
+    """[storage]: where tables are kept."""
+
+    root: Annotated[str, AfterValidator(_local_root)] = Field(
+        default="data", description="the folder of all tables, relative to dovetail.toml"
+    )
+
+    @property
+    def path(self) -> Path:
+        """The root as an absolute path."""
+        return (self._folder / Path(self.root).expanduser()).resolve()
+
+
+class SparkSettings(Section):
+    """[spark]: the engine of batch and speed."""
+
+    master: str = Field(
+        default="local[*]", min_length=1, description='"local[*]", "spark://host:7077", "yarn", "k8s://…"'
+    )
+    conf: Annotated[dict[str, str], Texts, AfterValidator(_spark_conf)] = Field(
+        default={}, description="Spark settings passed on; secrets as env:NAME or file:PATH"
+    )
+    driver_memory: str = Field(
+        default="1g", pattern=r"^[1-9][0-9]*[kmgt]$", description="heap of the driver, as in 512m or 4g"
+    )
+
+    def resolved_conf(self) -> dict[str, str]:
+        """`conf` with every reference replaced by its secret; for Spark only, never to be shown."""
+        return resolved(self.conf, folder=self._folder, where=f"{self._folder / FILE}: spark.conf")
+
+
+class ServingSettings(Section):
+    """[serving]: where questions are answered."""
+
+    host: Annotated[str, AfterValidator(_loopback)] = Field(default="127.0.0.1", description="a loopback address")
+    port: Port = Field(default=8000, description="the port of the HTTP interface; 0 takes a free one")
+
+
+class SpeedSettings(Section):
+    """[speed]: the streaming layer."""
+
+    trigger: Duration = Field(
+        default="0 seconds", description="least time between two commits; 0 seconds: as soon as possible"
+    )
+    max_records_per_commit: Count = Field(
+        default=100_000, description="the most records in one commit, which bounds catch-up"
+    )
+
+
+class ArchiveSettings(Section):
+    """[archive]: the copy of the log into the master dataset."""
+
+    trigger: Duration = Field(
+        default="10 seconds", description="least time between two writes; longer makes larger files"
+    )
+    max_records_per_commit: Count = Field(default=500_000, description="the most records in one write")
+
+
+class DevSettings(Section):
+    """[dev]: what `dovetail dev` sends."""
+
+    generator: str = Field(
+        default="", description="a Python file that makes records, relative to dovetail.toml; empty: none"
+    )
+    rate: Annotated[int, Field(ge=0)] = Field(default=100, description="records a second")
+    seed: int = Field(default=7, description="the generator's seed: the same seed makes the same records")
+
+
+class Settings(BaseSettings):
+    """Everything a project sets; made by `load`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", validate_default=False
+    )
+
+    folder: Path = Field(description="the folder that dovetail.toml lies in; found, not set")
+    views: Annotated[list[str], Field(min_length=1)] = Field(
+        default=["views.py"], description="the Python files that declare views, relative to dovetail.toml"
+    )
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    spark: SparkSettings = Field(default_factory=SparkSettings)
+    serving: ServingSettings = Field(default_factory=ServingSettings)
+    speed: SpeedSettings = Field(default_factory=SpeedSettings)
+    archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
+    dev: DevSettings = Field(default_factory=DevSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file; there are no other sources."""
+        return env_settings, init_settings
+
+    def model_post_init(self, _context: Any) -> None:
+        for section in vars(self).values():
+            if isinstance(section, Section):
+                section._folder = self.folder

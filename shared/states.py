@@ -1,0 +1,84 @@
+"""The states of the speed layer and what is in quarantine, kept in Delta under the commit ids that wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from dovetail.shared.ledger import CommitId, VersionId
+from dovetail.shared.tables import AppendTable, Layout
+
+COMMIT = [("_commit_id", pa.string()), ("_seq", pa.int64())]
+QUARANTINE = pa.schema(
+    [
+        *COMMIT,
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("timestamp", pa.timestamp("us", tz="UTC")),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+def states_schema(groups: pa.Schema) -> pa.Schema:
+    """The states table of a version whose fold gives rows of schema `groups`."""
+    return pa.schema([*(pa.field(f.name, f.type) for f in groups), *COMMIT])
+
+
+class DeltaStates:
+    """A CommitStore and StateReader over the tables of one source. One process writes at a time: the speed lock's."""
+
+    def __init__(self, layout: Layout, source: str) -> None:
+        self._layout = layout
+        self._tables: dict[VersionId, AppendTable] = {}
+        self._quarantine = AppendTable(layout.quarantine(source), QUARANTINE)
+
+    def create(self, version: VersionId, groups: pa.Schema) -> None:
+        """Makes the empty states table of a version, unless it is there."""
+        AppendTable(self._layout.states(version), states_schema(groups)).create()
+
+    def table(self, version: VersionId) -> AppendTable:
+        if version not in self._tables:
+            self._tables[version] = AppendTable.existing(self._layout.states(version))
+        return self._tables[version]
+
+    def write_states(self, version: VersionId, commit_id: CommitId, seq: int, states: Iterable[pa.Table]) -> int:
+        table, written = self.table(version), 0
+        for slice_ in states:
+            if slice_.num_rows:
+                table.append(_stamped(slice_, commit_id, seq))
+                written += slice_.num_rows
+        return written
+
+    def write_quarantined(self, commit_id: CommitId, seq: int, records: pa.Table) -> None:
+        if records.num_rows:
+            self._quarantine.append(_stamped(records, commit_id, seq).select(QUARANTINE.names))
+
+    def commits(self, version: VersionId, after: int) -> Mapping[CommitId, pa.Table]:
+        rows = self.table(version).read(ds.field("_seq") > after)
+        ids = pc.unique(rows["_commit_id"]).to_pylist()
+        return {CommitId(i): rows.filter(pc.equal(rows["_commit_id"], i)) for i in ids}
+
+    def quarantined(self, commit_ids: Iterable[CommitId] | None = None) -> pa.Table:
+        """The records in quarantine, those of `commit_ids` only where given."""
+        rows = self._quarantine.read()
+        return rows if commit_ids is None else rows.filter(pc.is_in(rows["_commit_id"], pa.array(list(commit_ids))))
+
+    def delete_through(self, version: VersionId, floor: int) -> None:
+        """Deletes the states at or below seq `floor`; the manifest's floor was raised before."""
+        self.table(version).delete(f"_seq <= {int(floor)}")
+
+    def compact(self, versions: Iterable[VersionId]) -> None:
+        for table in (*(self.table(v) for v in versions), self._quarantine):
+            table.compact()
+
+
+def _stamped(rows: pa.Table, commit_id: CommitId, seq: int) -> pa.Table:
+    return rows.append_column("_commit_id", pa.repeat(commit_id, rows.num_rows)).append_column(
+        "_seq", pa.repeat(pa.scalar(seq, pa.int64()), rows.num_rows)
+    )

@@ -1,0 +1,89 @@
+"""A Structured Streaming query over a topic whose micro-batches come as exact ranges."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from dovetail.shared.decode import named
+from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
+from dovetail.shared.log import Log
+from dovetail.shared.offsets import end_of_batch
+from dovetail.shared.position import Position, Range
+
+Step = Callable[[DataFrame, Range], None]
+
+
+def follow(
+    spark: SparkSession,
+    log: Log,
+    topic: str,
+    start: Position,
+    step: Step,
+    *,
+    scratch: Path,
+    trigger: str,
+    max_records: int,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Calls `step` with the records of each range of the topic from `start` on, until SIGTERM or SIGINT.
+
+    The checkpoint is fresh at every start: where to begin comes from the caller's own tables. What `step` raises ends
+    the query and is raised here.
+    """
+    checkpoint = scratch / uuid.uuid4().hex
+    shutil.rmtree(scratch, ignore_errors=True)
+    position, failure = start, list[BaseException]()
+
+    def on_batch(records: DataFrame, batch_id: int) -> None:
+        nonlocal position
+        to = end_of_batch(checkpoint, batch_id, topic)
+        try:
+            span = Range(position, to.with_partitions(position))
+            if not span.empty:
+                step(named(records), span)
+        except BaseException as error:
+            failure.append(error)
+            raise
+        position = span.to
+
+    options = log.spark_options(topic, start, max_records=max_records)
+    query = (
+        spark.readStream.format("kafka")
+        .options(**options)
+        .load()
+        .writeStream.foreachBatch(on_batch)
+        .option("checkpointLocation", checkpoint.as_uri())
+        .trigger(processingTime=trigger)
+        .start()
+    )
+    stopping = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopping.set())
+    on_ready()
+    try:
+        while not stopping.is_set() and query.isActive:
+            stopping.wait(0.2)
+        if failure or query.exception():
+            raise _told(failure, query.exception(), topic)
+    finally:
+        query.stop()
+        shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _told(failure: list[BaseException], exception: Exception | None, topic: str) -> BaseException:
+    """The error to show: the step's own, else what Spark says, in this project's words where it is known."""
+    if failure:
+        return failure[0]
+    text = str(exception)
+    if "OffsetOutOfRange" in text or "data loss" in text.lower() or "KAFKA_DATA_LOSS" in text:
+        return IntegrityError("Kafka no longer holds records that were not read yet", where=topic, why=text[:500])
+    if "TimeoutException" in text or "Connection" in text:
+        return ServiceMissing("the Kafka broker stopped answering", where=topic, why=text[:300], next="dovetail doctor")
+    return DovetailError("the stream stopped", where=topic, why=text[:2000])

@@ -1,0 +1,203 @@
+"""View versions: what both layers run, stored as a bundle of the declaration and the code it reaches.
+
+A version is named by its fingerprint: the transform's code with the project functions it reaches, how the source is
+decoded, keys, bucket, measures and the state format. Comments, docstrings and file names are not part of it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import json
+import shutil
+import sys
+import types
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dovetail.shared.closure import normalised
+from dovetail.shared.declare import View
+from dovetail.shared.duration import bucket_seconds
+from dovetail.shared.errors import IntegrityError
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.measures import Measure
+from dovetail.shared.measures.numeric import measure_from_json
+
+STATE_FORMAT = 1
+FILE = "bundle.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A stored version. Everything but `view` is known without its code, and so without Spark."""
+
+    version: VersionId
+    source: str
+    topic: str
+    decoder: Mapping[str, Any]
+    keys: tuple[str, ...]
+    bucket_seconds: int | None
+    measures: Mapping[str, Measure]
+    where: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.version.split("@")[0]
+
+    @cached_property
+    def view(self) -> View:
+        """The declaration, run from the stored code: never from the working tree."""
+        stored = json.loads((self.folder / FILE).read_text())
+        view = _Isolated(self.folder / "code").load(stored["module"]).__dict__[stored["attribute"]]
+        if not isinstance(view, View) or version_of(view, self.folder / "code") != self.version:
+            raise IntegrityError(
+                f"the stored code of {self.version} is not what its name says", where=str(self.folder / "code")
+            )
+        return view
+
+
+def version_of(view: View, project: Path) -> VersionId:
+    """The name of what `view` computes; `project` is the folder whose functions are followed."""
+    parts = {
+        "transform": [normalised(step, project) for step in view.transform],
+        "source": [view.source.name, view.source.topic, view.source.as_json()],
+        "keys": view.keys,
+        "bucket": bucket_seconds(view.bucket) if view.bucket else None,
+        "measures": {name: m.as_json() for name, m in view.measures.items()},
+        "format": STATE_FORMAT,
+    }
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return VersionId(f"{view.name}@{digest}")
+
+
+def short(version: VersionId) -> str:
+    """As people read it: `sales@3f2a`."""
+    view, fingerprint = version.split("@")
+    return f"{view}@{fingerprint[:4]}"
+
+
+def store(view: View, project: Path, files: Sequence[Path], module: str, attribute: str, folder: Path) -> None:
+    """Writes the bundle of `view` to `folder`, whole or not at all; one that is there already is left alone.
+
+    Args:
+        project: the project's folder.
+        files: the Python files in it that the view's module imports, itself included.
+        module, attribute: where in them the view is found again.
+    """
+    if (folder / FILE).exists():
+        return
+    stored = {
+        "format": STATE_FORMAT,
+        "version": version_of(view, project),
+        "module": module,
+        "attribute": attribute,
+        "where": view.where,
+        "source": view.source.name,
+        "topic": view.source.topic,
+        "decoder": view.source.as_json(),
+        "keys": list(view.keys),
+        "bucket_seconds": bucket_seconds(view.bucket) if view.bucket else None,
+        "measures": {name: m.as_json() for name, m in view.measures.items()},
+    }
+    half = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
+    half.mkdir(parents=True)
+    for file in files:
+        copy = half / "code" / file.relative_to(project)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    (half / FILE).write_text(json.dumps(stored, indent=2))
+    try:
+        half.rename(folder)
+    except OSError:  # another process stored the same version first
+        shutil.rmtree(half)
+        if not (folder / FILE).exists():
+            raise
+
+
+def load(folder: Path) -> Bundle:
+    """Reads a bundle; raises IntegrityError where it is missing or of a newer format."""
+    try:
+        stored = json.loads((folder / FILE).read_text())
+    except FileNotFoundError:
+        raise IntegrityError("a version that is in force has no stored bundle", where=str(folder)) from None
+    if stored["format"] > STATE_FORMAT:
+        raise IntegrityError(
+            f"the bundle is of format {stored['format']}, newer than {STATE_FORMAT}", where=str(folder)
+        )
+    return Bundle(
+        version=VersionId(stored["version"]),
+        source=stored["source"],
+        topic=stored["topic"],
+        decoder=stored["decoder"],
+        keys=tuple(stored["keys"]),
+        bucket_seconds=stored["bucket_seconds"],
+        measures={name: measure_from_json(m) for name, m in stored["measures"].items()},
+        where=stored["where"],
+        folder=folder,
+    )
+
+
+class _Isolated:
+    """Imports modules from one folder without putting them in sys.modules, so that versions live side by side."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._modules: dict[str, types.ModuleType] = {}
+        self._builtins = {**vars(builtins), "__import__": self._import}
+
+    def load(self, name: str) -> types.ModuleType:
+        if name in self._modules:
+            return self._modules[name]
+        base = self._folder.joinpath(*name.split("."))
+        file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        module = types.ModuleType(name)
+        module.__file__ = str(file)
+        module.__package__ = name if base.is_dir() else name.rpartition(".")[0]
+        module.__dict__["__builtins__"] = self._builtins
+        self._modules[name] = module
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(self.load(parent), child, module)
+        if file.exists():
+            exec(compile(file.read_text(), str(file), "exec"), module.__dict__)  # noqa: S102  our own stored copy
+        return module
+
+    def _owns(self, name: str) -> bool:
+        base = self._folder.joinpath(*name.split("."))
+        return base.is_dir() or base.with_suffix(".py").exists()
+
+    def _import(
+        self,
+        name: str,
+        globals: Any = None,
+        locals: Any = None,
+        fromlist: Any = (),
+        level: int = 0,
+    ) -> types.ModuleType:
+        if level:
+            package = globals["__package__"].split(".")
+            name = ".".join([*package[: len(package) - level + 1], *([name] if name else [])])
+        if not self._owns(name):
+            return builtins.__import__(name, globals, locals, fromlist, 0 if level else level)
+        module = self.load(name)
+        for part in fromlist or ():
+            if not hasattr(module, part) and self._owns(f"{name}.{part}"):
+                self.load(f"{name}.{part}")
+        return module if fromlist else self.load(name.split(".")[0])
+
+
+def python_files(project: Path) -> list[Path]:
+    """The project's own Python files that are imported now."""
+    found = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and file.endswith(".py") and Path(file).resolve().is_relative_to(project):
+            relative = Path(file).resolve().relative_to(project)
+            if not relative.parts[0].startswith(".") and "site-packages" not in relative.parts:
+                found.add(Path(file).resolve())
+    return sorted(found)

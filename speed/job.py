@@ -1,0 +1,102 @@
+"""The speed job: one query per source that folds each micro-batch for every version in force and publishes it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame, SparkSession
+
+from dovetail.shared.commit import Folded, commit, open_epoch
+from dovetail.shared.declare import Source
+from dovetail.shared.decode import decode
+from dovetail.shared.fold import folded
+from dovetail.shared.inforce import bundles, open_ledger, put_in_force
+from dovetail.shared.ledger import LedgerRow, VersionId
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.locks import held
+from dovetail.shared.log import Log, resumable
+from dovetail.shared.position import Range
+from dovetail.shared.project import Project
+from dovetail.shared.states import DeltaStates
+from dovetail.shared.stream import follow
+from dovetail.shared.upkeep import COMMITS_BETWEEN, tidy
+from dovetail.shared.versions import Bundle
+
+CONF = {
+    # A micro-batch is small: planning it twice costs more than it saves, and a shuffle has two cores to go to.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+}
+
+
+@dataclass
+class SpeedJob:
+    """The running fold of one source. Its epoch fences every writer that came before."""
+
+    project: Project
+    source: Source
+    ledger: DeltaLedger
+    states: DeltaStates
+    epoch: int
+    on_commit: Callable[[LedgerRow], None]
+    _bundles: dict[VersionId, Bundle] = field(default_factory=dict)
+    _upkeep: threading.Thread | None = None
+
+    def step(self, records: DataFrame, span: Range) -> None:
+        """One micro-batch: decoded once, folded for each version, published by one ledger row."""
+        decoder = self.source.as_json()
+        rows = decode(records, decoder).persist()
+
+        def fold(_span: Range, versions: frozenset[VersionId]) -> Folded:
+            return folded(rows, decoder, bundles(self.project.layout, versions, self._bundles))
+
+        try:
+            row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
+        finally:
+            rows.unpersist()
+        self.on_commit(row)
+        if row.seq % COMMITS_BETWEEN == 0 and not (self._upkeep and self._upkeep.is_alive()):
+            # Beside the stream, so that no reader waits for it; the tables still have this one writing process.
+            self._upkeep = threading.Thread(target=tidy, args=(self.project.layout, self.source.name), daemon=True)
+            self._upkeep.start()
+
+
+def run(
+    project: Project,
+    source: Source,
+    log: Log,
+    spark: SparkSession,
+    *,
+    on_ready: Callable[[LedgerRow], None] = lambda _: None,
+    on_commit: Callable[[LedgerRow], None] = lambda _: None,
+) -> None:
+    """Folds the source until told to stop.
+
+    Raises:
+        Busy: another speed job holds the source.
+        Fenced: another writer opened a newer epoch.
+        IntegrityError: the topic no longer holds what comes next.
+    """
+    layout, settings = project.layout, project.settings.speed
+    with held(layout.lock(f"speed-{source.name}"), f"the speed job of {source.name}"):
+        ledger = open_ledger(project, source, log)
+        put_in_force(project, source, ledger, spark)
+        epoch = open_epoch(ledger, note="speed")
+        opened = ledger.last()
+        if opened is None or opened.epoch != epoch:
+            raise RuntimeError("another writer opened an epoch while this one started: start again")
+        start = resumable(log.extent(source.topic), opened.topic_id, opened.to, reader="the speed layer")
+        job = SpeedJob(project, source, ledger, DeltaStates(layout, source.name), epoch, on_commit)
+        follow(
+            spark,
+            log,
+            source.topic,
+            start,
+            job.step,
+            scratch=layout.scratch(f"speed-{source.name}"),
+            trigger=settings.trigger,
+            max_records=settings.max_records_per_commit,
+            on_ready=lambda: on_ready(opened),
+        )
