@@ -24,10 +24,16 @@ class ArchiveStore(Protocol):
 
 
 def resume_at(store: ArchiveStore, origin: Position) -> Position:
-    """Where to go on: from the data itself, so that data without their claim are not read twice."""
-    start = store.claim() or origin
-    held = store.held()
-    return Position({p: max(start[p], held[p]) for p in {*start, *held}})
+    """Where to go on: from the data itself, so that data without their claim are not read twice.
+
+    Claims it too: data whose claim a crash prevented would else not count before the next record comes.
+    """
+    claimed, held = store.claim(), store.held()
+    start = origin if claimed is None else claimed
+    at = Position({p: max(start[p], held[p]) for p in {*start, *held}})
+    if at != claimed:
+        store.write_claim(at)
+    return at
 
 
 def archive(store: ArchiveStore, span: Range) -> None:

@@ -1,10 +1,9 @@
-"""The master dataset: every record's bytes and decoded columns in one append-only Delta table per source, and its claims."""
+"""The master dataset: every record's bytes and decoded columns in an append-only Delta table per source; its claims."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, REASON, decode, decoded
@@ -22,10 +22,9 @@ from dovetail.shared.inforce import RAW, bundles
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.manifest import RunId
 from dovetail.shared.position import Position, Range
-from dovetail.shared.tables import PROPERTIES, AppendTable, Layout
+from dovetail.shared.tables import PROPERTIES, Layout
 from dovetail.shared.versions import Bundle
 
-CLAIMS = pa.schema([("n", pa.int64()), ("to", pa.map_(pa.int32(), pa.int64())), ("at", pa.float64())])
 ARROW_RUN_ROWS = 1_000_000
 """A run with more state rows is written by Spark's own writer, in parallel and without passing through the driver."""
 
@@ -36,7 +35,7 @@ class DeltaMaster:
     def __init__(self, layout: Layout, source: Source, spark: SparkSession) -> None:
         self._layout, self._source, self._spark = layout, source, spark
         self._path = str(layout.master(source.name))
-        self._claims = AppendTable(layout.claims(source.name), CLAIMS)
+        self._claims = Claims(layout.claims(source.name))
         self._bundles: dict[VersionId, Bundle] = {}
         self._kept: DataFrame | None = None
 
@@ -44,16 +43,10 @@ class DeltaMaster:
         return self.last_claim() or Position()
 
     def last_claim(self) -> Position | None:
-        n = self._claims.largest("n")
-        if n is None:
-            return None
-        rows = [r for r in self._claims.read().to_pylist() if r["n"] == n]
-        return Position(dict(rows[0]["to"]))
+        return self._claims.last()
 
     def write_claim(self, to: Position) -> None:
-        n = self._claims.largest("n")
-        row = {"n": 0 if n is None else n + 1, "to": list(to.items()), "at": time.time()}
-        self._claims.append(pa.Table.from_pylist([row], schema=CLAIMS))
+        self._claims.append(to)
 
     def held(self) -> Position:
         """The largest offset held plus one, per partition, where it lies above the last claim."""
@@ -94,13 +87,17 @@ class DeltaMaster:
 
     def rows(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         """The records of `span` as `decode` gives them, from stored columns where they were decoded alike."""
-        stored = self._frame().where(_within(span))
+        stored = self._frame().where(within(span))
         alike = F.col("_decoder") == decoder_id(decoder)
         columns = [*META, *decoder["schema"], REASON]
         if not {*columns} <= {*stored.columns}:
             return decode(stored.select(*META), decoder)
         afresh = decode(stored.where(~alike).select(*META), decoder).select(*columns)
         return stored.where(alike).select(*columns).unionByName(afresh)
+
+    def bytes_of(self, span: Range) -> DataFrame:
+        """The records of `span` as they came, columns of META."""
+        return self._frame().where(within(span)).select(*META)
 
     def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
         self.release()
@@ -118,7 +115,7 @@ class DeltaMaster:
         commits = [r for r in rows if not r.range.empty]
         if not commits or not self.exists():
             return {}
-        places = self._frame().where(_within(Range(commits[0].range.from_, commits[-1].to)))
+        places = self._frame().where(within(Range(commits[0].range.from_, commits[-1].to)))
         counted = places.select("_partition", "_offset").mapInArrow(_CountBySeq(commits), "seq bigint, n bigint")
         return {r["seq"]: r["n"] for r in arrow(counted.groupBy("seq").agg(F.sum("n").alias("n"))).to_pylist()}
 
@@ -175,6 +172,7 @@ class _CountBySeq:
             yield pa.RecordBatch.from_pydict({"seq": np.asarray(self._seqs, dtype=np.int64)[found], "n": counts[found]})
 
 
-def _within(span: Range) -> str:
+def within(span: Range) -> str:
+    """A SQL condition on `_partition` and `_offset`: the record lies in `span`."""
     parts = (f"(_partition = {p} AND _offset >= {a} AND _offset < {b})" for p, a, b in span.partitions())
     return " OR ".join(parts) or "false"

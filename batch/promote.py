@@ -66,10 +66,10 @@ def same_generation(view: str, started: Manifest | None, now: Manifest | None) -
 
 
 def still_pinned(now: Manifest | None, run: Run) -> None:
-    """Raises Busy when the pin of `run` is gone, and with it perhaps the run's table and the states above it (rule 7)."""
-    if now is not None and run.id not in now.pins:
+    """Raises Busy when the pin of `run` is gone, or came after states above the run were given up (rule 7)."""
+    if now is not None and (run.id not in now.pins or now.floor(run.version) > run.to_seq):
         raise Busy(
-            f"the pin of run {run.id} is gone, so parts of it may have been pruned",
+            f"run {run.id} up to seq {run.to_seq} was not pinned all the time, so parts of it may have been pruned",
             why="another batch of this view took over while this one was paused",
         )
 

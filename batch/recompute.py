@@ -143,13 +143,12 @@ def catch_up(
     Only for the holder of the speed lock, while the speed job is stopped: so that it never holds batch back. `slices`
     cuts a long range at positions that fit into memory. Gives the number of records committed.
     """
-    last = ledger.last()
-    if last is None:
-        return 0
-    ahead = Position({p: max(o, last.to[p]) for p, o in master.claim().with_partitions(last.to).items()})
-    if ahead == last.to:
+    last, claim = ledger.last(), master.claim()
+    if last is None or last.to.reaches(claim):
         return 0
     epoch, consumed = open_epoch(ledger, note="batch, speed stopped"), 0
-    for to in slices(Range(last.to, ahead)):
+    last = ledger.last() or last  # once more: until the epoch was opened, a paused writer could still commit
+    ahead = Position({p: max(o, last.to[p]) for p, o in claim.with_partitions(last.to).items()})
+    for to in slices(Range(last.to, ahead)) if ahead != last.to else ():
         consumed += commit(ledger, store, epoch=epoch, to=to, fold=master.fold).books.consumed
     return consumed

@@ -7,10 +7,23 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import CommitId, LedgerRow, LedgerStore, VersionId, covered, visible
-from dovetail.shared.manifest import Manifest, ManifestStore
+from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, covered, visible
+from dovetail.shared.manifest import Manifest
 
 ATTEMPTS = 20
+
+
+class ManifestReader(Protocol):
+    """Where a view's manifest is read."""
+
+    def read(self) -> Manifest | None: ...
+
+
+class LedgerReader(Protocol):
+    """Where a source's ledger is read."""
+
+    def rows(self, after: int = -1) -> Sequence[LedgerRow]:
+        """The rows with seq > `after`, in order; raises IntegrityError on a gap or overlap."""
 
 
 class StateReader(Protocol):
@@ -37,7 +50,7 @@ class Snapshot:
         return self.rows[-1]
 
 
-def read(manifests: ManifestStore, ledger: LedgerStore, states: StateReader) -> Snapshot | None:
+def read(manifests: ManifestReader, ledger: LedgerReader, states: StateReader) -> Snapshot | None:
     """The newest snapshot; None while the view has never answered.
 
     Raises:

@@ -214,7 +214,8 @@ class _Walk:
         if isinstance(value, list | tuple):
             return f"{qualified(type(value))} [{', '.join([self._describe(v) for v in value])}]"
         if isinstance(value, set | frozenset):
-            return f"{qualified(type(value))} [{', '.join(sorted([self._describe(v) for v in value]))}]"
+            ordered = sorted(value, key=lambda v: getattr(v, "__qualname__", None) or repr(v))
+            return f"{qualified(type(value))} [{', '.join([self._describe(v) for v in ordered])}]"
         if isinstance(value, Mapping) and value is not os.environ:
             pairs = [f"{self._describe(k)}: {self._describe(v)}" for k, v in value.items()]
             return f"{qualified(type(value))} {{{', '.join(pairs)}}}"
@@ -230,7 +231,7 @@ class _Walk:
             return qualified(value)
         silent: Any = object.__repr__
         shown = "" if type(value).__repr__ is silent or value is os.environ else repr(value)
-        return f"{qualified(type(value))} {re.sub(r' at 0x[0-9a-f]+', '', shown)}"
+        return f"{qualified(type(value))} {re.sub(r' at 0x[0-9a-f]+', '', shown)}".rstrip()
 
 
 @contextmanager

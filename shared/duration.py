@@ -31,7 +31,8 @@ def parse(text: str) -> timedelta:
 
 def bucket_seconds(text: str) -> int:
     """The length of a bucket in seconds; it divides a day or is whole days, so that buckets in UTC never shift."""
-    seconds = int(parse(text).total_seconds())
-    if seconds < 1 or (DAY % seconds and seconds % DAY):
+    length = parse(text)
+    seconds = int(length.total_seconds())
+    if seconds < 1 or length.microseconds or (DAY % seconds and seconds % DAY):
         raise DeclarationError(f"a bucket of '{text}' neither divides a day nor is whole days: use 15m, 1h, 6h, 1d…")
     return seconds

@@ -1,8 +1,9 @@
-"""The seam to the engine: a session that speaks PySpark's DataFrame API. Only this file knows which one and how it starts."""
+"""The seam to the engine: a session that speaks PySpark's DataFrame API. Only this file knows which, and how it starts."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 SLICES = 8
+LOG_CONF = Path(__file__).resolve().parent.parent / "conf" / "spark-log4j2.properties"
 CONF = {
     "spark.ui.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -27,9 +29,10 @@ CONF = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     "spark.sql.shuffle.partitions": "4",
+    # Delta's own bookkeeping: 50 tasks a look is for tables of millions of files.
+    "spark.databricks.delta.snapshotPartitions": "2",
     # More than this in one answer to the driver fails the job; the caller then asks in slices.
     "spark.driver.maxResultSize": "256m",
-    "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.streaming.metricsEnabled": "false",
 }
@@ -51,23 +54,48 @@ def start(
     java = find_java()
     jars = ensure("spark", on_progress=on_progress)
     try:
-        from pyspark.sql import SparkSession
+        import pyspark  # noqa: F401
     except ImportError:
         raise UsageError("pyspark is not installed", next="pip install 'dovetail[spark]'") from None
+    if settings.spark.master.startswith("local"):
+        os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ["JAVA_HOME"] = str(Path(java.executable).resolve().parent.parent)
-    builder = SparkSession.builder.appName(f"dovetail {app}").master(settings.spark.master)  # type: ignore[attr-defined]
     every = {
         **CONF,
+        "spark.app.name": f"dovetail {app}",
+        "spark.master": settings.spark.master,
         "spark.jars": ",".join(str(j) for j in jars),
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}",
         "spark.driver.memory": settings.spark.driver_memory,
         "spark.sql.warehouse.dir": str(settings.storage.path / "scratch" / "warehouse"),
         **(conf or {}),
         **settings.spark.resolved_conf(),
     }
-    for name, value in every.items():
-        builder = builder.config(name, value)
-    session: SparkSession = builder.getOrCreate()
-    return session
+    return _session(every, settings.storage.path / "logs" / f"spark-{app}.log")
+
+
+def _session(conf: dict[str, str], log: Path) -> SparkSession:
+    """A session in a JVM of its own process group, so that only this process tells it to stop; its log goes to a file.
+
+    The JVM ends when this process does, however that ends: it reads a pipe from it.
+    """
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    every = SparkConf(loadDefaults=False).setAll(list(conf.items()))
+    with log.open("ab") as sink:
+        gateway = launch_gateway(every, {"stdout": sink, "stderr": sink, "start_new_session": True})
+    return SparkSession(SparkContext(conf=every, gateway=gateway))
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether `error` says that the engine's JVM has ended."""
+    from py4j.protocol import Py4JNetworkError
+
+    return isinstance(error, Py4JNetworkError | ConnectionError) or "Answer from Java side is empty" in str(error)
 
 
 def arrow(frame: DataFrame) -> pa.Table:
@@ -77,7 +105,7 @@ def arrow(frame: DataFrame) -> pa.Table:
 
 
 def arrow_slices(frame: DataFrame, keys: Sequence[str], *, parts: int = 1, part: int = 0) -> Iterator[pa.Table]:
-    """The rows of `frame` as Arrow, in one table where the driver's limit allows, else in slices by a hash of `keys`."""
+    """The rows of `frame` in one Arrow table where the driver's limit allows, else in slices by a hash of `keys`."""
     piece = frame.where(f"pmod({_hash(keys)}, {parts}) = {part}") if parts > 1 else frame
     try:
         table = arrow(piece)

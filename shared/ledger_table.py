@@ -78,8 +78,8 @@ class DeltaLedger:
         if self._table.append_if(pa.Table.from_pylist([_stored(row)], schema=SCHEMA), unchanged):
             self._last = row
             return
-        last = self.last()
-        if last is None or last.commit_id != row.commit_id:  # an unclear answer to an append that did land is a success
+        taken = self.rows(after=row.seq - 1)
+        if not taken or taken[0].commit_id != row.commit_id:  # an unclear answer to an append that landed is a success
             raise LostRace(f"ledger seq {row.seq} was taken by another writer")
 
     def compact(self) -> None:

@@ -15,6 +15,10 @@ PATIENCE_S = 20
 """How long a broker may take to answer before it counts as unreachable."""
 
 
+class TopicMissing(ServiceMissing):
+    """The broker answers, and has no such topic."""
+
+
 @dataclass(frozen=True)
 class Extent:
     """A topic as it stands: `begin` is the oldest offset still there, `end` the first that a committed reader cannot see."""
@@ -33,14 +37,14 @@ class Log:
     options: Mapping[str, str]
 
     def extent(self, topic: str) -> Extent:
-        """Raises ServiceMissing when no broker answers or the topic is not there."""
+        """Raises ServiceMissing when no broker answers, TopicMissing when the topic is not there."""
         with closing(self._admin()) as admin:
             described = admin.describe_topics([topic])[0]
         if described["error_code"]:
-            raise ServiceMissing(
+            raise TopicMissing(
                 f"topic {topic} is not there",
                 where=self.bootstrap,
-                next="dovetail dev creates it; or create it yourself",
+                next="dovetail dev creates it, and so does dovetail load … --create; or create it yourself",
             )
         partitions = [p["partition_index"] for p in described["partitions"]]
         with closing(self.consumer()) as consumer:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from dovetail.shared.decode import named
+from dovetail.shared.engine import is_gone
 from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
 from dovetail.shared.log import Log
 from dovetail.shared.offsets import end_of_batch
@@ -72,14 +73,18 @@ def follow(
             stopping.wait(0.2)
         if failure or query.exception():
             raise _told(failure, query.exception(), topic)
-    finally:
         query.stop()
+    except Exception as error:
+        if not is_gone(error):
+            raise
+        raise DovetailError("Spark's JVM ended", where=f"the stream of {topic}", next="start it again") from None
+    finally:
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def _told(failure: list[BaseException], exception: Exception | None, topic: str) -> BaseException:
     """The error to show: the step's own, else what Spark says, in this project's words where it is known."""
-    if failure:
+    if failure and not is_gone(failure[0]):
         return failure[0]
     text = str(exception)
     if "OffsetOutOfRange" in text or "data loss" in text.lower() or "KAFKA_DATA_LOSS" in text:

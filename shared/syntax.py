@@ -49,7 +49,7 @@ def class_node(kind: type) -> ast.ClassDef | None:
 
 def home(value: object) -> Path | None:
     """The file that a function, class or module was read from."""
-    code = getattr(value, "__code__", None)
+    code = getattr(_method(value) if isinstance(value, type) else value, "__code__", None)
     if isinstance(code, CodeType):
         return Path(code.co_filename)
     module = value if isinstance(value, ModuleType) else sys.modules.get(getattr(value, "__module__", None) or "")
@@ -99,13 +99,14 @@ def scope(node: Definition, outer: Mapping[str, object]) -> dict[str, object]:
     return found | dict(_imports(node, outer))
 
 
-def outer_names(value: object) -> dict[str, object]:
+def outer_names(value: FunctionType | type) -> dict[str, object]:
     """The names that code of a function or class sees around it: its module's globals, then its closure."""
-    if isinstance(value, FunctionType):
-        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=False)
-        return {**value.__globals__, **{name: cell.cell_contents for name, cell in cells if _filled(cell)}}
-    module = sys.modules.get(getattr(value, "__module__", None) or "")
-    return dict(vars(module)) if module else {}
+    function = _method(value) if isinstance(value, type) else value
+    if function is None:
+        module = sys.modules.get(value.__module__)
+        return dict(vars(module)) if module else {}
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
+    return {**function.__globals__, **{name: cell.cell_contents for name, cell in cells if _filled(cell)}}
 
 
 def resolve(node: ast.AST, names: Mapping[str, object]) -> object:
@@ -142,6 +143,12 @@ def _parsed(text: str) -> ast.Module:
 
 def _first_line(node: Function) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+def _method(kind: type) -> FunctionType | None:
+    """A method written in a class, which knows its file better than the name of its module does."""
+    methods = [member for member in vars(kind).values() if isinstance(member, FunctionType)]
+    return next((m for m in methods if m.__module__ == kind.__module__ and Path(m.__code__.co_filename).exists()), None)
 
 
 def _filled(cell: Any) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,10 +99,11 @@ class AppendTable:
 
         A plain Delta append would succeed next to another writer's; no retry on the version that was read refuses it.
         """
+        table = self._opened()  # before the look: a table that another writer makes meanwhile is not the one looked at
         while unchanged():
             try:
                 write_deltalake(
-                    self._opened(),
+                    table,
                     rows.cast(self.schema),
                     mode="append",
                     commit_properties=CommitProperties(max_commit_retries=0),
@@ -118,7 +120,7 @@ class AppendTable:
             return []
         files = set(table.file_uris())
         unseen = sorted(files - self._known)
-        found = [pq.read_table(f, schema=self.schema, partitioning=None) for f in unseen]
+        found = [pq.read_table(unquote(f), schema=self.schema, partitioning=None) for f in unseen]
         self._known = files
         return found
 

@@ -6,17 +6,20 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
-import click
 import typer
 
-from dovetail.cli import ask, care, run, start
+from dovetail.cli import ask, care, prove, run, start
 from dovetail.cli.output import Output, complain
-from dovetail.shared.errors import DovetailError
+from dovetail.shared.errors import DovetailError, UsageError
 
 CRASH = 70
 WRONG_USE = 2
 INTERRUPTED = 130
+
+# typer brings its own copy of click, or uses the one installed, depending on its version: ask it which.
+ClickException: type[Exception] = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "ClickException")
 
 app = typer.Typer(
     name="dovetail",
@@ -32,12 +35,12 @@ app = typer.Typer(
 @app.callback()
 def common(
     context: typer.Context,
-    profile: str | None = typer.Option(None, help="Overlay settings from [profile.NAME].", metavar="NAME"),
+    profile: str | None = typer.Option(None, help=r"Overlay settings from \[profile.NAME].", metavar="NAME"),
 ) -> None:
     context.obj = profile
 
 
-for group in (start, run, ask, care):
+for group in (start, run, ask, prove, care):
     group.register(app)
 
 
@@ -46,14 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     output = Output(as_json="--json" in given)
     try:
-        result = app(args=given, standalone_mode=False)
+        result = app(args=given, standalone_mode=False, prog_name="dovetail")
     except DovetailError as error:
         complain(output, error)
         return _leave(error.exit_code)
-    except click.exceptions.ClickException as error:
-        error.show()
-        return _leave(WRONG_USE)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except ClickException as error:
+        return _leave(_wrong_use(output, error))
+    except (typer.Abort, KeyboardInterrupt):
         return _leave(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,10 +67,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _leave(result if isinstance(result, int) else 0)
 
 
+def _wrong_use(output: Output, error: Any) -> int:
+    """Says what is wrong with a command line, and which help to read. Without a verb the help was shown already."""
+    context = getattr(error, "ctx", None)
+    if message := error.format_message():
+        verb = context.command_path if context else app.info.name
+        complain(output, UsageError(message, next=f"{verb} --help"))
+    return WRONG_USE
+
+
 def _leave(code: int) -> int:
     sys.stdout.flush()
     return code
 
 
 def entry() -> None:
+    end_with_parent()
     sys.exit(main())

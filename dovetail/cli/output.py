@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -11,6 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from dovetail.shared.errors import DovetailError
+
+WIDE = 10_000
+"""Tables are as wide as what they hold, on a terminal and in a file alike: nothing is cut off."""
+MARKS = {"ok": "[green]ok[/]  ", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 
 
 class Output:
@@ -37,6 +42,42 @@ class Output:
         if self.as_json:
             self.out.out(orjson.dumps(document, default=str).decode(), highlight=False)
 
+    @property
+    def seconds(self) -> float:
+        """Since the command began."""
+        return time.monotonic() - self._began
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = ()) -> None:
+        """A table for people; nothing with --json. Columns in `right` hold figures and end on one line."""
+        if self.as_json:
+            return
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=bool(columns))
+        for column in columns:
+            table.add_column(escape(column), justify="right" if column in right else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(escape(shown(value)) for value in row))
+        self.out.print(table, width=WIDE, crop=False)
+
+    def checked(self, level: str, name: str, found: str, mend: str = "") -> None:
+        """One line of a list of checks, and how to mend it under it."""
+        if not self.as_json:
+            self.out.print(f"{MARKS[level]}  {escape(f'{name:<16}')}  {escape(found)}")
+            if mend:
+                self.out.print(f"[dim]      {'':<16}  {escape(mend)}[/]")
+
+    def problem(self, text: str, *, where: str = "", next: str = "") -> None:  # noqa: A002
+        """One thing that is wrong, and the one command that helps."""
+        if not self.as_json:
+            self.out.print(f"[bold red]![/]  {escape(text)}" + (f"  [dim]({escape(where)})[/]" if where else ""))
+            if next:
+                self.out.print(f"     [dim]next[/]  {escape(next)}")
+
+    def warn(self, text: str) -> None:
+        """A line about what is probably not meant; for people, and on stderr with --json too."""
+        self.err.print(f"[yellow]warning[/]  {escape(text)}")
+
     def error(self, text: str) -> None:
         self.err.print(escape(text), style="red")
 
@@ -51,6 +92,28 @@ class Output:
                 self.note(text)
 
         return show
+
+
+def counted(n: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "source"), counted(1200, "record")
+    ('1 source', '1,200 records')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def shown(value: object) -> str:
+    """A value as people read it in a table.
+
+    >>> shown(3918), shown(Decimal("412880.15")), shown(None), shown("94217")
+    ('3,918', '412,880.15', 'null', '94217')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:,}" if isinstance(value, int | float | Decimal) else str(value)
 
 
 def complain(output: Output, error: DovetailError) -> None:

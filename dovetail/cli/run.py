@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
@@ -18,8 +20,25 @@ JSON = typer.Option(False, "--json", help="One JSON document a line.")
 
 
 def register(app: typer.Typer) -> None:
-    for verb in (archive, speed, batch, serve, kafka):
+    for verb in (dev, demo, archive, speed, batch, serve, kafka):
         app.command(rich_help_panel=PANEL)(verb)
+
+
+def dev(context: typer.Context) -> None:
+    """Run every layer on this machine, with a broker and a generator, until Ctrl-C."""
+    from dovetail.cli.dev import run
+
+    run(load_project(context), Output())
+
+
+def demo(
+    seconds: float = typer.Option(0, help="End after about this long; 0 keeps serving until Ctrl-C."),
+    folder: Path = typer.Option(Path("dovetail-demo"), help="Where the demo's project is made; emptied first."),
+) -> None:
+    """Show the joint at work: a batch while events flow, a kill in mid write, a late record, and the proof."""
+    from dovetail.cli.demo import run
+
+    run(folder, Output(), seconds=seconds)
 
 
 def archive(
@@ -140,13 +159,13 @@ def kafka(context: typer.Context) -> None:
         wait_for_stop()
 
 
-def wait_for_stop() -> None:
-    """Returns at SIGINT or SIGTERM."""
+def wait_for_stop(check: Callable[[], object] = lambda: None) -> None:
+    """Returns at SIGINT or SIGTERM; calls `check` now and then, whose error ends the wait."""
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     while not stop.wait(0.5):
-        pass
+        check()
 
 
 def _one_source(project: Project, name: str | None) -> Source:

@@ -1,7 +1,126 @@
-"""Verbs."""
+"""The verbs to start with: init, check, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dovetail.cli.output import Output, counted
+from dovetail.cli.session import load_settings, start_spark
+
+if TYPE_CHECKING:
+    from dovetail.shared.check import Report
+    from dovetail.shared.declare import Source, View
+
+PANEL = "Start"
+JSON = typer.Option(False, "--json", help="One JSON document.")
+
 
 def register(app: typer.Typer) -> None:
-    """Adds them."""
+    for verb in (init, check, doctor):
+        app.command(rich_help_panel=PANEL)(verb)
+
+
+def init(
+    name: str = typer.Argument(help="The new project, and the folder it is put in."),
+    template: str | None = typer.Option(None, help="shop or traffic; NAME where that is one of them, else shop."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be created; write nothing."),
+    as_json: bool = JSON,
+) -> None:
+    """Create a project from a template."""
+    from dovetail.shared.template import chosen, create
+
+    output = Output(as_json=as_json)
+    made = create(Path(name), chosen(Path(name).name, template), dry_run=dry_run)
+    contents = ", ".join([counted(made.sources, "source"), counted(made.views, "view"), counted(made.tests, "test")])
+    if dry_run:
+        output.line(f"Would create {name}/: {contents}")
+        for file in made.files:
+            output.line(f"  {file}")
+        output.line("Nothing written.")
+    else:
+        output.line(f"Created {name}/: {contents}. Next: cd {name} && dovetail dev")
+    output.result(
+        {
+            "folder": str(made.folder.resolve()),
+            "template": made.template,
+            "files": made.files,
+            "sources": made.sources,
+            "views": made.views,
+            "tests": made.tests,
+            "written": not dry_run,
+        }
+    )
+
+
+def check(
+    context: typer.Context,
+    deep: bool = typer.Option(False, "--deep", help="Start the engine too, and fold an empty frame through each view."),
+    as_json: bool = JSON,
+) -> None:
+    """Check settings and declarations; without Java, unless --deep."""
+    from dovetail.shared.check import look
+
+    output, settings = Output(as_json=as_json), load_settings(context)
+    report = look(settings)
+    if deep and report.sound:
+        from dovetail.shared.deep import look_deeper
+
+        report = look_deeper(report, start_spark(settings, "check", on_progress=output.progress()))
+    for source in report.project.sources.values() if report.project else ():
+        output.checked("ok", source.name, _source(source))
+    for view in report.sound:
+        output.checked("ok", view.name, _view(view))
+    for problem in report.problems:
+        output.problem(f"{problem.subject}  {problem.message}", where=problem.where, next=problem.next)
+    engine = "by the engine too" if deep else "no Java started"
+    output.line(f"{counted(len(report.problems), 'problem')} in {output.seconds:.1f} s, {engine}")
+    output.result(_document(report))
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def doctor(context: typer.Context, as_json: bool = JSON) -> None:
+    """Check this machine: Java, memory, disk, ports, jars, versions."""
+    from dovetail.shared.doctor import checks
+    from dovetail.shared.errors import SettingsError
+
+    output = Output(as_json=as_json)
+    folder, kafka_port, serving_port = Path("data").resolve(), 9092, 8000
+    try:
+        settings = load_settings(context)
+        folder, serving_port = settings.storage.path, settings.serving.port
+        kafka_port = settings.kafka.port or kafka_port
+    except SettingsError as error:  # a machine can be looked at anywhere
+        output.note(f"{error.what}: looking at this machine alone")
+    found = checks(folder=folder, kafka_port=kafka_port, serving_port=serving_port)
+    for each in found:
+        output.checked(each.level, each.name, each.found, each.mend)
+    output.result([{"name": c.name, "level": c.level, "found": c.found, "mend": c.mend} for c in found])
+    if any(c.level == "fail" for c in found):
+        raise typer.Exit(3)
+
+
+def _source(source: Source) -> str:
+    """`json, 15 columns, event time ordered_at`"""
+    time = f", event time {source.event_time}" if source.event_time else ""
+    return f"{source.format.name}, {counted(len(source.columns), 'column')}{time}"
+
+
+def _view(view: View) -> str:
+    """`by postal_code, product_code per 1h: lines revenue biggest`"""
+    keys = f"by {', '.join(view.keys)}" if view.keys else "over all"
+    return f"{keys}{f' per {view.bucket}' if view.bucket else ''}: {' '.join(view.measures)}"
+
+
+def _document(report: Report) -> dict[str, Any]:
+    project = report.project
+    return {
+        "sources": list(project.sources) if project else [],
+        "views": [v.name for v in report.sound],
+        "problems": [
+            {"subject": p.subject, "message": p.message, "where": p.where, "next": p.next} for p in report.problems
+        ],
+    }

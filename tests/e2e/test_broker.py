@@ -11,12 +11,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from dovetail.shared.broker import Broker, running
 from dovetail.shared.errors import Busy, ServiceMissing
@@ -77,10 +78,13 @@ def test_transactions_work_on_the_one_node(broker: Broker) -> None:
     assert read(broker, "in-transaction") == [b"committed"]
 
 
-def test_a_topic_that_nobody_made_is_not_made_by_reading_it(broker: Broker) -> None:
-    client = AdminClient({"bootstrap.servers": broker.bootstrap})
-    client.list_topics("misspelt", timeout=10)
-    assert "misspelt" not in client.list_topics(timeout=10).topics
+def test_a_record_for_a_misspelt_topic_is_refused_and_makes_no_topic(broker: Broker) -> None:
+    refused = list[str]()
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "message.timeout.ms": 3000, "log_level": 0})
+    producer.produce("misspelt", b"lost", on_delivery=lambda error, _message: refused.append(error and error.name()))
+    producer.flush(30)
+    assert refused == ["_UNKNOWN_TOPIC"]
+    assert "misspelt" not in producer.list_topics(timeout=10).topics
 
 
 def test_both_listeners_are_on_loopback_only(broker: Broker) -> None:
@@ -93,12 +97,13 @@ def test_both_listeners_are_on_loopback_only(broker: Broker) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_records_are_kept_for_ever(broker: Broker) -> None:
-    make_topic(broker, "kept")
-    write(broker, "kept", [b"from another century"], timestamp=1)
-    settings = (broker.folder / "server.properties").read_text().splitlines()
-    assert "log.retention.ms=-1" in settings
-    assert read(broker, "kept") == [b"from another century"]
+@pytest.mark.parametrize("setting", ["retention.ms", "retention.bytes"])
+def test_records_are_kept_for_ever(broker: Broker, setting: str) -> None:
+    make_topic(broker, f"kept.{setting}")
+    topic = ConfigResource(ConfigResource.Type.TOPIC, f"kept.{setting}")
+    client = AdminClient({"bootstrap.servers": broker.bootstrap})
+    (asked,) = client.describe_configs([topic]).values()
+    assert asked.result(30)[setting].value == "-1"
 
 
 def test_the_log_goes_to_its_file_and_is_quiet(broker: Broker) -> None:
@@ -123,6 +128,15 @@ def test_an_asked_port_that_is_taken_is_named(broker: Broker, tmp_path: Path) ->
         Broker.start(tmp_path, port=broker.port)
     assert "choose another port" in refused.value.next
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_broker_that_takes_the_port_meanwhile_is_not_mistaken_for_ours(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([True])
+    monkeypatch.setattr("dovetail.shared.broker.is_free", lambda _port: next(looks, False))  # free at the first look
+    with pytest.raises(ServiceMissing, match=f"port {broker.port} of 127.0.0.1 is in use"):
+        Broker.start(tmp_path, port=broker.port)
 
 
 def test_another_port_is_taken_when_the_usual_one_is_and_the_asked_one_when_free(tmp_path: Path) -> None:
@@ -174,18 +188,39 @@ def test_a_broker_killed_outright_keeps_its_records(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_however_its_parent_ends_no_java_is_left(tmp_path: Path, end: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        bootstrap = parent.stdout.readline().strip()
-        assert running(tmp_path) == bootstrap
+    with parent_of_broker(tmp_path) as parent:
+        assert running(tmp_path) is not None
         assert json.loads((tmp_path / "broker.json").read_text())["pid"] == parent.pid
         left = descendants(psutil.Process(parent.pid))
         assert any("java" in process.name() for process in left)
         parent.send_signal(end)
-    _, alive = psutil.wait_procs(left, timeout=20)
+        _, alive = psutil.wait_procs(left, timeout=20)
     assert alive == []
     with Broker.start(tmp_path) as again:  # and the folder is free again
         assert running(tmp_path) == again.bootstrap
+
+
+def test_a_broker_on_its_way_out_is_waited_for(tmp_path: Path) -> None:
+    with parent_of_broker(tmp_path) as parent:
+        left = descendants(psutil.Process(parent.pid))
+        parent.kill()
+        parent.wait()
+        with Broker.start(tmp_path):
+            assert [process for process in left if process.is_running() and "java" in process.name()] == []
+
+
+@contextmanager
+def parent_of_broker(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that runs the broker of a folder, once it is up; killed at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        try:
+            assert parent.stdout is not None
+            assert parent.stdout.readline().startswith("127.0.0.1:")
+            yield parent
+        finally:
+            parent.kill()
 
 
 def make_topic(broker: Broker, name: str) -> None:
@@ -194,15 +229,13 @@ def make_topic(broker: Broker, name: str) -> None:
         made.result(30)
 
 
-def write(broker: Broker, topic: str, values: list[bytes], **options: int) -> None:
-    refused: list[KafkaException] = []
+def write(broker: Broker, topic: str, values: list[bytes]) -> None:
+    outcomes = list[object]()
     producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0})
     for value in values:
-        producer.produce(
-            topic, value, on_delivery=lambda error, _message: refused.extend([error] if error else []), **options
-        )
+        producer.produce(topic, value, on_delivery=lambda error, _message: outcomes.append(error))
     assert producer.flush(30) == 0
-    assert refused == []
+    assert outcomes == [None] * len(values)
 
 
 def read(broker: Broker, topic: str) -> list[bytes]:

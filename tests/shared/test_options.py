@@ -90,3 +90,10 @@ def test_ordinary_options_pass() -> None:
 
 def test_an_empty_reference_is_refused() -> None:
     assert refused("client.id", "env:", KAFKA_DENIED) == "is 'env:', which names nothing: write env:NAME or file:PATH"
+
+
+def test_options_of_the_wrong_form_are_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "dovetail.toml").write_text(f"[kafka]\noptions = 'sasl.password={CANARY}'\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"kafka\.options: must be a valid dictionary") as caught:
+        load(tmp_path)
+    assert CANARY not in str(caught.value)

@@ -187,8 +187,8 @@ def test_a_project_function_may_be_called_like_a_method(tmp_path: Path, monkeypa
     assert check(tmp_path, "return h.first(lines)", head="import purity_named_lib as h\n") == []
 
 
-def test_functions_called_twice_are_told_once(tmp_path: Path) -> None:
-    head = "def helper(lines):\n    return lines.distinct()\n"
+def test_the_same_twice_in_a_line_is_told_once(tmp_path: Path) -> None:
+    head = "def helper(lines):\n    return lines.distinct().union(lines.distinct())\n"
     assert len(check(tmp_path, "return helper(helper(lines))", head=head)) == 1
 
 

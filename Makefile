@@ -1,0 +1,58 @@
+# What a contributor and CI run. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO_SECONDS ?= 0
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(READY)  ## the whole thing on a real broker: batch, kill, late record, proof; DEMO_SECONDS=n bounds it
+	@$(BIN)/dovetail demo --folder .cache/demo --seconds $(DEMO_SECONDS)
+
+test: $(READY)  ## every test but the long ones, in under ten minutes on two cores
+	@$(BIN)/python -m pytest -m "not long"
+
+test-long: $(READY)  ## the long tests too
+	@$(BIN)/python -m pytest
+
+check: $(READY)  ## format, lint, types, and which layer may import which
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(READY)  ## put the code into its format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only .
+
+bench: $(READY)  ## freshness, batch speed and answer latency, each against a control in the same run
+	@$(BIN)/python -m bench
+
+wheel: $(READY)  ## build dist/*.whl
+	@rm -rf dist && if command -v uv >/dev/null; then uv build -q --wheel; else $(BIN)/python -m pip wheel -q --no-deps -w dist .; fi
+	@ls dist
+
+constraints: $(READY)  ## renew conf/constraints.txt from what the package indexes hold now
+	@uv pip compile -q --universal --no-header --no-annotate --no-emit-index-url --all-extras --group dev pyproject.toml -o conf/constraints.txt --upgrade
+
+setup: $(READY)  ## make the virtual environment
+
+clean:  ## remove what was made
+	@rm -rf $(VENV) .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): pyproject.toml conf/constraints.txt
+	@command -v java >/dev/null || { echo "Java 17 or newer is needed: apt-get install openjdk-17-jre-headless, or brew install openjdk@17"; exit 3; }
+	@echo "installing into $(VENV) (pyspark is built from source: about a minute the first time)"
+	@if command -v uv >/dev/null; then \
+		uv venv -q --allow-existing $(VENV) && \
+		uv pip install -q --python $(BIN)/python -c conf/constraints.txt -e '.[spark,trino,test]' --group dev; \
+	else \
+		python3 -m venv $(VENV) && $(BIN)/python -m pip install -q --upgrade 'pip>=25.1' && \
+		$(BIN)/python -m pip install -q -c conf/constraints.txt -e '.[spark,trino,test]' --group dev; \
+	fi
+	@touch $@
+
+.PHONY: help demo test test-long check format bench wheel constraints setup clean

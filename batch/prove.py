@@ -1,0 +1,209 @@
+"""The proof: recounts every record from the log itself and compares with what the stored states add up to.
+
+A path of its own. Truth is one plain aggregation over all records at once, read from Kafka (or, where Kafka has dropped
+them, from the master); what is proved is the tables: manifest, runs, ledger, states. Serving's code is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, FloatType
+
+from dovetail.batch.master import DeltaMaster, within
+from dovetail.shared.declare import Source
+from dovetail.shared.decode import REASON, decode, decoded, named
+from dovetail.shared.engine import arrow
+from dovetail.shared.fold import BUCKET, ROWS, fold
+from dovetail.shared.ledger import Books, LedgerRow, visible
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.log import Log
+from dovetail.shared.manifest import ORIGIN, Manifest
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.measures.base import State
+from dovetail.shared.position import Position, Range
+from dovetail.shared.project import Project
+from dovetail.shared.tables import Layout
+from dovetail.shared.versions import Bundle, load
+
+DOUBLES = 1e-9
+"""Relative difference within which sums of doubles are equal: their order differs between layers."""
+SHOWN = 10
+
+
+@dataclass
+class Proof:
+    """What a recount found. `lost` and `doubled` count rows of groups, and records of the master."""
+
+    source: str
+    seq: int
+    position: Position
+    books: Books
+    groups: int = 0
+    equal: int = 0
+    lost: int = 0
+    doubled: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        return not self.problems and self.lost == self.doubled == 0 and self.groups == self.equal
+
+
+def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Proof | None:
+    """Recounts all views of `source` up to the ledger's end; None while the source was never opened."""
+    layout = project.layout
+    manifests = {v.name: DeltaManifest(layout.manifest(v.name)).read() for v in project.views_of(source)}
+    rows = DeltaLedger(layout.ledger(source.name)).rows()
+    if not rows:
+        return None
+    span = Range(rows[0].to, rows[-1].to)
+    proof = Proof(source.name, rows[-1].seq, span.to, reduce(lambda a, r: a + r.books, rows, Books()))
+    records = _records(log, source, DeltaMaster(layout, source, spark), span, spark).persist()
+    try:
+        _prove_books(proof, decode(records, source.as_json()))
+        _prove_master(proof, DeltaMaster(layout, source, spark), records, rows[0].to)
+        for manifest in (m for m in manifests.values() if m):
+            bundle = load(layout.version(manifest.live))
+            _prove_tables(proof, manifest, rows, layout, spark)
+            _prove_view(proof, bundle, records, _stored(layout, manifest, rows, bundle, spark))
+    finally:
+        records.unpersist()
+    return proof
+
+
+def _records(log: Log, source: Source, master: DeltaMaster, span: Range, spark: SparkSession) -> DataFrame:
+    """The records of `span` with the columns of META: from Kafka, and from the master what Kafka has dropped."""
+    begin = log.extent(source.topic).begin
+    kept = Position({p: max(begin[p], span.from_[p]) for p in span.to})
+    options = log.spark_options(source.topic, kept.with_partitions(span.to), max_records=0)
+    del options["maxOffsetsPerTrigger"]
+    options["endingOffsets"] = log.spark_options(source.topic, span.to, max_records=0)["startingOffsets"]
+    records = named(spark.read.format("kafka").options(**options).load())
+    dropped = Range(span.from_, kept.up_to(span.to))
+    return records if dropped.empty else records.unionByName(master.bytes_of(dropped))
+
+
+def _prove_books(proof: Proof, decoded_rows: DataFrame) -> None:
+    figures = arrow(
+        decoded_rows.agg(F.count(F.lit(1)).alias("consumed"), F.count_if(F.col(REASON).isNotNull()).alias("bad"))
+    ).to_pylist()[0]
+    books = proof.books
+    if (figures["consumed"], figures["bad"]) != (books.consumed, books.quarantined):
+        proof.problems.append(
+            f"the ledger says consumed {books.consumed:,} and quarantined {books.quarantined:,}; "
+            f"the log holds {figures['consumed']:,} and {figures['bad']:,}"
+        )
+
+
+def _prove_master(proof: Proof, master: DeltaMaster, records: DataFrame, origin: Position) -> None:
+    """The master holds each record below its claim once, byte for byte."""
+    claim = master.last_claim()
+    if claim is None or not master.exists():
+        return
+    span = Range(origin, claim.up_to(proof.position).with_partitions(origin))
+    place = ["_partition", "_offset"]
+    digest = F.xxhash64("_key", "_value", "_timestamp").alias("digest")
+    held = (
+        master.bytes_of(span)
+        .select(*place, digest)
+        .groupBy(*place)
+        .agg(F.count(F.lit(1)).alias("n"), F.max("digest").alias("held"))
+    )
+    true = records.where(within(span)).select(*place, digest)
+    wrong = true.join(held, place, "full_outer").where("n IS NULL OR digest IS NULL OR n > 1 OR digest <> held")
+    for row in arrow(wrong.orderBy(*place).limit(SHOWN)).to_pylist():
+        what = "lacks" if row["n"] is None else "doubles" if row["n"] > 1 else "altered or invented"
+        proof.problems.append(f"the master {what} {row['_partition']}@{row['_offset']}")
+        proof.lost += row["n"] is None
+        proof.doubled += (row["n"] or 0) > 1
+
+
+def _prove_tables(
+    proof: Proof, manifest: Manifest, rows: Sequence[LedgerRow], layout: Layout, spark: SparkSession
+) -> None:
+    """Each table holds as many state rows as the ledger or the manifest says; else the records are named."""
+    states = spark.read.format("delta").load(str(layout.states(manifest.live))).groupBy("_commit_id").count()
+    held = {r["_commit_id"]: r["count"] for r in arrow(states).to_pylist()}
+    by_id = {r.commit_id: r for r in rows}
+    for commit_id, expected in visible(manifest.live, rows, after=manifest.seq).items():
+        if held.get(commit_id, 0) != expected:
+            proof.problems.append(
+                f"{manifest.view}: the commit of records {by_id[commit_id].range} (seq {by_id[commit_id].seq}) holds "
+                f"{held.get(commit_id, 0)} of {expected} state rows"
+            )
+    for run in (r for r in manifest.runs if r.id != ORIGIN and r.state_rows):
+        count = spark.read.format("delta").load(str(layout.run(run.version, run.id))).count()
+        if count != run.state_rows:
+            proof.problems.append(
+                f"{manifest.view}: run {run.id} of records {run.range} holds {count} of {run.state_rows} state rows"
+            )
+
+
+def _stored(
+    layout: Layout, manifest: Manifest, rows: Sequence[LedgerRow], bundle: Bundle, spark: SparkSession
+) -> DataFrame:
+    """The rows of every table that answers for the view: its runs, and the commits above its cut."""
+    columns = [*_group_columns(bundle), *(s.column for s in _states(bundle)), ROWS]
+    commits = visible(manifest.live, rows, after=manifest.seq)
+    states = spark.read.format("delta").load(str(layout.states(manifest.live)))
+    parts = [states.where(F.col("_commit_id").isin(*commits) if commits else F.lit(False)).select(*columns)]
+    for run in manifest.runs:
+        if run.id != ORIGIN and run.state_rows:
+            parts.append(spark.read.format("delta").load(str(layout.run(run.version, run.id))).select(*columns))
+    return reduce(DataFrame.unionByName, parts)
+
+
+def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, stored: DataFrame) -> None:
+    states, groups = _states(bundle), _group_columns(bundle)
+    good = decoded(decode(records, bundle.decoder), bundle.decoder)
+    truth = fold(good, bundle)
+    merges = [F.expr(s.kind.merge(f"`{s.column}`")).alias(s.column) for s in states]
+    merged = stored.groupBy(*groups).agg(*merges, F.sum(ROWS).alias(ROWS))
+    left = truth.select(*groups, *(F.col(c).alias(f"t_{c}") for c in [*(s.column for s in states), ROWS]))
+    right = merged.select(*(F.col(g).alias(f"k_{g}") for g in groups), *merged.columns[len(groups) :])
+    on = reduce(Column.__and__, (F.col(g).eqNullSafe(F.col(f"k_{g}")) for g in groups), F.lit(True))
+    both = left.join(right, on, "full_outer").persist()
+    equal = reduce(Column.__and__, (_same(truth, s) for s in states), F.col(f"t_{ROWS}").eqNullSafe(F.col(ROWS)))
+    true_rows, held_rows = F.coalesce(f"t_{ROWS}", F.lit(0)), F.coalesce(ROWS, F.lit(0))
+    try:
+        found = arrow(
+            both.agg(
+                F.count(F.lit(1)).alias("groups"),
+                F.count_if(equal).alias("equal"),
+                F.coalesce(F.sum(F.greatest(true_rows - held_rows, F.lit(0))), F.lit(0)).alias("lost"),
+                F.coalesce(F.sum(F.greatest(held_rows - true_rows, F.lit(0))), F.lit(0)).alias("doubled"),
+            )
+        ).to_pylist()[0]
+        proof.groups += found["groups"]
+        proof.equal += found["equal"]
+        proof.lost += found["lost"]
+        proof.doubled += found["doubled"]
+        if found["equal"] != found["groups"]:
+            for row in arrow(both.where(~equal).limit(SHOWN)).to_pylist():
+                key = ", ".join(str(row[g] if row[f"t_{ROWS}"] is not None else row[f"k_{g}"]) for g in groups)
+                proof.problems.append(
+                    f"{bundle.name}[{key}]: {row[f't_{ROWS}'] or 0} rows in the log, {row[ROWS] or 0} stored"
+                )
+    finally:
+        both.unpersist()
+
+
+def _same(truth: DataFrame, state: State) -> Column:
+    true, held = F.col(f"t_{state.column}"), F.col(state.column)
+    if isinstance(truth.schema[state.column].dataType, DoubleType | FloatType):
+        near = F.abs(true - held) <= F.lit(DOUBLES) * F.greatest(F.abs(true), F.abs(held))
+        return true.eqNullSafe(held) | F.coalesce(near, F.lit(False))
+    return true.eqNullSafe(held)
+
+
+def _states(bundle: Bundle) -> list[State]:
+    return list({s.column: s for m in bundle.measures.values() for s in m.states}.values())
+
+
+def _group_columns(bundle: Bundle) -> list[str]:
+    return [*bundle.keys, *([BUCKET] if bundle.bucket_seconds else [])]

@@ -1,0 +1,217 @@
+"""`dovetail demo`: the joint at work on the shop example, each step with the answer before and after it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from dovetail.cli import dev, generate
+from dovetail.cli.output import Output
+from dovetail.cli.run import wait_for_stop
+from dovetail.cli.session import start_spark
+from dovetail.cli.stack import Stack, stack
+from dovetail.shared import project as projects
+from dovetail.shared import settings, template
+from dovetail.shared.errors import IntegrityError
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.log import Log
+from dovetail.shared.project import Project
+from dovetail.shared.tables import AppendTable
+
+SOURCE, VIEW = "order_lines", "sales"
+LATE_DAYS = 51
+
+
+def run(folder: Path, output: Output, *, seconds: float) -> None:
+    """Makes the project in `folder` (emptied), runs every step, and proves.
+
+    Raises:
+        IntegrityError: an answer changed where it must not, or the proof does not hold.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    template.create(folder, "shop")
+    project = projects.load(settings.load(folder))
+    with stack(folder, project.settings.storage.path / "logs") as (processes, outer):
+        log = dev.start_layers(project, processes, outer, output)
+        Demo(project, processes, outer, log, output, time.monotonic() + seconds if seconds else None).run()
+
+
+@dataclass
+class Demo:
+    """The steps, in order. Every number shown is asked over HTTP."""
+
+    project: Project
+    processes: Stack
+    outer: ExitStack
+    log: Log
+    output: Output
+    until: float | None
+
+    def run(self) -> None:
+        source = self.project.source(SOURCE)
+        dev_settings = self.project.settings.dev
+        records = generate.load(self.project.settings.folder / dev_settings.generator, seed=dev_settings.seed)
+        generator = generate.Generator(self.log, source.topic, records, dev_settings.rate).start()
+        self.outer.callback(generator.stop)
+        self.output.note(f"sending  {dev_settings.rate} order lines/s: some late, future-dated, out of order, broken")
+        dev.first_answer(self.project, self.processes, self.output)
+        self.processes.wait("the first record", lambda: self._ask()["rows"] != [], seconds=dev.START_S)
+        self._show("1 · the first merged answer", self._ask(by="product_code", limit=3, order_by="-revenue"))
+        spark = start_spark(self.project.settings, "demo")
+        self._batch(spark)
+        self._kill(source.name)
+        self._late(source.topic)
+        while self.until is not None and time.monotonic() < self.until - 20:
+            time.sleep(0.5)
+        if self.until is None:
+            self._serve_on()
+        generator.stop()
+        self._prove(spark)
+
+    def _batch(self, spark: Any) -> None:
+        from dovetail.batch import job
+
+        self.output.line("")
+        self.output.line("2 · a batch while events flow: the cut slides, the answer stays")
+        source = self.project.source(SOURCE)
+        archived = f"archive-{SOURCE}"
+        self.processes.wait("a claim of the archive", lambda: "claim" in self.processes.children[archived].last, seconds=120)
+        before = self._settled_total()
+        for name in self.project.views:
+            manifest = job.run(self.project, self.project.view(name), self.log, spark)
+            if manifest is not None:
+                ran = manifest.runs[-1]
+                self.output.line(f"  {name}: run of {ran.records:,} records below cut {ran.cut}")
+        self.processes.wait("the new run in serving", lambda: self._ask()["receipt"]["runs"][-1] != "origin", seconds=60)
+        self._same_as_of(before, source.name)
+        self._show_receipt(self._ask())
+
+    def _kill(self, source: str) -> None:
+        self.output.line("")
+        self.output.line("3 · kill -9 of the speed job in mid write, then a new one")
+        name = f"speed-{source}"
+        before = self._ask()
+        orphans = self._kill_in_mid_write(name, source)
+        self.output.line(f"  killed; {orphans:,} state rows were written that no ledger row names: nobody sees them")
+        self._show_receipt(before)
+        self.processes.start(name, "speed", source, "--json")
+        self.processes.wait("the new speed job", self.processes.children[name].ready.is_set, seconds=dev.START_S)
+        seq = before["receipt"]["seq"]
+        self.processes.wait("a commit after the kill", lambda: self._ask()["receipt"]["seq"] > seq + 1, seconds=120)
+        self._show_receipt(self._ask())
+
+    def _kill_in_mid_write(self, name: str, source: str) -> int:
+        """Kills between a commit's states and its ledger row; after some tries, wherever it happens to be."""
+        layout = self.project.layout
+        versions = sorted((DeltaLedger(layout.ledger(source)).rows()[-1]).versions)
+        deltas = layout.states(versions[0]) / "_delta_log"
+        seen = len(list(deltas.glob("*.json")))
+        end = time.monotonic() + 20
+        while len(list(deltas.glob("*.json"))) == seen and time.monotonic() < end:
+            time.sleep(0.001)
+        self.processes.children.pop(name).kill()
+        last = DeltaLedger(layout.ledger(source)).rows()[-1]
+        return sum(
+            r["_seq"] > last.seq
+            for version in versions
+            for r in AppendTable.existing(layout.states(version)).read(columns=["_seq"]).to_pylist()
+        )
+
+    def _late(self, topic: str) -> None:
+        self.output.line("")
+        self.output.line(f"4 · an order line {LATE_DAYS} days late, sent by hand")
+        when = (datetime.now(UTC) - timedelta(days=LATE_DAYS)).replace(minute=0, second=0, microsecond=0)
+        line = {
+            "order_number": 90001, "order_line_number": 1, "ordered_at": when.isoformat(), "status": "Shipped",
+            "customer": "Dovetail", "postal_code": "94217", "city": "Burlingame", "country": "USA",
+            "product_code": "S18_3232", "product_line": "Classic Cars", "quantity": 5, "price": "100.00", "buy_price": "60.00",
+        }  # fmt: skip
+        hour = {
+            "where.postal_code": "94217", "where.product_code": "S18_3232",
+            "start": when.isoformat(), "end": (when + timedelta(hours=1)).isoformat(), "measures": "lines,revenue",
+        }  # fmt: skip
+        before = self._ask(**hour)
+        sent = subprocess.run(
+            [sys.executable, "-m", "dovetail", "send", SOURCE, json.dumps(line), "--json"],
+            cwd=self.project.settings.folder, capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        record = json.loads(sent.stdout)
+        self.output.line(f"  sent as {record['record']}, dated {when:%Y-%m-%d %H:%M}")
+        after = self._ask(**hour, at_least=record["record"], timeout=30)
+        self._show("  before", before)
+        self._show("  after", after)
+        if self._lines(after) != self._lines(before) + 1:
+            raise IntegrityError(f"the late record was not counted once: {before['rows']} then {after['rows']}")
+
+    def _prove(self, spark: Any) -> None:
+        from dovetail.batch.prove import prove
+        from dovetail.cli.prove import tell_proof
+
+        source = self.project.source(SOURCE)
+        end = self.log.extent(source.topic).end
+        self.processes.wait("the last record", lambda: self._position_reaches(end.as_json()), seconds=120)
+        self.output.line("")
+        self.output.line("5 · the proof: every record recounted from the log, by a path of its own")
+        proof = prove(self.project, source, self.log, spark)
+        if proof is None or not tell_proof(self.output, proof):
+            raise IntegrityError("the proof does not hold", where=str(self.project.settings.folder))
+
+    def _serve_on(self) -> None:
+        address = f"http://{self.project.settings.serving.host}:{self.project.settings.serving.port}"
+        self.output.line("")
+        self.output.line(f"serving goes on at {address}/docs; Ctrl-C stops it and proves what came in")
+        wait_for_stop(lambda: [child.check() for child in self.processes.children.values()])
+
+    def _ask(self, **question: Any) -> dict[str, Any]:
+        host = self.project.settings.serving
+        response = httpx.get(f"http://{host.host}:{host.port}/v1/views/{VIEW}/query", params=question, timeout=60)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _lines(self, answer: dict[str, Any]) -> int:
+        return sum(row["lines"] for row in answer["rows"])
+
+    def _position_reaches(self, end: dict[str, int]) -> bool:
+        position = self._ask()["receipt"]["position"]
+        return all(position.get(p, 0) >= o for p, o in end.items())
+
+    def _settled_total(self) -> dict[str, Any]:
+        return self._ask(measures="lines,revenue")
+
+    def _same_as_of(self, before: dict[str, Any], source: str) -> None:
+        """The total grew by just the records offered since: those of the ledger rows in between."""
+        after = self._ask(measures="lines,revenue")
+        rows = DeltaLedger(self.project.layout.ledger(source)).rows(after=before["receipt"]["seq"])
+        since = sum(r.books.offered for r in rows if r.seq <= after["receipt"]["seq"])
+        self._show("  before", before)
+        self._show(f"  after, {since:,} records later", after)
+        if self._lines(after) != self._lines(before) + since:
+            raise IntegrityError(
+                f"{self._lines(before):,} lines and {since:,} since make {self._lines(after):,} after the batch"
+            )
+
+    def _show(self, title: str, answer: dict[str, Any]) -> None:
+        if not title.startswith("  "):
+            self.output.line("")
+        self.output.line(title)
+        for row in answer["rows"]:
+            self.output.line("    " + "  ".join(f"{name} {value}" for name, value in row.items()))
+        self._show_receipt(answer)
+
+    def _show_receipt(self, answer: dict[str, Any]) -> None:
+        from dovetail.cli.ask import receipt_line
+
+        self.output.line("    " + receipt_line(answer["receipt"]), style="dim")
+
+

@@ -1,0 +1,82 @@
+"""`dovetail dev`: every layer of a project on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import httpx
+
+from dovetail.cli import generate
+from dovetail.cli.output import Output
+from dovetail.cli.run import wait_for_stop
+from dovetail.cli.session import find_log
+from dovetail.cli.stack import Stack, stack
+from dovetail.shared import jars
+from dovetail.shared.broker import Broker, running
+from dovetail.shared.declare import Source
+from dovetail.shared.log import Log
+from dovetail.shared.project import Project
+
+START_S = 180
+
+
+def run(project: Project, output: Output) -> None:
+    """Runs the project until SIGINT or SIGTERM; data stay in its folder."""
+    with stack(project.settings.folder, project.settings.storage.path / "logs") as (processes, outer):
+        log = start_layers(project, processes, outer, output)
+        for source in project.sources.values():
+            start_generator(project, log, source, outer, output)
+        first_answer(project, processes, output)
+        output.line("Ctrl-C stops all; data stay in " + str(project.settings.storage.path))
+        wait_for_stop(lambda: [child.check() for child in processes.children.values()])
+
+
+def start_layers(project: Project, processes: Stack, outer: ExitStack, output: Output) -> Log:
+    """The broker (where embedded), topics, then archive, speed and serving, each waited for."""
+    settings = project.settings
+    jars.ensure("spark", on_progress=output.progress())
+    folder = settings.storage.path / "kafka"
+    if settings.kafka.bootstrap == "embedded" and running(folder) is None:
+        outer.enter_context(Broker.start(folder, port=settings.kafka.port or None, on_progress=output.progress()))
+    log = find_log(settings)
+    for source in project.sources.values():
+        log.create(source.topic, partitions=settings.kafka.partitions)
+        partitions = len(log.extent(source.topic).end)
+        output.note(f"kafka    {log.bootstrap}, topic {source.topic}, {partitions} partitions")
+    processes.start("serving", "serve")
+    for source in project.sources.values():
+        processes.start(f"speed-{source.name}", "speed", source.name, "--json")
+    for source in project.sources.values():
+        processes.start(f"archive-{source.name}", "archive", source.name, "--json")
+    return log
+
+
+def start_generator(project: Project, log: Log, source: Source, outer: ExitStack, output: Output) -> None:
+    """Sends the project's generated records, where it has a generator and this is its first source."""
+    dev = project.settings.dev
+    if not dev.generator or not dev.rate or source is not next(iter(project.sources.values())):
+        return
+    records = generate.load(project.settings.folder / dev.generator, seed=dev.seed)
+    generator = generate.Generator(log, source.topic, records, dev.rate).start()
+    outer.callback(generator.stop)
+    output.note(f"sending  {dev.rate} records/s to {source.topic} (seed {dev.seed})")
+
+
+def first_answer(project: Project, processes: Stack, output: Output) -> None:
+    """Waits until every view answers, and says where."""
+    address = f"http://{project.settings.serving.host}:{project.settings.serving.port}"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{address}/ready", timeout=5).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    for source in project.sources:
+        processes.wait(f"speed of {source}", processes.children[f"speed-{source}"].ready.is_set, seconds=START_S)
+        output.note(f"speed    {source}")
+    processes.wait("the first answer", answers, seconds=START_S)
+    output.note(f"serving  {address}")
+    for source in project.sources:
+        processes.wait(f"the archive of {source}", processes.children[f"archive-{source}"].ready.is_set, seconds=START_S)
+        output.note(f"archive  {source}")

@@ -1,0 +1,163 @@
+"""Runs a plan: which stored rows, merged into which groups, presented, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dovetail.serving.buckets import MICROS, calendar, iso
+from dovetail.serving.query import Plan
+from dovetail.serving.shape import BUCKET, Shape, held_type, quoted
+from dovetail.serving.values import rendered
+from dovetail.shared.errors import QueryError
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of an answer as a JSON array, and whether the limit cut some off."""
+
+    json: bytes
+    more: bool
+
+
+def states_of(shape: Shape, plan: Plan) -> tuple[str, ...]:
+    """The state columns that the measures of a plan are presented from."""
+    return tuple(dict.fromkeys(s.column for m in plan.measures for s in shape.measures[m].states))
+
+
+def groups(
+    shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection, *, whole: bool = False
+) -> pa.Table:
+    """The groups of a plan with merged states: the columns of `by`, `_bucket` as the start of its bucket, states.
+
+    Only the first `limit` and one more where the order can be known before presenting, unless `whole`.
+
+    Raises:
+        QueryError: the stored buckets cannot answer it, or a merged state does not fit its type.
+    """
+    condition, values = _condition(shape, plan)
+    source = _source(shape, plan, tables)
+    bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
+    grouped = [*map(quoted, plan.by), *([bucket] if bucket else [])]
+    shown = [*map(quoted, plan.by), *([f"{bucket} AS {BUCKET}"] if bucket else [])]
+    merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in states_of(shape, plan)]
+    grouping = f" GROUP BY {', '.join(grouped)}" if grouped else ""
+    statement = f"SELECT {', '.join([*shown, *merged])} FROM {source}{joined}{condition}{grouping}"  # noqa: S608  names are the bundle's, values are bound
+    if not whole:
+        statement += _top(shape, plan)
+    try:
+        return cursor.sql(statement, params=values).to_arrow_table()
+    except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+        raise too_large(plan) from error
+
+
+def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
+    """Presents, orders, cuts and renders groups with merged states."""
+    columns = {name: merged[name] for name in plan.by}
+    if plan.bucket:
+        columns["bucket"] = merged[BUCKET]
+    answer = pa.table({**columns, **{name: _presented(shape, name, merged) for name in plan.measures}})
+    if answer.num_rows > 1:
+        keys = [(name, "descending" if down else "ascending") for name, down in plan.order_by]
+        answer = answer.take(pc.sort_indices(answer, sort_keys=keys)) if keys else answer
+    more = answer.num_rows > plan.limit
+    shown = [_rendered(shape, plan, name, answer[name]) for name in answer.column_names] if answer.num_rows else []
+    names = answer.column_names
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*(c[: plan.limit] for c in shown), strict=True)]
+    return Rows(orjson.dumps(rows), more)
+
+
+def too_large(plan: Plan) -> QueryError:
+    return QueryError(
+        "a sum in this answer is too large for its type",
+        where=f"measures {', '.join(plan.measures)}",
+        next="group by more keys or ask for a shorter time, or declare the measure over a wider type",
+    )
+
+
+def _source(shape: Shape, plan: Plan, tables: Sequence[str]) -> str:
+    keys = dict.fromkeys([*plan.by, *(name for name, _ in plan.where)])
+    timed = plan.bucket is not None or plan.start is not None or plan.end is not None
+    columns = [*keys, *([BUCKET] if timed else []), *states_of(shape, plan)]
+    selected = ", ".join(map(quoted, columns))
+    return f"({' UNION ALL '.join(f'SELECT {selected} FROM {t}' for t in tables)}) AS r"  # noqa: S608  our own names
+
+
+def _condition(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
+    parts, values = list[str](), list[Any]()
+    for name, wanted in plan.where:
+        given = [v for v in wanted if v is not None]
+        either = [f"{quoted(name)} IN ({', '.join('?' * len(given))})"] if given else []
+        either += [f"{quoted(name)} IS NULL"] if None in wanted else []
+        parts.append(f"({' OR '.join(either)})")
+        values += given
+    for bound, sign in ((plan.start, ">="), (plan.end, "<")):
+        if bound is not None:
+            parts.append(f"{BUCKET} {sign} ?")
+            values.append(bound)
+    return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
+
+
+def _bucket(
+    shape: Shape, plan: Plan, rows: str, values: list[Any], cursor: duckdb.DuckDBPyConnection
+) -> tuple[str, str]:
+    """The SQL expression of a row's bucket, and what must be joined for it."""
+    if plan.bucket is None or shape.bucket_seconds is None:
+        return "", ""
+    asked = calendar(plan.tz, plan.bucket, shape.bucket_seconds)
+    if asked.utc:
+        width = plan.bucket * MICROS
+        return (BUCKET if plan.bucket == shape.bucket_seconds else _floored(width)), ""
+    stored = cursor.execute(f"SELECT DISTINCT {BUCKET} FROM {rows}", values).fetchall()  # noqa: S608
+    starts = asked.starts(us for (us,) in stored if us is not None)
+    of_starts = pa.table({"stored": pa.array(starts, pa.int64()), "start": pa.array(starts.values(), pa.int64())})
+    cursor.register("starts", of_starts)
+    return "starts.start", f" LEFT JOIN starts ON starts.stored = r.{BUCKET}"
+
+
+def _floored(width: int) -> str:
+    return f"({BUCKET} - ((({BUCKET} % {width}) + {width}) % {width}))"
+
+
+def _top(shape: Shape, plan: Plan) -> str:
+    """Leaves ordering and cutting to the database where that needs no presented measure."""
+    names = {**{name: quoted(name) for name in plan.by}, **({"bucket": BUCKET} if plan.bucket else {})}
+    if any(n not in names or pa.types.is_floating(shape.keys.get(n, pa.int64())) for n, _ in plan.order_by):
+        return ""
+    order = [f"{names[n]} {'DESC' if down else 'ASC'} NULLS LAST" for n, down in plan.order_by]
+    return f" ORDER BY {', '.join(order)} LIMIT {plan.limit + 1}" if order else ""
+
+
+def _presented(shape: Shape, name: str, merged: pa.Table) -> pa.Array:
+    measure = shape.measures[name]
+    states = [_neutral(shape, s.column, merged[s.column].combine_chunks()) for s in measure.states]
+    if measure.present is None:
+        return states[0]
+    stored = [a.cast(shape.states[s.column]) for a, s in zip(states, measure.states, strict=True)]
+    presented = measure.present(*stored)
+    return presented.cast(held_type(presented.type))
+
+
+def _neutral(shape: Shape, column: str, states: pa.Array) -> pa.Array:
+    empty = shape.kinds[column].merge_values(())
+    return states if empty is None else states.fill_null(empty)
+
+
+def _rendered(shape: Shape, plan: Plan, name: str, column: pa.ChunkedArray) -> list[Any]:
+    column = column.slice(0, plan.limit)
+    if name in shape.keys and name in plan.by:
+        return rendered(column, shape.keys[name])
+    if name == "bucket" and plan.bucket:
+        return _instants(column.to_pylist(), plan.tz)
+    return rendered(column, shape.result_type(name))
+
+
+def _instants(values: Iterable[int | None], tz: str) -> list[str | None]:
+    known: dict[int | None, str | None] = {None: None}
+    return [known[v] if v in known else known.setdefault(v, iso(v, tz)) for v in values]  # type: ignore[arg-type]

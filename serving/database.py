@@ -1,0 +1,113 @@
+"""The seam to DuckDB: the rows of all views in tables in memory, and transactions in which they are read as one.
+
+Every table but those of speed is written once. A reader learns in its own transaction which token is published for a
+view; the rows it sees in that transaction are exactly those of the edition with that token.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+
+from dovetail.serving.shape import quoted
+
+CONFIG = {
+    # Nothing but what is handed over in memory is ever read, whatever a question might look like.
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "lock_configuration": "true",
+}
+
+
+class Database:
+    """One DuckDB in memory. `load` may be called from any thread, the writing methods from one at a time."""
+
+    def __init__(self) -> None:
+        self._connection = duckdb.connect(":memory:", config=CONFIG)
+        self._connection.execute("CREATE TABLE published (view VARCHAR, token BIGINT)")
+        self._writer = self._connection.cursor()
+        self._numbers = itertools.count()
+        self._naming = threading.Lock()
+
+    def load(self, rows: pa.RecordBatchReader | pa.Table, *, order: Sequence[str]) -> str:
+        """Puts rows into a new table, sorted so that a question about few keys reads little; gives its name."""
+        name, cursor = self._name(), self._connection.cursor()
+        sorting = f" ORDER BY {', '.join(map(quoted, order))}" if order else ""
+        try:
+            cursor.register("incoming", rows)
+            cursor.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming{sorting}")  # noqa: S608  our own name
+        finally:
+            cursor.close()
+        return name
+
+    def count(self, table: str) -> int:
+        cursor = self._connection.cursor()
+        found = cursor.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608  our own name
+        cursor.close()
+        return int(found[0]) if found else 0
+
+    def append(self, view: str, token: int, table: str, rows: pa.Table) -> None:
+        """Adds rows to a table and publishes `token`, in one."""
+        with self._writing() as cursor:
+            if rows.num_rows:
+                cursor.register("incoming", rows)
+                cursor.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608  our own name
+                cursor.unregister("incoming")
+            self._publish(view, token)
+
+    def swap(self, view: str, token: int, gone: Sequence[str]) -> None:
+        """Publishes `token` and drops the tables that only earlier ones needed, in one: readers under way still see them."""
+        with self._writing() as cursor:
+            self._publish(view, token)
+            for table in gone:
+                cursor.execute(f"DROP TABLE {table}")
+
+    def rewritten(self, select: str) -> str:
+        """A new table with the rows of a query of ours; gives its name."""
+        name = self._name()
+        self._writer.execute(f"CREATE TABLE {name} AS {select}")
+        return name
+
+    def drop(self, tables: Sequence[str]) -> None:
+        for table in tables:
+            self._writer.execute(f"DROP TABLE IF EXISTS {table}")
+
+    @contextmanager
+    def reading(self, view: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
+        """A cursor in a transaction of its own, and the token published for `view` in it."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute("BEGIN")
+            found = cursor.execute("SELECT token FROM published WHERE view = ?", [view]).fetchone()
+            yield cursor, int(found[0]) if found else -1
+        finally:
+            cursor.close()  # ends the transaction too
+
+    def close(self) -> None:
+        self._writer.close()
+        self._connection.close()
+
+    def _publish(self, view: str, token: int) -> None:
+        self._writer.execute("UPDATE published SET token = ? WHERE view = ?", [token, view])
+        if not self._writer.execute("SELECT 1 FROM published WHERE view = ?", [view]).fetchone():
+            self._writer.execute("INSERT INTO published VALUES (?, ?)", [view, token])
+
+    @contextmanager
+    def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        self._writer.execute("BEGIN")
+        try:
+            yield self._writer
+            self._writer.execute("COMMIT")
+        except BaseException:
+            self._writer.execute("ROLLBACK")
+            raise
+
+    def _name(self) -> str:
+        with self._naming:
+            return f"rows_{next(self._numbers)}"

@@ -1,0 +1,169 @@
+"""Answers about one group of keys, kept merged in memory and brought up to date by each commit."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from dovetail.serving.answer import Rows, finished, states_of, too_large
+from dovetail.serving.buckets import calendar
+from dovetail.serving.query import Plan
+from dovetail.serving.shape import BUCKET, Shape, held_type
+from dovetail.shared.errors import QueryError
+
+GROUPS = 100_000
+"""How many groups all kept answers of a view hold at most, together; the longest unused go first."""
+LARGEST = 2_000
+"""An answer of more groups is not kept: rendering it would hold up the others."""
+MANY = 20_000
+"""A commit with more state rows than this (a catch-up) empties the store: asking again is cheaper than patching."""
+
+Key = tuple[Any, ...]
+
+
+class Kept:
+    """The groups of one plan that fixes every key: bucket start (or None) to merged states. Never changed once made."""
+
+    __slots__ = ("_rows", "_shape", "groups", "key", "plan")
+
+    def __init__(self, shape: Shape, plan: Plan, key: Key, groups: Mapping[int | None, tuple[Any, ...]]) -> None:
+        self.plan, self.key, self.groups = plan, key, groups
+        self._shape = shape
+        self._rows: Rows | None = None
+
+    @classmethod
+    def of(cls, shape: Shape, plan: Plan, key: Key, merged: pa.Table) -> Kept:
+        """From the groups that `answer.groups` gives for the plan."""
+        states = [merged[c].to_pylist() for c in states_of(shape, plan)]
+        buckets = merged[BUCKET].to_pylist() if plan.bucket else [None] * merged.num_rows
+        return cls(shape, plan, key, dict(zip(buckets, zip(*states, strict=True), strict=True)))
+
+    def rows(self) -> Rows:
+        """Raises QueryError when a merged state does not fit its type."""
+        if self._rows is None:
+            self._rows = finished(self._shape, self.plan, self._table())
+        return self._rows
+
+    def patched(self, added: Iterable[tuple[int | None, Mapping[str, Any]]]) -> Kept | None:
+        """With more state rows of this key, each with its stored bucket; None when they must be looked at anew."""
+        plan, shape = self.plan, self._shape
+        kinds = [(c, shape.kinds[c]) for c in states_of(shape, plan)]
+        groups = dict(self.groups)
+        for bucket, row in added:
+            if not _within(plan, bucket):
+                continue
+            try:
+                start = _start(shape, plan, bucket)
+            except QueryError:
+                return None
+            old = groups.get(start)
+            news = tuple(row[c] for c, _ in kinds)
+            groups[start] = (
+                tuple(kind.merge_values((o, n)) for (_, kind), o, n in zip(kinds, old, news, strict=True))
+                if old
+                else news
+            )
+        return Kept(shape, plan, self.key, groups) if len(groups) <= LARGEST else None
+
+    def _table(self) -> pa.Table:
+        shape, plan, n = self._shape, self.plan, len(self.groups)
+        of_key = dict(zip(shape.keys, self.key, strict=True))
+        columns = {name: pa.array([of_key[name]] * n, held_type(shape.keys[name])) for name in plan.by}
+        if plan.bucket:
+            columns[BUCKET] = pa.array(self.groups, pa.int64())
+        try:
+            for c, values in zip(states_of(shape, plan), zip(*self.groups.values(), strict=True), strict=False):
+                columns[c] = pa.array(values, held_type(shape.states[c]))
+        except (pa.ArrowInvalid, OverflowError) as error:
+            raise too_large(plan) from error
+        for c in states_of(shape, plan):
+            columns.setdefault(c, pa.array([], held_type(shape.states[c])))
+        return pa.table(columns)
+
+
+class KeptAnswers:
+    """The kept answers of one view, by plan and by key. The caller holds the view's lock around every method."""
+
+    def __init__(self) -> None:
+        self._by_plan: OrderedDict[Plan, Kept] = OrderedDict()
+        self._by_key: dict[Key, tuple[Plan, ...]] = {}
+        self._groups = 0
+        self.open = True
+        """False while a commit is being worked in: what was read before it must not come in after."""
+
+    def get(self, plan: Plan) -> Kept | None:
+        kept = self._by_plan.get(plan)
+        if kept is not None:
+            self._by_plan.move_to_end(plan)
+        return kept
+
+    def put(self, kept: Kept) -> None:
+        if not self.open or len(kept.groups) > LARGEST:
+            return
+        self.remove(kept.plan)
+        self._by_plan[kept.plan] = kept
+        self._by_key[kept.key] = (*self._by_key.get(kept.key, ()), kept.plan)
+        self._groups += len(kept.groups) + 1
+        while self._groups > GROUPS:
+            self.remove(next(iter(self._by_plan)))
+
+    def remove(self, plan: Plan) -> None:
+        kept = self._by_plan.pop(plan, None)
+        if kept is not None:
+            self._groups -= len(kept.groups) + 1
+            left = tuple(p for p in self._by_key[kept.key] if p != plan)
+            if left:
+                self._by_key[kept.key] = left
+            else:
+                del self._by_key[kept.key]
+
+    def clear(self) -> None:
+        self._by_plan.clear()
+        self._by_key.clear()
+        self._groups = 0
+
+    def replace(self, patched: Mapping[Plan, Kept | None]) -> None:
+        for plan, kept in patched.items():
+            if plan in self._by_plan:
+                if kept is None:
+                    self.remove(plan)
+                else:
+                    self._groups += len(kept.groups) - len(self._by_plan[plan].groups)
+                    self._by_plan[plan] = kept
+
+    def of_keys(self, keys: Iterable[Key]) -> list[Kept]:
+        """Those about one of `keys`."""
+        return [self._by_plan[plan] for key in keys for plan in self._by_key.get(key, ())]
+
+    def __len__(self) -> int:
+        return len(self._by_plan)
+
+
+def patches(shape: Shape, kept: Iterable[Kept], rows: Mapping[Key, list[Mapping[str, Any]]]) -> dict[Plan, Kept | None]:
+    """What the kept answers become with new state rows, given by key; None for those to be asked again."""
+    return {k.plan: k.patched((row.get(BUCKET), row) for row in rows[k.key]) for k in kept}
+
+
+def by_key(shape: Shape, rows: pa.Table) -> dict[Key, list[Mapping[str, Any]]]:
+    """State rows, as held in memory, by their keys."""
+    found: dict[Key, list[Mapping[str, Any]]] = {}
+    for row in rows.to_pylist():
+        found.setdefault(tuple(row[k] for k in shape.keys), []).append(row)
+    return found
+
+
+def _within(plan: Plan, bucket: int | None) -> bool:
+    if plan.start is None and plan.end is None:
+        return True
+    if bucket is None:
+        return False
+    return (plan.start is None or bucket >= plan.start) and (plan.end is None or bucket < plan.end)
+
+
+def _start(shape: Shape, plan: Plan, bucket: int | None) -> int | None:
+    if plan.bucket is None or bucket is None or shape.bucket_seconds is None:
+        return None
+    return calendar(plan.tz, plan.bucket, shape.bucket_seconds).starts((bucket,))[bucket]

@@ -1,0 +1,287 @@
+"""From a URL or a JSON body to a plan: every name known, every value of its type, nothing left to interpret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+import pyarrow as pa
+
+from dovetail.serving.buckets import calendar, instant, length, on_boundary, zone
+from dovetail.serving.shape import Shape
+from dovetail.serving.values import typed
+from dovetail.shared import duration
+from dovetail.shared.errors import DeclarationError, QueryError, unknown
+from dovetail.shared.position import RecordId
+
+SCALARS = ("start", "end", "bucket", "tz", "limit", "at_least", "timeout")
+LISTS = ("by", "measures", "order_by")
+LATER = ("as_of", "max_age")
+WHERE = "where."
+NULL = ".null"
+
+LIMIT, MOST = 1_000, 100_000
+TIMEOUT, LONGEST = 10.0, 60.0
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A question as it came: nothing is checked yet but its form. None among the values of a key is null."""
+
+    scalars: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    where: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of a view. Two questions with equal plans have equal rows.
+
+    `where` holds per key the values of which one must match, None for null; times are microseconds since 1970, `end`
+    excluded; `order_by` holds every grouped column, so that the order is total.
+    """
+
+    by: tuple[str, ...]
+    measures: tuple[str, ...]
+    where: tuple[tuple[str, tuple[Any, ...]], ...]
+    start: int | None
+    end: int | None
+    bucket: int | None
+    tz: str
+    order_by: tuple[tuple[str, bool], ...]
+    limit: int
+
+    @cached_property
+    def digest(self) -> str:
+        return blake2b(repr(self).encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.digest)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def key(self, shape: Shape) -> tuple[Any, ...] | None:
+        """The one group of keys that `where` leaves, or None. Floating keys have no one way to be equal."""
+        fixed = {name: values[0] for name, values in self.where if len(values) == 1}
+        if len(fixed) < len(shape.keys) or any(pa.types.is_floating(kind) for kind in shape.keys.values()):
+            return None
+        return tuple(fixed[name] for name in shape.keys)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A plan, and how long to wait for an answer that includes a ledger seq or a record."""
+
+    plan: Plan
+    at_least: int | RecordId | None
+    timeout: float
+
+
+def from_url(query: str) -> Fields:
+    """Reads a query string.
+
+    Lists are separated by commas, and a repeated list goes on. In a value of `where.KEY` a backslash keeps the next
+    character as it is, so `a\\,b` is one value. `where.KEY.null=true` lets null match too.
+    """
+    scalars: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
+    where: dict[str, list[str | None]] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name in LISTS:
+            lists.setdefault(name, []).extend(part.strip() for part in text.split(",") if part.strip())
+        elif name.startswith(WHERE) and name.endswith(NULL):
+            where.setdefault(name[len(WHERE) : -len(NULL)], []).append(_null(name, text))
+        elif name.startswith(WHERE):
+            where.setdefault(name[len(WHERE) :], []).extend(_split(text))
+        else:
+            _known(name)
+            if name in scalars:
+                raise QueryError(f"{name} is given twice")
+            scalars[name] = text
+    return Fields(scalars, lists, where)
+
+
+def from_json(body: bytes) -> Fields:
+    """Reads the same fields as a JSON object: lists as lists, `where` as an object of values or lists, null as null."""
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise QueryError(f"the body is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise QueryError('the body is not a JSON object such as {"by": ["country"], "where": {"country": ["FR", null]}}')
+    where = given.pop("where", {})
+    if not isinstance(where, dict):
+        raise QueryError('where is not an object such as {"country": ["FR", null]}')
+    for name in given:
+        if name not in LISTS:
+            _known(name)
+    return Fields(
+        scalars={n: _text(n, v) for n, v in given.items() if n in SCALARS and v is not None},
+        lists={n: [_text(n, v) for v in _listed(v)] for n, v in given.items() if n in LISTS and v is not None},
+        where={k: [None if v is None else _text(k, v) for v in _listed(vs)] for k, vs in where.items()},
+    )
+
+
+def plan(shape: Shape, fields: Fields) -> Asked:
+    """Checks a question against what the view holds.
+
+    Raises:
+        QueryError: it names what is not there, a value is not of its type, or the stored buckets cannot answer it.
+    """
+    tz = fields.scalars.get("tz", "UTC")
+    tz = zone(tz).key
+    bucket = _bucket(shape, fields.scalars.get("bucket"))
+    start, end = (_time(shape, name, fields.scalars.get(name), tz) for name in ("start", "end"))
+    if start is not None and end is not None and end <= start:
+        raise QueryError("end does not lie after start", why="end is excluded")
+    if bucket is not None:
+        given = [us for us in (start, end) if us is not None]
+        calendar(tz, bucket, shape.bucket_seconds or 1).starts(given)  # refuses days in Kolkata of an empty view too
+    by = _names("key", fields.lists.get("by", ()), shape.keys)
+    measures = _names("measure", fields.lists.get("measures", ()), shape.measures) or tuple(shape.measures)
+    shown = (*by, *(["bucket"] if bucket else []))
+    if len(set(shown)) < len(shown):
+        raise QueryError("a key is called bucket: it cannot be asked for together with bucket=")
+    return Asked(
+        Plan(
+            by=by,
+            measures=measures,
+            where=_where(shape, fields.where, tz),
+            start=start,
+            end=end,
+            bucket=bucket,
+            tz=tz if bucket else "UTC",
+            order_by=_order(fields.lists.get("order_by", ()), shown, measures),
+            limit=int(_number("limit", fields.scalars.get("limit"), LIMIT, 1, MOST)),
+        ),
+        at_least=_at_least(fields.scalars.get("at_least")),
+        timeout=_number("timeout", fields.scalars.get("timeout"), TIMEOUT, 0, LONGEST),
+    )
+
+
+def _known(name: str) -> None:
+    if name in LATER:
+        raise QueryError(f"{name} comes in a later release")
+    if name not in SCALARS:
+        raise QueryError(
+            unknown("parameter", name, (*SCALARS, *LISTS, "where.KEY", "where.KEY.null")),
+            next="a key is asked for as where.KEY=value",
+        )
+
+
+def _null(name: str, text: str) -> None:
+    if text != "true":
+        raise QueryError(f"{name}={text}: only {name}=true can be asked")
+
+
+def _split(text: str) -> list[str]:
+    parts, escaped = [""], False
+    for c in text:
+        if escaped or c not in ",\\":
+            parts[-1] += c
+            escaped = False
+        elif c == "\\":
+            escaped = True
+        else:
+            parts.append("")
+    return parts
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise QueryError(f"{name}: {orjson.dumps(value).decode()} is not a text, a number or a truth value")
+
+
+def _names(kind: str, given: Sequence[str], known: Mapping[str, Any]) -> tuple[str, ...]:
+    for name in given:
+        if name not in known:
+            hint = "bucket=1d groups by time" if kind == "key" and name == "bucket" else ""
+            raise QueryError(unknown(kind, name, known), next=hint)
+    return tuple(dict.fromkeys(given))
+
+
+def _where(
+    shape: Shape, given: Mapping[str, Sequence[str | None]], tz: str
+) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    _names("key", list(given), shape.keys)
+    found = []
+    for key in shape.keys:
+        if key in given:
+            kind = shape.keys[key]
+            values = {None if v is None else typed(v, kind, key=key, tz=tz) for v in given[key]}
+            if not values:
+                raise QueryError(f"where.{key} has no value")
+            found.append((key, tuple(sorted(values, key=lambda v: (v is None, v if v is not None else 0)))))
+    return tuple(found)
+
+
+def _bucket(shape: Shape, text: str | None) -> int | None:
+    if text is None:
+        return None
+    stored = _stored_bucket(shape, "bucket")
+    try:
+        seconds = duration.bucket_seconds(text)
+    except DeclarationError as error:
+        raise QueryError(error.what) from None
+    if seconds % stored:
+        raise QueryError(
+            f"a bucket of {text} is no multiple of the stored {length(stored)}", next=f"bucket={length(stored)}"
+        )
+    return seconds
+
+
+def _time(shape: Shape, name: str, text: str | None, tz: str) -> int | None:
+    if text is None:
+        return None
+    return on_boundary(name, instant(text, tz), _stored_bucket(shape, name), tz)
+
+
+def _stored_bucket(shape: Shape, name: str) -> int:
+    if shape.bucket_seconds is None:
+        raise QueryError(f"{name} cannot be asked of {shape.view}: it has no bucket")
+    return shape.bucket_seconds
+
+
+def _order(
+    given: Sequence[str], grouped: Sequence[str], measures: Sequence[str]
+) -> tuple[tuple[str, bool], ...]:
+    """Column and whether descending; the grouped columns that are not named come last, ascending."""
+    order: dict[str, bool] = {}
+    for text in given:
+        name, descending = text.removeprefix("-"), text.startswith("-")
+        if name not in (*grouped, *measures):
+            raise QueryError(unknown("column of this answer", name, (*grouped, *measures)))
+        order.setdefault(name, descending)
+    return (*order.items(), *((name, False) for name in grouped if name not in order))
+
+
+def _number(name: str, text: str | None, default: float, least: float, most: float) -> float:
+    if text is None:
+        return default
+    try:
+        value = float(int(text)) if name == "limit" else float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise QueryError(f"{name}={text}: write a number from {least:g} to {most:g}")
+    return value
+
+
+def _at_least(text: str | None) -> int | RecordId | None:
+    if text is None:
+        return None
+    return int(text) if text.isdecimal() and len(text) < 19 else RecordId.parse(text)

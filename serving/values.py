@@ -1,0 +1,93 @@
+"""Values as text in a question and as JSON in an answer."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import pyarrow as pa
+
+from dovetail.serving.buckets import instant, iso
+from dovetail.serving.shape import type_name
+from dovetail.shared.errors import QueryError
+
+
+def typed(text: str, kind: pa.DataType, *, key: str, tz: str) -> Any:
+    """The value of a key that `text` writes, as it is held in memory.
+
+    Raises:
+        QueryError: it is none of that type, or the type cannot be asked for.
+    """
+    try:
+        return _reader(kind, tz)(text)
+    except (ValueError, InvalidOperation, pa.ArrowInvalid):
+        raise QueryError(f"where.{key}: '{text}' is not of type {type_name(kind)}") from None
+
+
+def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]:
+    """A column of Arrow type `kind`, as held in memory, as values that JSON knows.
+
+    Decimals, dates and timestamps are strings, as are NaN and the infinities; bytes are base64.
+    """
+    if pa.types.is_date(kind):
+        return list(column.cast(pa.string()).to_pylist())
+    values = column.to_pylist()
+    if pa.types.is_decimal(kind):
+        return [None if v is None else format(v, "f") for v in values]
+    if pa.types.is_timestamp(kind):
+        return [None if v is None else (iso(v) if kind.tz else iso(v).removesuffix("Z")) for v in values]
+    if pa.types.is_floating(kind):
+        return [v if v is None or math.isfinite(v) else _not_finite(v) for v in values]
+    if pa.types.is_binary(kind):
+        return [None if v is None else base64.b64encode(v).decode() for v in values]
+    return list(values)
+
+
+def _not_finite(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _reader(kind: pa.DataType, tz: str) -> Callable[[str], Any]:
+    if pa.types.is_integer(kind):
+        return lambda text: pa.scalar(_integer(text), kind).as_py()
+    if pa.types.is_decimal(kind):
+        return lambda text: _decimal(text, kind)
+    if pa.types.is_timestamp(kind):
+        return lambda text: instant(text, tz if kind.tz else "UTC")
+    if pa.types.is_floating(kind):
+        return lambda text: pa.scalar(float(text), kind).as_py()
+    simple: dict[pa.DataType, Callable[[str], Any]] = {
+        pa.string(): str,
+        pa.bool_(): _boolean,
+        pa.date32(): _date,
+        pa.binary(): lambda text: base64.b64decode(text, validate=True),
+    }
+    return simple[kind]
+
+
+def _integer(text: str) -> int:
+    if not text.lstrip("+-").isascii() or not text.lstrip("+-").isdigit() or len(text) > 20:
+        raise ValueError(text)
+    return int(text)
+
+
+def _decimal(text: str, kind: pa.DataType) -> Decimal:
+    value = Decimal(text)
+    if not value.is_finite():
+        raise ValueError(text)
+    exact: Decimal = pa.scalar(value, pa.decimal128(kind.precision, kind.scale)).as_py()
+    return exact
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
+def _date(text: str) -> date:
+    return date.fromisoformat(text)

@@ -1,0 +1,91 @@
+"""What can be said about a project without an engine: its declarations, and the code of its transforms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dovetail.shared import project as projects
+from dovetail.shared import purity, rowwise
+from dovetail.shared.declare import View
+from dovetail.shared.errors import DeclarationError, unknown
+from dovetail.shared.names import unknown_names
+from dovetail.shared.project import Project
+from dovetail.shared.settings import Settings
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend. `where` is the user's file and line, `subject` the view or file it belongs to."""
+
+    subject: str
+    message: str
+    where: str
+    next: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found; `project` is None where the declarations cannot be loaded at all."""
+
+    project: Project | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def sound(self) -> list[View]:
+        """The views without a problem."""
+        wrong = {p.subject for p in self.problems}
+        return [v for v in self.project.views.values() if v.name not in wrong] if self.project else []
+
+
+def look(settings: Settings) -> Report:
+    """Loads the declarations and reads every transform."""
+    try:
+        project = projects.load(settings)
+    except DeclarationError as error:
+        return Report(None, (Problem(", ".join(settings.views), _said(error), error.where, error.next),))
+    return Report(project, tuple(p for view in project.views.values() for p in _of_view(view, settings.folder)))
+
+
+def unknown_columns(view: View, columns: Iterable[str]) -> Iterator[Problem]:
+    """Keys, times and measures of `view` that name none of `columns`, those of its transformed rows.
+
+    Only measures of one column alone are read here: what a longer expression names, the engine tells.
+    """
+    known = list(columns)
+    folded = {c.lower() for c in known}  # Spark resolves columns without regard to case
+    named = [("key", key) for key in view.keys]
+    if view.bucket and view.source.event_time:
+        named.append((f"event_time of source {view.source.name}:", view.source.event_time))
+    for name, measure in view.measures.items():
+        named += [(f"column in measure {name}:", s.expr) for s in measure.states if _IDENTIFIER.fullmatch(s.expr)]
+    for kind, column in dict.fromkeys(named):
+        if column.lower() not in folded:
+            yield Problem(view.name, unknown(kind, column, known), view.where)
+
+
+def _of_view(view: View, folder: Path) -> Iterator[Problem]:
+    if not view.transform:
+        yield from unknown_columns(view, view.source.columns)
+    for name, measure in view.measures.items():
+        for text in dict.fromkeys(t for s in measure.states for t in (s.expr, s.where) if t):
+            for found, reason in rowwise.sql_reasons(text):
+                yield Problem(view.name, f"measure {name}: {found} in '{text}': {reason}", view.where)
+    for step in view.transform:
+        for problem in (*purity.problems(step, project=folder), *unknown_names(step, project=folder)):
+            yield Problem(view.name, f"{problem.function}: {problem.message}", _place(problem, folder))
+
+
+def _place(found: purity.Problem, folder: Path) -> str:
+    file = found.file
+    name = file.relative_to(folder) if file and file.is_relative_to(folder) else file
+    return f"{name or '?'}:{found.line}"
+
+
+def _said(error: DeclarationError) -> str:
+    return f"{error.what} ({error.why})" if error.why else error.what
+
+
+_IDENTIFIER = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_]\w*", re.IGNORECASE)

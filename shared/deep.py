@@ -1,0 +1,97 @@
+"""What only the engine can say about a project: an empty frame is folded through each view."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+import traceback
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from dovetail.shared import versions
+from dovetail.shared.check import Problem, Report, unknown_columns
+from dovetail.shared.declare import View
+from dovetail.shared.decode import decode, decoded
+from dovetail.shared.engine import arrow
+from dovetail.shared.errors import DovetailError, unknown
+from dovetail.shared.fold import fold
+from dovetail.shared.inforce import RAW
+from dovetail.shared.project import Project
+
+_UNRESOLVED = re.compile(r"\[UNRESOLVED_COLUMN[^\]]*\].*? with name `(.+?)` cannot be resolved", re.DOTALL)
+
+_LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
+"""pyspark writes each error that it raises to these too, with the whole trace of the JVM."""
+
+
+def look_deeper(report: Report, spark: SparkSession) -> Report:
+    """The report with what the engine finds in the views that reading found nothing in."""
+    if report.project is None:
+        return report
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    found = [p for view in report.sound for p in _of_view(report.project, view, spark)]
+    return replace(report, problems=(*report.problems, *found))
+
+
+def _of_view(project: Project, view: View, spark: SparkSession) -> Iterator[Problem]:
+    decoder = view.source.as_json()
+    rows = decoded(decode(spark.createDataFrame([], RAW), decoder), decoder)
+    try:
+        transformed = view(rows)
+        columns = transformed.columns
+    except Exception as error:  # noqa: BLE001  user code: anything may come out of it
+        yield _raised(error, view, project.settings.folder, rows.columns)
+        return
+    problems = [*unknown_columns(view, columns), *_of_measures(view, transformed)]
+    yield from problems
+    if not problems:
+        yield from _of_fold(project, view, rows)
+
+
+def _of_measures(view: View, transformed: DataFrame) -> Iterator[Problem]:
+    for name, measure in view.measures.items():
+        for state in measure.states:
+            try:
+                _ = transformed.agg(F.expr(state.prepared)).schema
+            except Exception as error:  # noqa: BLE001  the user's expression: anything may come out of it
+                message = _message(error, transformed.columns)
+                # A column alone was already found to be missing, without the engine's words.
+                if not (state.expr and message.startswith(f"unknown column '{state.expr}'")):
+                    yield Problem(view.name, f"measure {name}: {message}", view.where)
+                break
+
+
+def _of_fold(project: Project, view: View, rows: DataFrame) -> Iterator[Problem]:
+    """Folds as both layers would: with the stored code, in a place of its own."""
+    declared, folder = project.declared[view.name], project.settings.folder
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            stored = Path(scratch) / "version"
+            versions.store(view, folder, versions.python_files(folder), declared.module, declared.attribute, stored)
+            arrow(fold(rows, versions.load(stored)))
+    except DovetailError as error:
+        yield Problem(view.name, error.what, error.where or view.where)
+    except Exception as error:  # noqa: BLE001  user code, run by the engine
+        yield _raised(error, view, folder, rows.columns)
+
+
+def _raised(error: Exception, view: View, folder: Path, columns: list[str]) -> Problem:
+    """What a transform raised, at the last line of the project that it passed."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
+    where = f"{Path(frames[-1].filename).relative_to(folder)}:{frames[-1].lineno}" if frames else view.where
+    function = f"{frames[-1].name}: " if frames else ""
+    return Problem(view.name, function + _message(error, columns), where)
+
+
+def _message(error: Exception, columns: list[str]) -> str:
+    text = str(error).strip() or type(error).__name__
+    if missing := _UNRESOLVED.search(text):
+        return unknown("column", missing[1].replace("`.`", "."), columns)
+    first = text.splitlines()[0].partition(" SQLSTATE")[0]
+    return first if text.startswith("[") else f"{type(error).__name__}: {first}"

@@ -1,0 +1,217 @@
+"""How a project stands: what is wrong, worst first; each source and view. Reads tables, asks Kafka; no Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from dovetail.shared import locks
+from dovetail.shared.claims import Claims
+from dovetail.shared.declare import Source, View
+from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
+from dovetail.shared.ledger import LedgerRow, VersionId
+from dovetail.shared.ledger_table import SCHEMA as LEDGER
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.log import Extent, Log, TopicMissing, resumable
+from dovetail.shared.manifest import Manifest, RunId, unnamed
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position
+from dovetail.shared.project import Project
+from dovetail.shared.tables import AppendTable, Layout
+from dovetail.shared.versions import short
+
+
+class Grade(IntEnum):
+    """How bad a trouble is; the lowest is shown first."""
+
+    WRONG = 0
+    """Answers cannot be given, or records are gone."""
+    STOPPED = 1
+    """Answers are right and grow late."""
+    UNFINISHED = 2
+    """Something waits for a person."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One thing that is wrong, and the one command that helps."""
+
+    grade: Grade
+    what: str
+    next: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """How one source stands; None for what is not known: never read, or Kafka does not answer.
+
+    `failure` is what reading its tables, or finding its topic, raised.
+    """
+
+    source: Source
+    last: LedgerRow | None = None
+    claim: Position | None = None
+    extent: Extent | None = None
+    consumed: int = 0
+    quarantined: int = 0
+    speed_runs: bool = False
+    archive_runs: bool = False
+    failure: DovetailError | None = None
+
+    @property
+    def position(self) -> Position | None:
+        return self.last.to if self.last else None
+
+    def ahead(self, of: Position | None) -> int | None:
+        """Offsets between a position and the log's end; no count of records, for a log has holes."""
+        if self.extent is None or of is None:
+            return None
+        return sum(max(0, end - of[p]) for p, end in self.extent.end.items())
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """How one view stands. `garbage` are run folders that no manifest and no running batch names."""
+
+    view: View
+    declared: VersionId | None = None
+    manifest: Manifest | None = None
+    batch_runs: bool = False
+    garbage: tuple[Path, ...] = ()
+    failure: DovetailError | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the declaration is another one than what answers."""
+        return self.manifest is not None and self.declared is not None and self.manifest.live != self.declared
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the project stands. `down` is why Kafka could not be asked."""
+
+    sources: tuple[SourceState, ...]
+    views: tuple[ViewState, ...]
+    down: DovetailError | None = None
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """Everything that is wrong, worst first."""
+        last = {s.source.name: s.last for s in self.sources}
+        found = [t for state in self.sources for t in _of_source(state)]
+        found += [t for state in self.views for t in _of_view(state, last[state.view.source.name])]
+        if self.down:
+            found.append(_failed("Kafka", self.down, Grade.STOPPED))
+        return sorted(found, key=lambda trouble: trouble.grade)
+
+
+def look(project: Project, log: Log | ServiceMissing) -> Status:
+    """Looks at every source and view.
+
+    Args:
+        log: the project's Kafka, or why there is none to ask.
+    """
+    down = log if isinstance(log, ServiceMissing) else None
+    sources = []
+    for source in project.sources.values():
+        state = _source(project.layout, source)
+        if isinstance(log, Log) and down is None:
+            try:
+                state = replace(state, extent=log.extent(source.topic))
+            except TopicMissing as missing:
+                state = replace(state, failure=state.failure or missing)
+            except ServiceMissing as missing:
+                down = missing  # nothing more is asked: each question to a broker that is away takes its time
+        sources.append(state)
+    return Status(tuple(sources), tuple(_view(project, view) for view in project.views.values()), down)
+
+
+def _source(layout: Layout, source: Source) -> SourceState:
+    state = SourceState(
+        source,
+        speed_runs=_held(layout.lock(f"speed-{source.name}")),
+        archive_runs=_held(layout.lock(f"archive-{source.name}")),
+    )
+    try:
+        last, claim = DeltaLedger(layout.ledger(source.name)).last(), Claims(layout.claims(source.name)).last()
+        # Two columns only: a ledger may have millions of rows.
+        books = AppendTable(layout.ledger(source.name), LEDGER).read(columns=["consumed", "quarantined"])
+    except DovetailError as error:
+        return replace(state, failure=error)
+    consumed, quarantined = (pc.sum(books[name]).as_py() or 0 for name in books.column_names)
+    return replace(state, last=last, claim=claim, consumed=consumed, quarantined=quarantined)
+
+
+def _view(project: Project, view: View) -> ViewState:
+    layout = project.layout
+    running = _held(layout.lock(f"batch-{view.name}"))
+    try:
+        # The folders first, the manifest after: a batch pins its run before it writes the table.
+        stored = {RunId(f.name): f for f in (layout.root / "views" / view.name / "versions").glob("*/runs/*")}
+        manifest = DeltaManifest(layout.manifest(view.name)).read()
+        declared = project.version(view)
+    except DovetailError as error:
+        return ViewState(view, batch_runs=running, failure=error)
+    # The first run of a view has no manifest to pin it, but its batch holds the lock.
+    never = set[RunId]() if running else set(stored)
+    left = unnamed(stored, manifest) if manifest else never
+    return ViewState(view, declared, manifest, running, tuple(sorted(stored[run] for run in left)))
+
+
+def _of_source(state: SourceState) -> Iterator[Trouble]:
+    name, last = state.source.name, state.last
+    if state.failure is not None:
+        yield _failed(name, state.failure, Grade.WRONG)
+    elif last is None:
+        yield Trouble(Grade.UNFINISHED, f"{name}: was never read", "dovetail dev")
+    else:
+        if state.extent is not None:
+            yield from _gone(state, last, state.extent)
+        for layer, verb, runs, position in (
+            ("speed", "speed", state.speed_runs, last.to),
+            ("the archive", "archive", state.archive_runs, state.claim),
+        ):
+            if not runs:
+                ahead = state.ahead(position)
+                by = f", the log is {ahead:,} offsets ahead" if ahead else ""
+                yield Trouble(Grade.STOPPED, f"{name}: {layer} does not run{by}", f"dovetail {verb} {name}")
+
+
+def _gone(state: SourceState, last: LedgerRow, extent: Extent) -> Iterator[Trouble]:
+    """What the log no longer holds and was not read."""
+    readers = {"the speed layer": last.to} | ({"the archive": state.claim} if state.claim else {})
+    for reader, position in readers.items():
+        try:
+            resumable(extent, last.topic_id, position, reader=reader)
+        except IntegrityError as error:
+            yield _failed(state.source.name, error, Grade.WRONG)
+
+
+def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
+    name, manifest = state.view.name, state.manifest
+    if state.failure is not None:
+        yield _failed(name, state.failure, Grade.WRONG)
+    elif last is None:
+        return  # its source was never read, which is said there
+    elif manifest is None:
+        yield Trouble(Grade.UNFINISHED, f"{name}: has never answered", f"dovetail batch {name}")
+    elif manifest.live not in last.versions:
+        what = f"{name}: cannot be answered, for {short(manifest.live)} is not in force for new records"
+        yield Trouble(Grade.WRONG, what, f"dovetail batch {name} --full")
+    elif state.changed:
+        fingerprint = short(manifest.live).partition("@")[2]
+        what = f"{name}: changed since {fingerprint}, which still answers; a full batch adopts the change"
+        yield Trouble(Grade.UNFINISHED, what, f"dovetail batch {name} --full")
+
+
+def _failed(subject: str, error: DovetailError, grade: Grade) -> Trouble:
+    return Trouble(grade, f"{subject}: {error.what}", error.next or "dovetail doctor", error.why)
+
+
+def _held(lock: Path) -> bool:
+    return lock.exists() and locks.is_held(lock)  # asking must not make the file
