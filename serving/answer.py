@@ -41,7 +41,7 @@ def groups(
     Raises:
         QueryError: the stored buckets cannot answer it, or a merged state does not fit its type.
     """
-    condition, values = _condition(shape, plan)
+    condition, values = _condition(plan)
     source = _source(shape, plan, tables)
     bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
     grouped = [*map(quoted, plan.by), *([bucket] if bucket else [])]
@@ -89,7 +89,7 @@ def _source(shape: Shape, plan: Plan, tables: Sequence[str]) -> str:
     return f"({' UNION ALL '.join(f'SELECT {selected} FROM {t}' for t in tables)}) AS r"  # noqa: S608  our own names
 
 
-def _condition(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
+def _condition(plan: Plan) -> tuple[str, list[Any]]:
     parts, values = list[str](), list[Any]()
     for name, wanted in plan.where:
         given = [v for v in wanted if v is not None]

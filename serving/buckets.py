@@ -62,14 +62,17 @@ def length(seconds: int) -> str:
     >>> length(1800), length(86400), length(90)
     ('30m', '1d', '90s')
     """
-    return next(f"{seconds // n}{unit}" for n, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")) if not seconds % n)
+    return next(
+        f"{seconds // n}{unit}" for n, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")) if not seconds % n
+    )
 
 
 class Calendar:
     """Buckets of `seconds` in a zone, made of stored ones of `stored_seconds`; times are microseconds since 1970.
 
-    Each is named by its first instant. Those longer than an hour follow the wall clock from its midnight, so a day may have 23 or 25 hours; shorter ones
-    follow the instants: the hour that the clock shows twice is two. Whole days are counted from 1970-01-01.
+    Each is named by its first instant. Those longer than an hour follow the wall clock from its midnight, so a day may
+    have 23 or 25 hours; shorter ones follow the instants: the hour that the clock shows twice is two. Whole days are
+    counted from 1970-01-01.
     """
 
     def __init__(self, name: str, seconds: int, stored_seconds: int) -> None:
@@ -91,28 +94,31 @@ class Calendar:
         """The bucket of each stored bucket.
 
         Raises:
-            QueryError: a stored bucket lies in two of these, with the largest stored bucket that would not.
+            QueryError: one of these does not begin or end where a stored bucket does, with the largest that would.
         """
-        stored_seconds = self.stored_seconds
-        found, best, torn = dict[int, int](), stored_seconds, None
+        found, fitting, torn = dict[int, int](), self.stored_seconds, list[int]()
         for us in stored:
             if us not in self._starts:
-                first, last = self.start(us), self.start(us + stored_seconds * MICROS - 1)
-                if first != last:
-                    best, torn = math.gcd(best, (last - us) // MICROS), us if torn is None else min(us, torn)
+                first, last = self.start(us), self.start(us + self.stored_seconds * MICROS - 1)
+                if first != last or first % (self.stored_seconds * MICROS):
+                    fitting = math.gcd(fitting, first // MICROS, last // MICROS)
+                    torn.append(last)
                     continue
                 if len(self._starts) >= REMEMBERED:
                     self._starts.clear()
                 self._starts[us] = first
             found[us] = self._starts[us]
-        if torn is not None:
-            raise QueryError(
-                f"buckets of {length(self.seconds)} in {self.name} cannot be made of stored buckets of "
-                f"{length(stored_seconds)}: the one at {iso(torn)} lies in two of them",
-                why=f"the largest stored bucket that can answer this is {length(best)}",
-                next=f'declare the view with bucket="{length(best)}", or ask in UTC',
-            )
+        if torn:
+            raise self._refused(min(torn), fitting)
         return found
+
+    def _refused(self, start: int, fitting: int) -> QueryError:
+        return QueryError(
+            f"buckets of {length(self.seconds)} in {self.name} cannot be made of stored ones of "
+            f"{length(self.stored_seconds)}: one begins at {iso(start, self.name)}, which is {iso(start)}",
+            why=f"the largest stored bucket that can answer this is {length(fitting)}; nothing is rounded silently",
+            next=f'declare the view with bucket="{length(fitting)}", or ask in UTC',
+        )
 
     def _following_clock(self, us: int) -> int:
         local = us + _offset(self._zone, us)
@@ -172,5 +178,3 @@ def _offset_on_clock(tz: ZoneInfo, local: int) -> int:
     """The offset when the clock shows `local`: the first time where it does so twice, that before a jump over it."""
     shown = EPOCH + timedelta(microseconds=min(max(local, _EARLIEST), _LATEST))
     return (shown.replace(tzinfo=tz).utcoffset() or timedelta()) // timedelta(microseconds=1)
-
-

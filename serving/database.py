@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dovetail.serving.shape import quoted
 
-CONFIG = {
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Nothing but what is handed over in memory is ever read, whatever a question might look like.
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -48,23 +48,24 @@ class Database:
 
     def count(self, table: str) -> int:
         cursor = self._connection.cursor()
-        found = cursor.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608  our own name
+        ((count,),) = cursor.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608  our own name
         cursor.close()
-        return int(found[0]) if found else 0
+        return int(count)
 
     def append(self, view: str, token: int, table: str, rows: pa.Table) -> None:
-        """Adds rows to a table and publishes `token`, in one."""
+        """Adds rows to a table of a published view and publishes `token`, in one."""
         with self._writing() as cursor:
             if rows.num_rows:
                 cursor.register("incoming", rows)
                 cursor.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608  our own name
                 cursor.unregister("incoming")
-            self._publish(view, token)
+            cursor.execute("UPDATE published SET token = ? WHERE view = ?", [token, view])
 
     def swap(self, view: str, token: int, gone: Sequence[str]) -> None:
-        """Publishes `token` and drops the tables that only earlier ones needed, in one: readers under way still see them."""
+        """Publishes `token` and drops tables that only earlier ones need, in one: readers under way still see them."""
         with self._writing() as cursor:
-            self._publish(view, token)
+            cursor.execute("DELETE FROM published WHERE view = ?", [view])
+            cursor.execute("INSERT INTO published VALUES (?, ?)", [view, token])
             for table in gone:
                 cursor.execute(f"DROP TABLE {table}")
 
@@ -74,9 +75,11 @@ class Database:
         self._writer.execute(f"CREATE TABLE {name} AS {select}")
         return name
 
-    def drop(self, tables: Sequence[str]) -> None:
-        for table in tables:
-            self._writer.execute(f"DROP TABLE IF EXISTS {table}")
+    def drop(self, table: str) -> None:
+        """Drops a table that was never published."""
+        cursor = self._connection.cursor()
+        cursor.execute(f"DROP TABLE {table}")
+        cursor.close()
 
     @contextmanager
     def reading(self, view: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
@@ -84,19 +87,14 @@ class Database:
         cursor = self._connection.cursor()
         try:
             cursor.execute("BEGIN")
-            found = cursor.execute("SELECT token FROM published WHERE view = ?", [view]).fetchone()
-            yield cursor, int(found[0]) if found else -1
+            found = cursor.execute("SELECT token FROM published WHERE view = ?", [view]).fetchall()
+            yield cursor, int(found[0][0]) if found else -1
         finally:
             cursor.close()  # ends the transaction too
 
     def close(self) -> None:
         self._writer.close()
         self._connection.close()
-
-    def _publish(self, view: str, token: int) -> None:
-        self._writer.execute("UPDATE published SET token = ? WHERE view = ?", [token, view])
-        if not self._writer.execute("SELECT 1 FROM published WHERE view = ?", [view]).fetchone():
-            self._writer.execute("INSERT INTO published VALUES (?, ?)", [view, token])
 
     @contextmanager
     def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:

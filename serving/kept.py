@@ -142,7 +142,7 @@ class KeptAnswers:
         return len(self._by_plan)
 
 
-def patches(shape: Shape, kept: Iterable[Kept], rows: Mapping[Key, list[Mapping[str, Any]]]) -> dict[Plan, Kept | None]:
+def patches(kept: Iterable[Kept], rows: Mapping[Key, list[Mapping[str, Any]]]) -> dict[Plan, Kept | None]:
     """What the kept answers become with new state rows, given by key; None for those to be asked again."""
     return {k.plan: k.patched((row.get(BUCKET), row) for row in rows[k.key]) for k in kept}
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import orjson
 import pyarrow as pa
 
-from dovetail.serving.buckets import calendar, instant, length, on_boundary, zone
+from dovetail.serving.buckets import MICROS, calendar, instant, length, on_boundary, zone
 from dovetail.serving.shape import Shape
 from dovetail.serving.values import typed
 from dovetail.shared import duration
@@ -97,7 +97,8 @@ def from_url(query: str) -> Fields:
         if name in LISTS:
             lists.setdefault(name, []).extend(part.strip() for part in text.split(",") if part.strip())
         elif name.startswith(WHERE) and name.endswith(NULL):
-            where.setdefault(name[len(WHERE) : -len(NULL)], []).append(_null(name, text))
+            _check_null(name, text)
+            where.setdefault(name[len(WHERE) : -len(NULL)], []).append(None)
         elif name.startswith(WHERE):
             where.setdefault(name[len(WHERE) :], []).extend(_split(text))
         else:
@@ -115,7 +116,9 @@ def from_json(body: bytes) -> Fields:
     except orjson.JSONDecodeError as error:
         raise QueryError(f"the body is not JSON: {error}") from None
     if not isinstance(given, dict):
-        raise QueryError('the body is not a JSON object such as {"by": ["country"], "where": {"country": ["FR", null]}}')
+        raise QueryError(
+            'the body is not a JSON object such as {"by": ["country"], "where": {"country": ["FR", null]}}'
+        )
     where = given.pop("where", {})
     if not isinstance(where, dict):
         raise QueryError('where is not an object such as {"country": ["FR", null]}')
@@ -138,12 +141,9 @@ def plan(shape: Shape, fields: Fields) -> Asked:
     tz = fields.scalars.get("tz", "UTC")
     tz = zone(tz).key
     bucket = _bucket(shape, fields.scalars.get("bucket"))
-    start, end = (_time(shape, name, fields.scalars.get(name), tz) for name in ("start", "end"))
+    start, end = (_time(shape, name, fields.scalars.get(name), bucket, tz) for name in ("start", "end"))
     if start is not None and end is not None and end <= start:
         raise QueryError("end does not lie after start", why="end is excluded")
-    if bucket is not None:
-        given = [us for us in (start, end) if us is not None]
-        calendar(tz, bucket, shape.bucket_seconds or 1).starts(given)  # refuses days in Kolkata of an empty view too
     by = _names("key", fields.lists.get("by", ()), shape.keys)
     measures = _names("measure", fields.lists.get("measures", ()), shape.measures) or tuple(shape.measures)
     shown = (*by, *(["bucket"] if bucket else []))
@@ -162,8 +162,13 @@ def plan(shape: Shape, fields: Fields) -> Asked:
             limit=int(_number("limit", fields.scalars.get("limit"), LIMIT, 1, MOST)),
         ),
         at_least=_at_least(fields.scalars.get("at_least")),
-        timeout=_number("timeout", fields.scalars.get("timeout"), TIMEOUT, 0, LONGEST),
+        timeout=_timeout(fields),
     )
+
+
+def patience(fields: Fields) -> float:
+    """How long a question may wait, in seconds: not at all without `at_least`."""
+    return _timeout(fields) if "at_least" in fields.scalars else 0.0
 
 
 def _known(name: str) -> None:
@@ -176,7 +181,7 @@ def _known(name: str) -> None:
         )
 
 
-def _null(name: str, text: str) -> None:
+def _check_null(name: str, text: str) -> None:
     if text != "true":
         raise QueryError(f"{name}={text}: only {name}=true can be asked")
 
@@ -214,9 +219,7 @@ def _names(kind: str, given: Sequence[str], known: Mapping[str, Any]) -> tuple[s
     return tuple(dict.fromkeys(given))
 
 
-def _where(
-    shape: Shape, given: Mapping[str, Sequence[str | None]], tz: str
-) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+def _where(shape: Shape, given: Mapping[str, Sequence[str | None]], tz: str) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     _names("key", list(given), shape.keys)
     found = []
     for key in shape.keys:
@@ -244,10 +247,13 @@ def _bucket(shape: Shape, text: str | None) -> int | None:
     return seconds
 
 
-def _time(shape: Shape, name: str, text: str | None, tz: str) -> int | None:
+def _time(shape: Shape, name: str, text: str | None, bucket: int | None, tz: str) -> int | None:
     if text is None:
         return None
-    return on_boundary(name, instant(text, tz), _stored_bucket(shape, name), tz)
+    stored, us = _stored_bucket(shape, name), instant(text, tz)
+    if bucket is not None:  # what no start or end could mend is said first
+        calendar(tz, bucket, stored).starts([us - us % (stored * MICROS)])
+    return on_boundary(name, us, stored, tz)
 
 
 def _stored_bucket(shape: Shape, name: str) -> int:
@@ -256,9 +262,7 @@ def _stored_bucket(shape: Shape, name: str) -> int:
     return shape.bucket_seconds
 
 
-def _order(
-    given: Sequence[str], grouped: Sequence[str], measures: Sequence[str]
-) -> tuple[tuple[str, bool], ...]:
+def _order(given: Sequence[str], grouped: Sequence[str], measures: Sequence[str]) -> tuple[tuple[str, bool], ...]:
     """Column and whether descending; the grouped columns that are not named come last, ascending."""
     order: dict[str, bool] = {}
     for text in given:
@@ -267,6 +271,10 @@ def _order(
             raise QueryError(unknown("column of this answer", name, (*grouped, *measures)))
         order.setdefault(name, descending)
     return (*order.items(), *((name, False) for name in grouped if name not in order))
+
+
+def _timeout(fields: Fields) -> float:
+    return _number("timeout", fields.scalars.get("timeout"), TIMEOUT, 0, LONGEST)
 
 
 def _number(name: str, text: str | None, default: float, least: float, most: float) -> float:

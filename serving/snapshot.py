@@ -1,4 +1,4 @@
-"""What one answer is made of: a manifest, the ledger above its cut and the states that both name, read in that order."""
+"""What an answer is made of: a manifest, the ledger above its cut and the states that both name, read in that order."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Tail:
 
     def _read(self, file: str, columns: list[str] | None = None) -> pa.Table:
         names = columns or self.schema.names
-        rows = pq.ParquetFile(self._path / unquote(file)).read(columns=names)
+        rows = pq.ParquetFile(self._path / unquote(file), coerce_int96_timestamp_unit="us").read(columns=names)
         return rows.select(names).cast(pa.schema([self.schema.field(n) for n in names]))
 
     def _over(self, rows: pa.Table, number: int) -> pa.Table:

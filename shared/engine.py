@@ -1,4 +1,4 @@
-"""The seam to the engine: a session that speaks PySpark's DataFrame API. Only this file knows which, and how it starts."""
+"""The seam to the engine: a session that speaks PySpark's DataFrame API. Only this file knows how it starts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 SLICES = 8
+QUICK = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+"""The light compiler: half the processor time until the first answers; the heavy one only pays over minutes."""
 LOG_CONF = Path(__file__).resolve().parent.parent / "conf" / "spark-log4j2.properties"
 CONF = {
     "spark.ui.enabled": "false",
@@ -43,9 +45,10 @@ def start(
     app: str,
     *,
     conf: dict[str, str] | None = None,
+    heavy: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> SparkSession:
-    """A session with Delta and Kafka on its class path.
+    """A session with Delta and Kafka on its class path; `heavy` when it will fold millions of rows in one go.
 
     Raises:
         ServiceMissing: no Java ≥ 17, or jars that cannot be fetched.
@@ -66,7 +69,9 @@ def start(
         "spark.app.name": f"dovetail {app}",
         "spark.master": settings.spark.master,
         "spark.jars": ",".join(str(j) for j in jars),
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}",
+        "spark.driver.extraJavaOptions": " ".join(
+            [f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}", *([] if heavy else QUICK)]
+        ),
         "spark.driver.memory": settings.spark.driver_memory,
         "spark.sql.warehouse.dir": str(settings.storage.path / "scratch" / "warehouse"),
         **(conf or {}),
@@ -87,7 +92,7 @@ def _session(conf: dict[str, str], log: Path) -> SparkSession:
     log.parent.mkdir(parents=True, exist_ok=True)
     every = SparkConf(loadDefaults=False).setAll(list(conf.items()))
     with log.open("ab") as sink:
-        gateway = launch_gateway(every, {"stdout": sink, "stderr": sink, "start_new_session": True})
+        gateway = launch_gateway(every, {"stdout": sink, "stderr": sink, "start_new_session": True})  # type: ignore[no-untyped-call]
     return SparkSession(SparkContext(conf=every, gateway=gateway))
 
 

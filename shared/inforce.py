@@ -1,4 +1,4 @@
-"""Puts a project's views in force: opens the source's ledger, stores bundles, attaches versions, writes first manifests."""
+"""Puts a project's views in force: opens ledgers, stores bundles, attaches versions, writes first manifests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def open_ledger(project: Project, source: Source, log: Log) -> DeltaLedger:
 
 
 def put_in_force(project: Project, source: Source, ledger: LedgerStore, spark: SparkSession) -> None:
-    """Attaches each declared view that no version answers for yet. A changed declaration is left to `dovetail batch`."""
+    """Attaches each declared view that nothing answers for yet. A changed one is left to `dovetail batch`."""
     for view in project.views_of(source):
         manifests = DeltaManifest(project.layout.manifest(view.name))
         if manifests.read() is None:

@@ -6,16 +6,50 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from dovetail.shared.declare import Source
-from dovetail.shared.errors import UsageError
-from dovetail.shared.produce import Line
+from dovetail.shared.errors import UsageError, unknown
+from dovetail.shared.produce import Line, doubts
+
+Form = Literal["jsonl", "csv"]
 
 INTEGER = re.compile(r"[+-]?\d+")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def form_of(file: str, form: str | None) -> Form:
+    """How a file is written: as `form` says, else by its name, JSON lines where that tells nothing.
+
+    Raises:
+        UsageError: `form` is none there is.
+    """
+    if form is None:
+        return "csv" if file.lower().endswith(".csv") else "jsonl"
+    if form not in ("jsonl", "csv"):
+        raise UsageError(unknown("format", form, ("jsonl", "csv")))
+    return "csv" if form == "csv" else "jsonl"
+
+
+def records(
+    file: Iterable[bytes],
+    source: Source,
+    *,
+    form: Form,
+    key: str | None = None,
+    on_doubt: Callable[[str], None] = lambda _: None,
+) -> Iterator[Line]:
+    """The records of a file; calls `on_doubt` for what is probably not meant, judged by the first record or header."""
+    lines = csv_lines(file, source, key=key) if form == "csv" else json_lines(file, key=key)
+    for first in lines:
+        if not first.bad:
+            for doubt in doubts(source, orjson.loads(first.value)):
+                on_doubt(doubt)
+        yield first
+        break
+    yield from lines
 
 
 def json_lines(file: Iterable[bytes], *, key: str | None = None) -> Iterator[Line]:
@@ -62,11 +96,6 @@ def csv_lines(file: Iterable[bytes], source: Source, *, key: str | None = None) 
             return
         if row:
             yield _line(number, raw, row, header, cells, key, texts.read)
-
-
-def header_of(file: Iterable[bytes]) -> list[str]:
-    """The column names of a CSV file."""
-    return _header(next(csv.reader(_Texts(file)), []), None)
 
 
 class _Texts:

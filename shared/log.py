@@ -21,7 +21,7 @@ class TopicMissing(ServiceMissing):
 
 @dataclass(frozen=True)
 class Extent:
-    """A topic as it stands: `begin` is the oldest offset still there, `end` the first that a committed reader cannot see."""
+    """A topic as it stands: `begin` is the oldest offset kept, `end` the first a committed reader cannot see."""
 
     topic: str
     topic_id: str

@@ -115,7 +115,13 @@ def _manifest(row: dict[str, Any]) -> Manifest:
             f"manifest format {row['format']} is newer than this Dovetail reads ({FORMAT})",
             next="install the version of Dovetail that wrote it, or a newer one",
         )
-    stored = json.loads(row["manifest"])
+    try:
+        return _parsed(row, json.loads(row["manifest"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"the manifest of {row['view']}, revision {row['revision']}, is torn: {error}") from error
+
+
+def _parsed(row: dict[str, Any], stored: dict[str, Any]) -> Manifest:
     return Manifest(
         view=row["view"],
         revision=row["revision"],

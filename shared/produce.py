@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from dovetail.shared.declare import Source
+from dovetail.shared.declare import Source, View
+from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DovetailError, ServiceMissing, UsageError, unknown
 from dovetail.shared.log import Log
 from dovetail.shared.position import RecordId
@@ -115,6 +116,20 @@ def event_time(source: Source, value: bytes) -> datetime | None:
     except (ValueError, TypeError, KeyError, IndexError):
         return None
     return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def question(view: View, sent: Sent) -> str:
+    """The command that shows the answer a record is in: that of its bucket, once the record is counted."""
+    span = ""
+    if sent.event_time is not None and view.bucket and view.source.event_time in view.source.columns:
+        seconds = bucket_seconds(view.bucket)
+        start = int(sent.event_time.timestamp() // seconds * seconds)
+        span = " ".join(
+            f"--{name} {datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+            for name, at in (("start", start), ("end", start + seconds))
+        )
+    by = f"--by {','.join(view.keys)}" if view.keys else ""
+    return " ".join(p for p in ("dovetail query", view.name, by, span, f"--at-least {sent.record}") if p)
 
 
 def lateness(late: timedelta) -> str:

@@ -7,7 +7,8 @@ root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
-from dovetail.shared.errors import IntegrityError
+from dovetail.shared.errors import IntegrityError, ServiceMissing
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.manifest import RunId
 
@@ -98,6 +99,9 @@ class AppendTable:
         """Appends `rows` to exactly the state of the table for which `unchanged()` held; False where it did not.
 
         A plain Delta append would succeed next to another writer's; no retry on the version that was read refuses it.
+
+        Raises:
+            ServiceMissing: the disk refuses the write.
         """
         table = self._opened()  # before the look: a table that another writer makes meanwhile is not the one looked at
         while unchanged():
@@ -108,19 +112,24 @@ class AppendTable:
                     mode="append",
                     commit_properties=CommitProperties(max_commit_retries=0),
                 )
-            except CommitFailedError:
+            except CommitFailedError as error:
+                refused = table.version()
+                table.update_incremental()
+                if table.version() == refused:  # nobody was faster: trying again would never end
+                    raise ServiceMissing("a table cannot be written", where=str(self.path), why=str(error)) from error
                 continue
             return True
         return False
 
     def fresh(self) -> list[pa.Table]:
-        """The rows of each file not handed out before. Compaction hands rows out again: tell them apart by their ids."""
+        """The rows of each file not handed out before. Compaction hands rows out again: tell them apart by ids."""
         table = self._current()
         if table is None:
             return []
         files = set(table.file_uris())
         unseen = sorted(files - self._known)
-        found = [pq.read_table(unquote(f), schema=self.schema, partitioning=None) for f in unseen]
+        with _sound(self.path):
+            found = [pq.read_table(unquote(f), schema=self.schema, partitioning=None) for f in unseen]
         self._known = files
         return found
 
@@ -135,7 +144,8 @@ class AppendTable:
         if table is None:
             empty = self.schema.empty_table()
             return empty.select(columns) if columns else empty
-        return table.to_pyarrow_dataset().to_table(filter=filter, columns=columns)
+        with _sound(self.path):
+            return table.to_pyarrow_dataset().to_table(filter=filter, columns=columns)
 
     def largest(self, column: str) -> int | None:
         """The largest value of an integer column, from file statistics; None for an empty table."""
@@ -163,11 +173,12 @@ class AppendTable:
         return len(table.file_uris()) if table is not None else 0
 
     def _current(self) -> DeltaTable | None:
-        if self._table is None:
-            if not DeltaTable.is_deltatable(str(self.path)):
-                return None
-            self._table = DeltaTable(str(self.path))
-        self._table.update_incremental()
+        with _sound(self.path):
+            if self._table is None:
+                if not DeltaTable.is_deltatable(str(self.path)):
+                    return None
+                self._table = DeltaTable(str(self.path))
+            self._table.update_incremental()
         return self._table
 
     def _opened(self) -> DeltaTable:
@@ -176,3 +187,14 @@ class AppendTable:
                 str(self.path), schema=self.schema, mode="ignore", configuration=dict(PROPERTIES)
             )
         return self._table
+
+
+@contextmanager
+def _sound(path: Path) -> Iterator[None]:
+    """Names the table when a file of it is torn or gone: an answer without that file would be a wrong one."""
+    try:
+        yield
+    except (DeltaError, pa.ArrowInvalid, OSError) as error:
+        raise IntegrityError(
+            "a table cannot be read", where=str(path), why=str(error).partition("\n")[0], next="dovetail doctor"
+        ) from error

@@ -1,4 +1,4 @@
-"""Keeps the speed layer's tables small: deletes below the floors, joins small files. For the holder of the speed lock."""
+"""Keeps the speed layer's tables small: deletes below floors, joins small files. For the speed lock's holder."""
 
 from __future__ import annotations
 

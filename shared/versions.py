@@ -174,8 +174,8 @@ class _Isolated:
     def _import(
         self,
         name: str,
-        globals: Any = None,
-        locals: Any = None,
+        globals: Any = None,  # noqa: A002  the names that import statements call it with
+        locals: Any = None,  # noqa: A002
         fromlist: Any = (),
         level: int = 0,
     ) -> types.ModuleType:

@@ -12,6 +12,7 @@ import typer
 
 from dovetail.cli import ask, care, prove, run, start
 from dovetail.cli.output import Output, complain
+from dovetail.cli.stack import end_with_parent
 from dovetail.shared.errors import DovetailError, UsageError
 
 CRASH = 70

@@ -1,7 +1,207 @@
-"""Verbs."""
+"""The verbs that ask: status, query."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dovetail.cli.output import Output, counted
+from dovetail.cli.session import find_log, load_project, load_settings
+
+if TYPE_CHECKING:
+    from dovetail.shared.status import SourceState, ViewState
+
+PANEL = "Ask"
+JSON = typer.Option(False, "--json", help="One JSON document.")
+WHERE = typer.Option(None, help="KEY=VALUE,VALUE: rows of these only; may be given again.")
+FIGURES = ("consumed", "quarantined", "seq", "ahead", "runs", "garbage")
+
 
 def register(app: typer.Typer) -> None:
-    """Adds them."""
+    for verb in (status, query):
+        app.command(rich_help_panel=PANEL)(verb)
+
+
+def status(context: typer.Context, as_json: bool = JSON) -> None:
+    """Say what is wrong, worst first, then how each source and view stands."""
+    from dovetail.shared.errors import ServiceMissing
+    from dovetail.shared.status import look
+
+    output, project = Output(as_json=as_json), load_project(context)
+    try:
+        found = look(project, find_log(project.settings))
+    except ServiceMissing as missing:
+        found = look(project, missing)
+    troubles = found.troubles
+    for trouble in troubles:
+        output.problem(trouble.what, next=trouble.next)
+    if troubles:
+        output.line("")
+    else:
+        output.line("Nothing is wrong.")
+    sources = [_source(state) for state in found.sources]
+    views = [_view(state) for state in found.views]
+    for rows in (sources, views):
+        output.table([*rows[0]], [[_cell(v) for v in row.values()] for row in rows], right=FIGURES)
+        output.line("")
+    for state in found.views:
+        for folder in state.garbage:
+            output.line(f"garbage: {folder} is a run that nothing names; it can be deleted")
+    output.result(
+        {
+            "troubles": [
+                {"grade": t.grade.name.lower(), "what": t.what, "why": t.why, "next": t.next} for t in troubles
+            ],
+            "sources": sources,
+            "views": views,
+        }
+    )
+    if troubles:
+        raise typer.Exit(1)
+
+
+def query(
+    context: typer.Context,
+    view: str = typer.Argument(help="The view to ask."),
+    by: str = typer.Option("", help="Keys to group by, separated by commas.", metavar="KEYS"),
+    measures: str = typer.Option("", help="Measures to answer, separated by commas; all where not given."),
+    where: list[str] | None = WHERE,
+    start: str = typer.Option("", help="From this time on, as in 2026-03-01 or 2026-03-01T09:00:00Z."),
+    end: str = typer.Option("", help="Up to this time, which is excluded."),
+    bucket: str = typer.Option("", help="Group by time too, as in 1h or 1d."),
+    tz: str = typer.Option("", help="The time zone of buckets and times, as in Europe/Paris."),
+    order_by: str = typer.Option("", help="Columns to order by, a - before those that descend."),
+    limit: int | None = typer.Option(None, min=1, help="The most rows."),
+    at_least: str = typer.Option("", help="Wait for an answer with this ledger seq, or this record (2@3141), in it."),
+    as_json: bool = JSON,
+) -> None:
+    """Ask the running server, and show the answer with its receipt."""
+    from dovetail.shared.asking import Question, ask
+
+    output, serving = Output(as_json=as_json), load_settings(context).serving
+    question = Question(
+        view,
+        by=by,
+        measures=measures,
+        where=_conditions(where or ()),
+        start=start,
+        end=end,
+        bucket=bucket,
+        tz=tz,
+        order_by=order_by,
+        limit=limit,
+        at_least=at_least,
+    )
+    host = f"[{serving.host}]" if ":" in serving.host else serving.host
+    answer = ask(f"http://{host}:{serving.port}", question)
+    if answer.rows:
+        columns = list(answer.rows[0])
+        grouped = {"bucket", *(name.strip() for name in by.split(","))}
+        figures = [c for c in columns if c not in grouped]
+        rows = [[_figure(row[c]) if c in figures else row[c] for c in columns] for row in answer.rows]
+        output.table(columns, rows, right=figures)
+    else:
+        output.line("no rows")
+    if answer.receipt.get("more"):
+        output.line(f"there are more rows than these {len(answer.rows):,}: --limit shows them")
+    output.line(receipt_line(answer.receipt), style="dim")
+    output.result({"rows": answer.rows, "receipt": answer.receipt})
+
+
+def receipt_line(receipt: Mapping[str, Any]) -> str:
+    """A receipt in words: what is from batch, what from speed, how late it is and what is missing.
+
+    `batch run 4f0c below cut 900·905, speed above it (up to seq 37); 0.4 s behind, 11 quarantined; receipt s1.37.9c2f`
+    """
+    runs = [run for run in receipt.get("runs", ()) if run != "origin"]
+    if runs:
+        batch = f"batch run {runs[0][:8]}" if len(runs) == 1 else f"{len(runs)} batch runs"
+        parts = f"{batch} below cut {_position(receipt['cut'])}, speed above it"
+    else:
+        parts = "all from speed"
+    parts += f" (up to seq {receipt['seq']})"
+    told = [_behind(receipt.get("behind") or {})]
+    if receipt.get("quarantined"):
+        told.append(f"{receipt['quarantined']:,} quarantined")
+    if receipt.get("gaps"):
+        told.append(f"{counted(len(receipt['gaps']), 'gap')} passed as lost")
+    if receipt.get("complete") is False:
+        told.append("not complete")
+    if receipt.get("approximate"):
+        told.append("approximate")
+    return "; ".join([parts, ", ".join(t for t in told if t), f"receipt {receipt['id']}"])
+
+
+def _behind(behind: Mapping[str, Any]) -> str:
+    records, seconds = behind.get("records"), behind.get("seconds")
+    if records == 0:
+        return "nothing behind"
+    late = f"{seconds:,.1f} s behind" if seconds is not None else ""
+    waiting = f"{records:,} records behind" if records else ""
+    return ", ".join(p for p in (late, waiting) if p)
+
+
+def _position(offsets: Mapping[str, int]) -> str:
+    return "·".join(str(o) for _, o in sorted(offsets.items(), key=lambda item: int(item[0])))
+
+
+def _conditions(given: Sequence[str]) -> dict[str, str]:
+    conditions: dict[str, str] = {}
+    for text in given:
+        key, equals, values = text.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="--where")
+        conditions[key] = f"{conditions[key]},{values}" if key in conditions else values
+    return conditions
+
+
+def _figure(value: object) -> object:
+    """A measure's value with its thousands apart; a decimal comes as text, and keeps every digit."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(-?)(0|[1-9]\d*)(\.\d+)", value)):
+        return f"{match[1]}{int(match[2]):,}{match[3]}"
+    return value
+
+
+def _source(state: SourceState) -> dict[str, Any]:
+    return {
+        "source": state.source.name,
+        "topic": state.source.topic,
+        "speed": "running" if state.speed_runs else "stopped",
+        "archive": "running" if state.archive_runs else "stopped",
+        "seq": state.last.seq if state.last else None,
+        "position": state.position.as_json() if state.position is not None else None,
+        "archived": state.claim.as_json() if state.claim is not None else None,
+        "log end": state.extent.end.as_json() if state.extent else None,
+        "ahead": state.ahead(state.position),
+        "consumed": state.consumed,
+        "quarantined": state.quarantined,
+    }
+
+
+def _view(state: ViewState) -> dict[str, Any]:
+    manifest = state.manifest
+    return {
+        "view": state.view.name,
+        "version": manifest.live if manifest else None,
+        "declared": state.declared,
+        "changed": state.changed,
+        "batch": "running" if state.batch_runs else "stopped",
+        "runs": len([r for r in manifest.runs if r.id != "origin"]) if manifest else 0,
+        "cut": manifest.cut.as_json() if manifest else None,
+        "cut seq": manifest.seq if manifest else None,
+        "garbage": [str(folder) for folder in state.garbage],
+    }
+
+
+def _cell(value: object) -> object:
+    """As in a table: positions in a line, versions short, what is not known as a dash."""
+    if isinstance(value, dict):
+        return _position(value) or "origin"
+    if isinstance(value, list):
+        return len(value)
+    if isinstance(value, str) and re.fullmatch(r"\w+@[0-9a-f]{16}", value):
+        return value[: value.index("@") + 5]
+    return "–" if value is None else value

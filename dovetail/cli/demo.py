@@ -70,7 +70,7 @@ class Demo:
         spark = start_spark(self.project.settings, "demo")
         self._batch(spark)
         self._kill(source.name)
-        self._late(source.topic)
+        self._late()
         while self.until is not None and time.monotonic() < self.until - 20:
             time.sleep(0.5)
         if self.until is None:
@@ -85,14 +85,18 @@ class Demo:
         self.output.line("2 · a batch while events flow: the cut slides, the answer stays")
         source = self.project.source(SOURCE)
         archived = f"archive-{SOURCE}"
-        self.processes.wait("a claim of the archive", lambda: "claim" in self.processes.children[archived].last, seconds=120)
+        self.processes.wait(
+            "a claim of the archive", lambda: "claim" in self.processes.children[archived].last, seconds=120
+        )
         before = self._settled_total()
         for name in self.project.views:
             manifest = job.run(self.project, self.project.view(name), self.log, spark)
             if manifest is not None:
                 ran = manifest.runs[-1]
                 self.output.line(f"  {name}: run of {ran.records:,} records below cut {ran.cut}")
-        self.processes.wait("the new run in serving", lambda: self._ask()["receipt"]["runs"][-1] != "origin", seconds=60)
+        self.processes.wait(
+            "the new run in serving", lambda: self._ask()["receipt"]["runs"][-1] != "origin", seconds=60
+        )
         self._same_as_of(before, source.name)
         self._show_receipt(self._ask())
 
@@ -127,14 +131,15 @@ class Demo:
             for r in AppendTable.existing(layout.states(version)).read(columns=["_seq"]).to_pylist()
         )
 
-    def _late(self, topic: str) -> None:
+    def _late(self) -> None:
         self.output.line("")
         self.output.line(f"4 · an order line {LATE_DAYS} days late, sent by hand")
         when = (datetime.now(UTC) - timedelta(days=LATE_DAYS)).replace(minute=0, second=0, microsecond=0)
         line = {
             "order_number": 90001, "order_line_number": 1, "ordered_at": when.isoformat(), "status": "Shipped",
             "customer": "Dovetail", "postal_code": "94217", "city": "Burlingame", "country": "USA",
-            "product_code": "S18_3232", "product_line": "Classic Cars", "quantity": 5, "price": "100.00", "buy_price": "60.00",
+            "product_code": "S18_3232", "product_line": "Classic Cars",
+            "quantity": 5, "price": "100.00", "buy_price": "60.00",
         }  # fmt: skip
         hour = {
             "where.postal_code": "94217", "where.product_code": "S18_3232",
@@ -170,7 +175,7 @@ class Demo:
         address = f"http://{self.project.settings.serving.host}:{self.project.settings.serving.port}"
         self.output.line("")
         self.output.line(f"serving goes on at {address}/docs; Ctrl-C stops it and proves what came in")
-        wait_for_stop(lambda: [child.check() for child in self.processes.children.values()])
+        wait_for_stop(self.processes.check)
 
     def _ask(self, **question: Any) -> dict[str, Any]:
         host = self.project.settings.serving
@@ -213,5 +218,3 @@ class Demo:
         from dovetail.cli.ask import receipt_line
 
         self.output.line("    " + receipt_line(answer["receipt"]), style="dim")
-
-

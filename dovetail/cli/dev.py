@@ -28,7 +28,7 @@ def run(project: Project, output: Output) -> None:
             start_generator(project, log, source, outer, output)
         first_answer(project, processes, output)
         output.line("Ctrl-C stops all; data stay in " + str(project.settings.storage.path))
-        wait_for_stop(lambda: [child.check() for child in processes.children.values()])
+        wait_for_stop(processes.check)
 
 
 def start_layers(project: Project, processes: Stack, outer: ExitStack, output: Output) -> Log:
@@ -78,5 +78,7 @@ def first_answer(project: Project, processes: Stack, output: Output) -> None:
     processes.wait("the first answer", answers, seconds=START_S)
     output.note(f"serving  {address}")
     for source in project.sources:
-        processes.wait(f"the archive of {source}", processes.children[f"archive-{source}"].ready.is_set, seconds=START_S)
+        processes.wait(
+            f"the archive of {source}", processes.children[f"archive-{source}"].ready.is_set, seconds=START_S
+        )
         output.note(f"archive  {source}")

@@ -37,6 +37,11 @@ class Output:
         if not self.as_json:
             self.err.print(f"[dim]{time.monotonic() - self._began:5.0f} s[/]  {escape(text)}")
 
+    def event(self, text: str, **document: Any) -> None:
+        """Something that happened in a long run: a note for people, a document for programs."""
+        self.note(text)
+        self.result(document)
+
     def result(self, document: Any) -> None:
         """The result for programs; nothing without --json."""
         if self.as_json:
@@ -58,7 +63,7 @@ class Output:
             table.add_column(escape(column), justify="right" if column in right else "left", no_wrap=True)
         for row in rows:
             table.add_row(*(escape(shown(value)) for value in row))
-        self.out.print(table, width=WIDE, crop=False)
+        Console(highlight=False, width=WIDE).print(table)
 
     def checked(self, level: str, name: str, found: str, mend: str = "") -> None:
         """One line of a list of checks, and how to mend it under it."""
@@ -81,6 +86,10 @@ class Output:
     def error(self, text: str) -> None:
         self.err.print(escape(text), style="red")
 
+    def meter(self, unit: str, size: int | None) -> Meter:
+        """For a long piece of work; see Meter."""
+        return Meter(self, unit, size)
+
     def progress(self) -> Callable[[str], None]:
         """A sink for progress lines: each one once, and at most one a second where nobody watches."""
         shown = {"at": 0.0, "text": ""}
@@ -92,6 +101,49 @@ class Output:
                 self.note(text)
 
         return show
+
+
+class Meter:
+    """Shows how far a long piece of work is, with its rate and what is left: a bar on a terminal, else plain lines.
+
+    Args:
+        unit: what is counted.
+        size: how much there is to read in bytes, None where that is not known.
+    """
+
+    def __init__(self, output: Output, unit: str, size: int | None) -> None:
+        self._output, self._unit, self._size = output, unit, size
+        self._began = self._shown = time.monotonic()
+        self._bar = output.err.status("") if output.err.is_terminal and not output.as_json else None
+
+    def __enter__(self) -> Meter:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    @property
+    def seconds(self) -> float:
+        """Since the work began."""
+        return time.monotonic() - self._began
+
+    def __call__(self, done: int, read: int) -> None:
+        """`done` of the unit are done, `read` bytes are read."""
+        now = time.monotonic()
+        if now - self._shown < (0.1 if self._bar else 2):
+            return
+        self._shown = now
+        seconds = self.seconds
+        text = f"{done:,} {self._unit}, {done / seconds:,.0f} a second"
+        if self._size and read:
+            text += f", {100 * read / self._size:.0f} %, {seconds * (self._size - read) / read:,.0f} s to go"
+        if self._bar:
+            self._bar.update(text)
+        else:
+            self._output.note(text)
 
 
 def counted(n: int, noun: str) -> str:

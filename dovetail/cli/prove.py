@@ -43,7 +43,8 @@ def tell_proof(output: Output, proof: Proof) -> bool:
     """Prints the books and the verdict; whether it holds."""
     b = proof.books
     output.line(
-        f"{proof.source} at seq {proof.seq}: consumed {b.consumed:,} = decoded {b.decoded:,} + quarantined {b.quarantined:,};  "
+        f"{proof.source} at seq {proof.seq}: consumed {b.consumed:,} = decoded {b.decoded:,} + "
+        f"quarantined {b.quarantined:,};  "
         f"decoded = {b.repeats:,} repeats + {b.failed:,} failed + {b.offered:,} offered;  "
         f"{proof.groups:,} groups: {proof.equal:,} equal"
     )

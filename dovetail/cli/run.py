@@ -33,7 +33,7 @@ def dev(context: typer.Context) -> None:
 
 def demo(
     seconds: float = typer.Option(0, help="End after about this long; 0 keeps serving until Ctrl-C."),
-    folder: Path = typer.Option(Path("dovetail-demo"), help="Where the demo's project is made; emptied first."),
+    folder: Path = typer.Option("dovetail-demo", help="Where the demo's project is made; emptied first."),
 ) -> None:
     """Show the joint at work: a batch while events flow, a kill in mid write, a late record, and the proof."""
     from dovetail.cli.demo import run
@@ -107,7 +107,7 @@ def batch(
     output, project = Output(as_json=as_json), load_project(context)
     views = [project.view(view)] if view else list(project.views.values())
     log = find_log(project.settings)
-    spark = start_spark(project.settings, "batch", on_progress=output.progress())
+    spark = start_spark(project.settings, "batch", heavy=True, on_progress=output.progress())
 
     def tell(plan: Plan) -> None:
         kind = "incremental" if plan.joins else "full"

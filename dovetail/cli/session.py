@@ -48,8 +48,13 @@ def find_log(of: Settings) -> Log:
 
 
 def start_spark(
-    of: Settings, app: str, *, conf: dict[str, str] | None = None, on_progress: Callable[[str], None] | None = None
+    of: Settings,
+    app: str,
+    *,
+    conf: dict[str, str] | None = None,
+    heavy: bool = False,
+    on_progress: Callable[[str], None] | None = None,
 ) -> SparkSession:
     from dovetail.shared import engine
 
-    return engine.start(of, app, conf=conf, on_progress=on_progress)
+    return engine.start(of, app, conf=conf, heavy=heavy, on_progress=on_progress)

@@ -21,9 +21,11 @@ GRACE_S = 15
 
 
 class Child:
-    """One `dovetail` command in a process of its own; its JSON lines are read as events, the rest goes to a log file."""
+    """One `dovetail` command in a process of its own; its JSON lines are events, the rest goes to a log file."""
 
-    def __init__(self, name: str, arguments: list[str], *, folder: Path, logs: Path, env: Mapping[str, str] = {}) -> None:  # noqa: B006
+    def __init__(
+        self, name: str, arguments: list[str], *, folder: Path, logs: Path, env: Mapping[str, str] = {}
+    ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self.name, self.log = name, logs / f"{name}.log"
         self.ready = threading.Event()
@@ -85,7 +87,7 @@ class Stack:
     logs: Path
     children: dict[str, Child] = field(default_factory=dict)
 
-    def start(self, name: str, *arguments: str, env: Mapping[str, str] = {}) -> Child:  # noqa: B006
+    def start(self, name: str, *arguments: str, env: Mapping[str, str] = {}) -> Child:
         child = Child(name, list(arguments), folder=self.folder, logs=self.logs, env=env)
         self.children[name] = child
         return child
@@ -94,11 +96,15 @@ class Stack:
         """Returns when `reached()`; raises ServiceMissing after `seconds`, or what ended a child before."""
         end = time.monotonic() + seconds
         while not reached():
-            for child in self.children.values():
-                child.check()
+            self.check()
             if time.monotonic() > end:
                 raise ServiceMissing(f"{what} took more than {seconds:.0f} s", where=str(self.logs))
             time.sleep(0.1)
+
+    def check(self) -> None:
+        """Raises what ended a child, if one has ended."""
+        for child in self.children.values():
+            child.check()
 
     def close(self) -> None:
         children = list(self.children.values())

@@ -95,12 +95,12 @@ def sum_(expr: str, *, where: str | None = None) -> Measure:
 
 
 def min_(expr: str, *, where: str | None = None) -> Measure:
-    """The smallest `expr` (Spark SQL), nulls left out; NaN counts as larger than any number, strings compare by bytes."""
+    """The smallest `expr` (Spark SQL), nulls left out; NaN is larger than any number, strings compare by bytes."""
     return Measure("min", (State(Min(), expr, where),))
 
 
 def max_(expr: str, *, where: str | None = None) -> Measure:
-    """The largest `expr` (Spark SQL), nulls left out; NaN counts as larger than any number, strings compare by bytes."""
+    """The largest `expr` (Spark SQL), nulls left out; NaN is larger than any number, strings compare by bytes."""
     return Measure("max", (State(Max(), expr, where),))
 
 

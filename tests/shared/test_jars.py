@@ -1,4 +1,4 @@
-"""The lock of jars, its check, and the cache. The registry is a double; the real one is in the end-to-end tests."""
+"""The lock of jars, its check, and the cache. The registry is a double, and so is Ivy."""
 
 from __future__ import annotations
 

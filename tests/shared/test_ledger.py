@@ -25,7 +25,7 @@ def row(seq: int, first: int, end: int, **other) -> LedgerRow:
 
 
 def chain(*versions_of_each: dict[VersionId, int]) -> list[LedgerRow]:
-    return [row(seq, 3 + seq, 3 + seq + (seq > 0), versions=v) for seq, v in enumerate(versions_of_each)]
+    return [row(seq, 3 + max(seq - 1, 0), 3 + seq, versions=v) for seq, v in enumerate(versions_of_each)]
 
 
 def test_a_ledger_begins_empty_at_the_origin():

@@ -1,0 +1,279 @@
+"""The HTTP interface: routes that parse, ask one view and say the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import orjson
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from dovetail.serving import describe, problems, query
+from dovetail.serving.answer import Rows
+from dovetail.serving.behind import Behind, LogEnd, kafka_of
+from dovetail.serving.edition import Edition
+from dovetail.serving.metrics import Measured, Metrics
+from dovetail.serving.query import Asked, Fields
+from dovetail.serving.store import Store
+from dovetail.serving.view import View
+from dovetail.shared.errors import NotYet, ServiceMissing, SettingsError, unknown
+from dovetail.shared.position import RecordId
+from dovetail.shared.settings import Settings
+
+AT_ONCE = 4
+"""Answers looked up in the database at the same time; more would only share the same cores."""
+WAIT = 0.005
+"""Seconds between two looks while an answer is waited for."""
+LARGEST_BODY = 1 << 20
+SWITCH = 0.001
+"""Seconds after which a thread lets another run: Python's 5 ms would show in every answer while a commit comes in."""
+
+
+class Serving:
+    """What the routes share: the store, the log's end, the metrics."""
+
+    def __init__(self, settings: Settings, log_end: LogEnd | None) -> None:
+        self.metrics = Metrics()
+        self.behind = Behind(log_end or kafka_of(settings))
+        self.store = Store(settings.storage.path, on_publish=self._published)
+        self.lookups = anyio.CapacityLimiter(AT_ONCE)
+        self._seqs: dict[str, int] = {}
+
+    def view(self, name: str) -> View:
+        view = self.store.view(name)
+        if view is None:
+            raise problems.NotFound(unknown("view", name, self.store.views), next="GET /v1/views")
+        return view
+
+    async def answer(self, view: View, asked: Asked, none_match: str) -> Response:
+        if asked.at_least is not None:
+            await reached(view, asked)
+        found = view.at_hand(asked.plan)
+        edition = found[0] if found else view.edition
+        if none_match and edition.id(asked.plan) in none_match:
+            return Response(status_code=304, headers=_headers(edition.id(asked.plan)))
+        if found is None:
+            found = await anyio.to_thread.run_sync(view.looked_up, asked.plan, limiter=self.lookups)
+        return self._said(asked, *found)
+
+    def metrics_text(self) -> bytes:
+        for name, view in self.store.views.items():
+            edition = view.published
+            self.metrics.answerable.labels(name).set(0 if view.problem or edition is None else 1)
+            if edition is not None:
+                behind = self.behind.of(edition.shape.topic, edition.position)
+                for gauge, value in (
+                    (self.metrics.records, behind["records"]),
+                    (self.metrics.seconds, behind["seconds"]),
+                ):
+                    gauge.labels(name).set(float("nan") if value is None else value)
+        return self.metrics.text()
+
+    def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
+        behind = self.behind.of(edition.shape.topic, edition.position)
+        receipt = edition.receipt(asked.plan, behind=behind, more=rows.more)
+        body = b"".join((b'{"rows":', rows.json, b',"receipt":', orjson.dumps(receipt), b"}"))
+        return Response(body, media_type="application/json", headers=_headers(receipt["id"]))
+
+    def _published(self, view: View) -> None:
+        edition = view.published
+        if edition is not None:
+            self.behind.watch(edition.shape.topic)
+            self.behind.reached(edition.shape.topic, edition.position)
+            self.metrics.seq.labels(view.name).set(edition.seq)
+            self.metrics.commits.labels(view.name).inc(max(edition.seq - self._seqs.get(view.name, edition.seq), 0))
+            self._seqs[view.name] = edition.seq
+
+
+def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
+    """The application. It follows the storage while its lifespan lasts.
+
+    Args:
+        log_end: where the log's end is asked for; the broker that the settings name where None.
+    """
+    serving = Serving(settings, log_end)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        switch = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH)
+        serving.behind.start()
+        serving.store.start()
+        yield
+        await anyio.to_thread.run_sync(serving.store.stop)
+        await anyio.to_thread.run_sync(serving.behind.stop)
+        sys.setswitchinterval(switch)
+
+    app = FastAPI(title="Dovetail", summary="Merged answers of batch and speed.", lifespan=lifespan, redoc_url=None)
+    problems.install(app)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False)
+    app.add_middleware(Measured, metrics=serving.metrics)
+    _add_views(app, serving)
+    _add_care(app, serving)
+    return app
+
+
+def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _: None) -> None:
+    """Serves until SIGINT or SIGTERM; `on_listening` is called with the address once connections are accepted.
+
+    Raises:
+        ServiceMissing: the port is in use.
+        SettingsError: the host is not this machine's own loopback.
+    """
+    host, port = settings.serving.host, settings.serving.port
+    _check_loopback(host)
+    with _listening(host, port) as listener:
+        on_listening(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
+        config = uvicorn.Config(
+            create_app(settings), access_log=False, log_level="warning", proxy_headers=False, server_header=False,
+            timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+async def understood(view: View, raw: str, read: Callable[[], Fields]) -> Asked:
+    """The checked question; one with `at_least` waits for a view that is still being loaded."""
+    until: float | None = None
+    while True:
+        try:
+            return view.asked(raw, read)
+        except NotYet:
+            fields = read()
+            until = until or time.monotonic() + query.patience(fields)
+            if time.monotonic() >= until:
+                raise
+        await asyncio.sleep(WAIT)
+
+
+async def reached(view: View, asked: Asked) -> None:
+    """Waits until the view's answers include what `at_least` names; raises NotYet after the timeout."""
+    until = time.monotonic() + asked.timeout
+    while True:
+        edition = view.edition
+        wanted = asked.at_least
+        if isinstance(wanted, RecordId):
+            there = edition.position.includes(wanted.partition, wanted.offset)
+        else:
+            there = wanted is None or edition.seq >= wanted
+        if there:
+            return
+        if time.monotonic() >= until:
+            raise NotYet(
+                f"{view.name} has not reached {wanted}: it stands at seq {edition.seq}, {edition.position!r}",
+                next="ask again, or dovetail status",
+            )
+        await asyncio.sleep(WAIT)
+
+
+def _add_views(app: FastAPI, serving: Serving) -> None:
+    @app.get("/v1/views", tags=["views"], summary="The views that answer")
+    async def views() -> Response:
+        told = [describe.line(view) for _, view in sorted(serving.store.views.items())]
+        return _json({"views": told})
+
+    @app.get("/v1/views/{view}", tags=["views"], summary="Keys, measures and standing of a view")
+    async def one(view: str) -> Response:
+        return _json(describe.whole(serving.view(view)))
+
+    @app.get(
+        "/v1/views/{view}/query", tags=["views"], summary="Merged rows with their receipt",
+        openapi_extra={"parameters": describe.PARAMETERS},
+    )  # fmt: skip
+    async def ask(view: str, request: Request) -> Response:
+        held, raw = serving.view(view), request.scope["query_string"].decode("latin-1")
+        asked = await understood(held, raw, lambda: query.from_url(raw))
+        return await serving.answer(held, asked, request.headers.get("if-none-match", ""))
+
+    @app.post(
+        "/v1/views/{view}/query", tags=["views"], summary="The same, asked as JSON",
+        openapi_extra={"requestBody": describe.BODY},
+    )  # fmt: skip
+    async def ask_json(view: str, request: Request) -> Response:
+        held, body = serving.view(view), await _body(request)
+        named = f"POST {body.decode('utf-8', 'backslashreplace')}"
+        asked = await understood(held, named, lambda: query.from_json(body))
+        return await serving.answer(held, asked, request.headers.get("if-none-match", ""))
+
+
+def _add_care(app: FastAPI, serving: Serving) -> None:
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        paths = ["/v1/views", "/v1/views/{view}", "/v1/views/{view}/query", "/docs", "/health", "/ready", "/metrics"]
+        return _json({"dovetail": "serving", "paths": paths, "views": sorted(serving.store.views)})
+
+    @app.get("/health", tags=["care"], summary="The process is up")
+    async def health() -> Response:
+        return _json({"up": True})
+
+    @app.get("/ready", tags=["care"], summary="Every view can be answered")
+    async def ready() -> Response:
+        standing = {name: describe.standing(view) for name, view in sorted(serving.store.views.items())}
+        good = serving.store.looked and all(s == "ready" for s in standing.values())
+        return _json({"ready": good, "views": standing}, status=200 if good else 503)
+
+    @app.get("/metrics", tags=["care"], summary="Figures for Prometheus")
+    async def metrics() -> Response:
+        return Response(serving.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise problems.TooLarge(f"the body is larger than {LARGEST_BODY} bytes")
+    return body
+
+
+def _json(value: dict[str, Any], *, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status_code=status, media_type="application/json")
+
+
+def _headers(receipt_id: str) -> dict[str, str]:
+    # Weak: `behind` may differ while the rows are the same.
+    return {"ETag": f'W/"{receipt_id}"', "Cache-Control": "no-cache"}
+
+
+def _hosts(settings: Settings) -> list[str]:
+    host = settings.serving.host
+    return ["127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host]
+
+
+def _check_loopback(host: str) -> None:
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise SettingsError(
+            f"serving.host is '{host}': only this machine may ask until access control exists",
+            where="serving.host in dovetail.toml",
+            next="127.0.0.1, ::1 or localhost",
+        )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise ServiceMissing(
+            f"port {port} of {host} cannot be listened on",
+            where="serving.port in dovetail.toml",
+            why=error.strerror or str(error),
+            next="stop what listens there, or set another port (0 takes a free one)",
+        ) from None
+    return listener

@@ -1,0 +1,79 @@
+"""What a view says about itself, and the description of a question for /docs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dovetail.serving.buckets import length
+from dovetail.serving.query import LIMIT, LONGEST, MOST, TIMEOUT
+from dovetail.serving.shape import type_name
+from dovetail.serving.view import View
+from dovetail.shared.errors import DovetailError
+
+
+def standing(view: View) -> str:
+    """`ready`, or why questions are refused now."""
+    try:
+        view.edition  # noqa: B018  raises where there is none
+    except DovetailError as error:
+        return error.what
+    return "ready"
+
+
+def line(view: View) -> dict[str, Any]:
+    """A view in a list."""
+    edition = view.published
+    return {
+        "view": view.name,
+        "version": edition.shape.version if edition else None,
+        "seq": edition.seq if edition else None,
+        "standing": standing(view),
+    }
+
+
+def whole(view: View) -> dict[str, Any]:
+    """Keys with their types, bucket, measures, and what answers are made of. Raises where the view cannot answer."""
+    edition = view.edition
+    shape, manifest = edition.shape, edition.manifest
+    return {
+        "view": view.name,
+        "version": shape.version,
+        "source": shape.source,
+        "keys": {name: type_name(kind) for name, kind in shape.keys.items()},
+        "bucket": length(shape.bucket_seconds) if shape.bucket_seconds else None,
+        "measures": {name: type_name(shape.result_type(name)) for name in shape.measures},
+        "generation": manifest.generation,
+        "runs": [{"id": r.id, "from_seq": r.from_seq, "to_seq": r.to_seq, "records": r.records} for r in manifest.runs],
+        "cut": manifest.cut.as_json(),
+        "position": edition.position.as_json(),
+        "seq": edition.seq,
+    }
+
+
+_TEXTS = {
+    "by": ("list", "Keys to group by, separated by commas; none: one total."),
+    "measures": ("list", "Measures to show; default all."),
+    "bucket": ("string", "Also group by time: a multiple of the stored bucket, such as 1h or 1d."),
+    "start": ("string", "Only from here on: an ISO 8601 date or datetime on a boundary of stored buckets."),
+    "end": ("string", "Only before here; excluded."),
+    "tz": ("string", "The IANA zone of buckets and of times without an offset; default UTC."),
+    "order_by": ("list", "Columns of the answer, with - for descending; nulls last; default the grouped columns."),
+    "limit": ("integer", f"Rows at most; default {LIMIT}, at most {MOST}. `more` in the receipt: some were cut off."),
+    "at_least": ("string", "Wait for an answer that includes this ledger seq, or this record as partition@offset."),
+    "timeout": ("number", f"Seconds to wait for at_least; default {TIMEOUT:g}, at most {LONGEST:g}."),
+    "where.KEY": ("list", "Only these values of a key, separated by commas; a backslash keeps a comma in a value."),
+    "where.KEY.null": ("boolean", "true: null matches too."),
+}  # fmt: skip
+PARAMETERS = [
+    {"name": name, "in": "query", "required": False, "description": text, "schema": {
+        "type": "string" if kind == "list" else kind}}
+    for name, (kind, text) in _TEXTS.items()
+]  # fmt: skip
+BODY = {
+    "content": {
+        "application/json": {
+            "schema": {"type": "object"},
+            "example": {"by": ["country"], "where": {"country": ["FR", None]}, "bucket": "1d", "limit": 10},
+        }
+    }
+}

@@ -1,0 +1,65 @@
+"""One published state of a view: which rows, up to where, and what an answer from them says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from dovetail.serving.query import Plan
+from dovetail.serving.shape import Shape
+from dovetail.shared.manifest import Manifest
+from dovetail.shared.position import Position
+
+Gap = dict[str, str | int]
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The runs of `manifest` below its cut and every commit from there up to `seq`, in the tables named.
+
+    `token` is what the database holds as published in every transaction that sees exactly these rows.
+    """
+
+    token: int
+    shape: Shape
+    manifest: Manifest
+    seq: int
+    position: Position
+    quarantined: int
+    gaps: tuple[Gap, ...]
+    runs: tuple[str, ...]
+    speed: str
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return (*self.runs, self.speed)
+
+    def id(self, plan: Plan) -> str:
+        """Names the rows of an answer: equal ids, equal rows."""
+        digest = blake2b(f"{self._parts}|{self.seq}|{plan.digest}".encode(), digest_size=4).hexdigest()
+        return f"s{self.manifest.generation}.{self.seq}.{digest}"
+
+    def receipt(self, plan: Plan, *, behind: dict[str, Any], more: bool) -> dict[str, Any]:
+        receipt = {"id": self.id(plan), **self._said, "behind": behind}
+        return {**receipt, "more": True} if more else receipt
+
+    @cached_property
+    def _parts(self) -> str:
+        return "|".join([self.shape.version, *(run.id for run in self.manifest.runs)])
+
+    @cached_property
+    def _said(self) -> dict[str, Any]:
+        return {
+            "view": self.shape.view,
+            "version": self.shape.version,
+            "runs": [run.id for run in self.manifest.runs],
+            "cut": self.manifest.cut.as_json(),
+            "position": self.position.as_json(),
+            "seq": self.seq,
+            "quarantined": self.quarantined,
+            "gaps": list(self.gaps),
+            "complete": not self.gaps,
+            "approximate": [],
+        }

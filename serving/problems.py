@@ -1,0 +1,75 @@
+"""Errors as problem+json (RFC 9457), with what to do next and without anything of the inside."""
+
+from __future__ import annotations
+
+import logging
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from dovetail.shared.errors import DovetailError, IntegrityError, QueryError, Retry
+
+log = logging.getLogger(__name__)
+
+
+class NotFound(QueryError):
+    """What is asked for by its name is not there."""
+
+
+class TooLarge(QueryError):
+    """More was sent than is read."""
+
+
+def problem(kind: str, title: str, status: int, detail: str, next_: str = "", *, retry: bool = False) -> Response:
+    body = {"type": f"urn:dovetail:{kind}", "title": title, "status": status, "detail": detail, "next": next_}
+    return Response(
+        orjson.dumps(body),
+        status_code=status,
+        media_type="application/problem+json",
+        headers={"Retry-After": "1"} if retry else None,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Turns whatever a route raises into a problem."""
+    app.add_exception_handler(DovetailError, _ours)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _crash)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    if not isinstance(error, DovetailError):
+        return await _crash(request, error)
+    detail = ": ".join(part for part in (error.what, error.why) if part)
+    if isinstance(error, NotFound):
+        return problem("not-found", "There is nothing of that name", 404, detail, error.next)
+    if isinstance(error, TooLarge):
+        return problem("too-large", "More was sent than is read", 413, detail, error.next)
+    if isinstance(error, TooLarge):
+        return problem("too-large", "More was sent than is read", 413, detail, error.next)
+    if isinstance(error, QueryError):
+        return problem("query", "The question cannot be answered as asked", 422, detail, error.next)
+    if isinstance(error, IntegrityError):
+        return problem("integrity", "No answer rather than a wrong one", 503, detail, error.next, retry=True)
+    if isinstance(error, Retry):
+        return problem("not-yet", "The answer does not exist yet", 503, detail, error.next, retry=True)
+    return await _crash(request, error)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = str(error.detail) if isinstance(error, HTTPException) else ""
+    next_ = "see /docs" if status in (404, 405) else ""
+    return problem("http", detail or "HTTP error", status, detail, next_)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    return problem("query", "The question cannot be answered as asked", 422, str(error), "see /docs")
+
+
+async def _crash(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem("crash", "Dovetail failed", 500, "an error of Dovetail itself; its log has more", "dovetail doctor")

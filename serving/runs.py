@@ -1,0 +1,84 @@
+"""Loads the tables of batch runs into the database, beside the thread that follows the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from dovetail.serving.database import Database
+from dovetail.serving.shape import BUCKET, Shape
+from dovetail.shared.errors import IntegrityError
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.manifest import ORIGIN, Run, RunId
+from dovetail.shared.tables import Layout
+
+Named = tuple[VersionId, RunId]
+BATCH_ROWS = 64_000
+
+
+class Runs:
+    """The runs that are in the database or on their way there. For one thread; the loading is done by another."""
+
+    def __init__(self, layout: Layout, database: Database) -> None:
+        self._layout, self._database = layout, database
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="dovetail-runs")
+        self._tables: dict[Named, Future[str]] = {}
+
+    def tables(self, shape: Shape, runs: Sequence[Run]) -> tuple[str, ...] | None:
+        """The database tables of `runs`; None while one is still being loaded, which the first call sets off.
+
+        Raises:
+            IntegrityError: the table of a run is missing, or holds more or fewer rows than the manifest says.
+        """
+        named = [run for run in runs if run.id != ORIGIN]
+        for run in named:
+            if (run.version, run.id) not in self._tables:
+                self._tables[run.version, run.id] = self._loader.submit(self._load, shape, run)
+        loading = {(run.version, run.id): self._tables[run.version, run.id] for run in named}
+        if not all(future.done() for future in loading.values()):
+            return None
+        for key, future in loading.items():
+            if future.exception() is not None:
+                del self._tables[key]  # so that a run that is put right is loaded again
+        return tuple(future.result() for future in loading.values())
+
+    def dropped(self, version: VersionId, named: Sequence[Run]) -> list[str]:
+        """Forgets the loaded runs of the view of `version` that are not among `named`; gives their tables."""
+        view, keep = version.split("@")[0], {(run.version, run.id) for run in named}
+        gone = [k for k, f in self._tables.items() if k[0].split("@")[0] == view and k not in keep and f.done()]
+        futures = [self._tables.pop(key) for key in gone]
+        return [future.result() for future in futures if future.exception() is None]
+
+    def close(self) -> None:
+        self._loader.shutdown(wait=True, cancel_futures=True)
+
+    def _load(self, shape: Shape, run: Run) -> str:
+        path = self._layout.run(run.version, run.id)
+        if not DeltaTable.is_deltatable(str(path)):
+            raise IntegrityError(f"the table of run {run.id} is missing", where=str(path), next="dovetail doctor")
+        table = DeltaTable(str(path))
+        schema = shape.held(pa.schema(table.schema().to_arrow()).empty_table()).schema
+        rows = pa.RecordBatchReader.from_batches(schema, _batches(shape, table, schema))
+        order = [*shape.keys, *([BUCKET] if shape.bucket_seconds else [])]
+        loaded = self._database.load(rows, order=order)
+        count = self._database.count(loaded)
+        if count != run.state_rows:
+            self._database.drop(loaded)
+            raise IntegrityError(
+                f"run {run.id} of {run.version} holds {count} state rows, the manifest says {run.state_rows}",
+                where=str(path),
+                next="dovetail batch --full",
+            )
+        return loaded
+
+
+def _batches(shape: Shape, table: DeltaTable, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for uri in table.file_uris():
+        # Spark may write timestamps as INT96, which read as nanoseconds end in the year 2262.
+        file = pq.ParquetFile(uri, coerce_int96_timestamp_unit="us")
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(shape.columns)):
+            yield from shape.held(batch).cast(schema).to_batches()

@@ -1,0 +1,112 @@
+"""One view as it is asked: its published edition, the answers kept for it, and why it cannot answer if it cannot."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from dovetail.serving import query
+from dovetail.serving.answer import Rows, finished, groups
+from dovetail.serving.database import Database
+from dovetail.serving.edition import Edition
+from dovetail.serving.kept import Kept, KeptAnswers
+from dovetail.serving.query import Asked, Fields, Plan
+from dovetail.shared.errors import IntegrityError, NotYet
+
+PLANS = 10_000
+EARLIER = 8
+"""How many earlier editions are remembered for readers that began before the newest was published."""
+
+
+class View:
+    """Asked by any thread; `publish`, `fail` and the patching of kept answers are the follower's alone."""
+
+    def __init__(self, name: str, database: Database) -> None:
+        self.name = name
+        self.lock = threading.Lock()
+        self.kept = KeptAnswers()
+        self.problem = ""
+        self._database = database
+        self._edition: Edition | None = None
+        self._editions: OrderedDict[int, Edition] = OrderedDict()
+        self._plans: OrderedDict[str, Asked] = OrderedDict()
+
+    @property
+    def edition(self) -> Edition:
+        """The newest edition. Raises IntegrityError or NotYet when there is none that may be answered from."""
+        edition = self._edition
+        if self.problem:
+            raise IntegrityError(f"{self.name} cannot be answered: {self.problem}", next="dovetail status")
+        if edition is None:
+            raise NotYet(f"{self.name} is being loaded", next="ask again in a second")
+        return edition
+
+    @property
+    def published(self) -> Edition | None:
+        """The newest edition, whether or not it may be answered from."""
+        return self._edition
+
+    def asked(self, raw: str, read: Callable[[], Fields]) -> Asked:
+        """The checked question that `raw` stands for; remembered until the view's version changes."""
+        edition = self.edition
+        found = self._plans.get(raw)
+        if found is None:
+            found = query.plan(edition.shape, read())
+            with self.lock:
+                if self._edition is not None and self._edition.shape is edition.shape:
+                    self._plans[raw] = found
+                    if len(self._plans) > PLANS:
+                        self._plans.popitem(last=False)
+        return found
+
+    def at_hand(self, plan: Plan) -> tuple[Edition, Rows] | None:
+        """An answer that needs no look into the database; None where there is none."""
+        with self.lock:
+            edition, kept = self.edition, self.kept.get(plan)
+        return (edition, kept.rows()) if kept is not None else None
+
+    def looked_up(self, plan: Plan) -> tuple[Edition, Rows]:
+        """An answer from the database, kept if it is about one group of keys. For a thread that may wait."""
+        while True:
+            with self._database.reading(self.name) as (cursor, token):
+                edition = self._editions.get(token)
+                if edition is None:
+                    self.edition  # noqa: B018  raises where there is none
+                    continue  # published between the two looks
+                key = plan.key(edition.shape)
+                merged = groups(edition.shape, plan, edition.tables, cursor, whole=key is not None)
+            if self.problem:
+                self.edition  # noqa: B018  raises
+            if key is None:
+                return edition, finished(edition.shape, plan, merged)
+            kept = Kept.of(edition.shape, plan, key, merged)
+            rows = kept.rows()
+            with self.lock:
+                if self._edition is edition:
+                    self.kept.put(kept)
+            return edition, rows
+
+    def announce(self, edition: Edition) -> None:
+        """Makes an edition known before the database publishes its token."""
+        self._editions[edition.token] = edition
+        while len(self._editions) > EARLIER:
+            self._editions.popitem(last=False)
+
+    def publish(self, edition: Edition, *, patched: dict[Plan, Kept | None] | None = None) -> None:
+        """Answers from `edition` from now on: kept answers are brought up to it by `patched`, or dropped."""
+        with self.lock:
+            if patched is None:
+                self.kept.clear()
+            else:
+                self.kept.replace(patched)
+            self.kept.open = True
+            if self._edition is None or self._edition.shape is not edition.shape:
+                self._plans.clear()
+            self._edition, self.problem = edition, ""
+
+    def fail(self, problem: str) -> None:
+        """Refuses every question, with the reason, until the next edition."""
+        with self.lock:
+            self.problem = problem
+            self.kept.open = True

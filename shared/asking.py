@@ -1,0 +1,96 @@
+"""Asking a running server over HTTP, as any client would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from dovetail.shared.errors import DovetailError, NotYet, QueryError, ServiceMissing
+
+CONNECT_S, ANSWER_S = 5.0, 65.0
+"""A server may hold a question for a minute (`at_least`) before it gives up itself."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a view, in the words of the HTTP interface; empty means not asked.
+
+    `where` maps a key to its values as a URL has them: separated by commas, a comma of a value's own as `\\,`.
+    """
+
+    view: str
+    by: str = ""
+    measures: str = ""
+    where: Mapping[str, str] = field(default_factory=dict)
+    start: str = ""
+    end: str = ""
+    bucket: str = ""
+    tz: str = ""
+    order_by: str = ""
+    limit: int | None = None
+    at_least: str = ""
+
+    def parameters(self) -> dict[str, str]:
+        """The query string's fields.
+
+        >>> Question("sales", by="country", where={"country": "FR,DE"}, limit=2).parameters()
+        {'by': 'country', 'limit': '2', 'where.country': 'FR,DE'}
+        """
+        named = ("by", "measures", "start", "end", "bucket", "tz", "order_by", "limit", "at_least")
+        asked = {name: str(value) for name in named if (value := getattr(self, name)) not in ("", None)}
+        return asked | {f"where.{key}": values for key, values in self.where.items()}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows, each a mapping of column to value with decimals as text, and the receipt."""
+
+    rows: list[dict[str, Any]]
+    receipt: dict[str, Any]
+
+
+def ask(server: str, question: Question) -> Answer:
+    """Asks the server at `server` (`http://host:port`).
+
+    Raises:
+        ServiceMissing: no server answers there.
+        QueryError: it refuses the question.
+        NotYet: it has no answer yet.
+        DovetailError: it failed, or is no Dovetail.
+    """
+    try:
+        # An answer from this machine goes through no proxy, whatever the environment says of others.
+        with httpx.Client(trust_env=False, timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S)) as client:
+            response = client.get(f"{server}/v1/views/{question.view}/query", params=question.parameters())
+    except httpx.TransportError as error:
+        raise ServiceMissing(
+            f"no server answers at {server}", why=str(error), next="dovetail serve (or dovetail dev)"
+        ) from None
+    document = _document(response)
+    if response.is_success and isinstance(document.get("rows"), list) and isinstance(document.get("receipt"), dict):
+        return Answer(document["rows"], document["receipt"])
+    if response.is_success or "title" not in document:
+        raise DovetailError(
+            f"what answers at {server} is not Dovetail: HTTP {response.status_code}",
+            next="stop it, or set another [serving] port",
+        )
+    raise _refused(response.status_code, document)
+
+
+def _document(response: httpx.Response) -> dict[str, Any]:
+    try:
+        document = response.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _refused(status: int, problem: Mapping[str, Any]) -> DovetailError:
+    """The error that a problem+json document tells, of the kind that its status says."""
+    kinds = {503: NotYet, 504: NotYet}
+    kind = kinds.get(status, QueryError if 400 <= status < 500 and status != 410 else DovetailError)
+    told = {name: str(problem.get(name) or "") for name in ("detail", "title", "where", "why", "next")}
+    return kind(told["detail"] or told["title"], where=told["where"], why=told["why"], next=told["next"])

@@ -1,0 +1,123 @@
+"""Scans of the depot: what is sent to Kafka, with the truth about each kept aside."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+NOW = datetime(2026, 3, 29, 12, tzinfo=UTC)
+"""The middle of what is dated on time; the tests do not depend on the clock."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a good record says, before it became text."""
+
+    scan_id: str
+    depot: int | None
+    lane: str | None
+    scanned_at: datetime
+    due: date | None
+    tags: tuple[str, ...] | None
+    weight: Decimal | None
+    heat: float | None
+    damaged: bool | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A Kafka message; `scan` is None where it must go to quarantine."""
+
+    key: bytes | None
+    value: bytes | None
+    scan: Scan | None
+
+
+def records(count: int, *, seed: int, prefix: str) -> Iterator[Record]:
+    """Seeded records: on time, up to 60 days late, up to a year ahead, repeated, with nulls in every column, broken."""
+    chance = random.Random(seed)
+    sent: list[Record] = []
+    for n in range(count):
+        if sent and chance.random() < 0.02:
+            yield chance.choice(sent)  # the same bytes once more: a record like any other
+            continue
+        scan = _scan(chance, f"{prefix}-{n}")
+        key = None if chance.random() < 0.1 else scan.scan_id.encode()
+        good = _value(chance, scan)
+        if chance.random() < 0.03:
+            yield Record(key, chance.choice(BROKEN)(good), None)
+            continue
+        sent.append(Record(key, good, scan))
+        yield sent[-1]
+
+
+BROKEN = (
+    lambda good: good[: len(good) // 2],
+    lambda good: b"[" + good + b"]",
+    lambda good: b'"a text"',
+    lambda good: b"42",
+    lambda good: b"null",
+    lambda good: b"",
+    lambda good: None,
+    lambda good: good.replace(b'"lane":', b'"lane":"\xff\xfe","was":'),
+    lambda good: good.replace(b'"depot":', b'"depot":"many","was":'),
+    lambda good: good.replace(b'"depot":', b'"depot":99999999999,"was":'),
+    lambda good: good.replace(b'"scanned_at":', b'"was":'),
+)
+"""Each turns a good record into one that must be quarantined: cut short, no object, no value, bad UTF-8, wrong types."""
+
+
+def _scan(chance: random.Random, scan_id: str) -> Scan:
+    draw = chance.random()
+    if draw < 0.1:
+        shift = -timedelta(days=60 * chance.random())
+    elif draw < 0.15:
+        shift = timedelta(days=365 * chance.random())
+    else:
+        shift = timedelta(hours=6 * chance.random() - 3)
+    when = NOW + timedelta(milliseconds=shift // timedelta(milliseconds=1))
+    if draw > 0.995:
+        when = datetime(1969, 12, 31, 23, 30, tzinfo=UTC)  # a clock that lost its battery
+
+    def perhaps(value: Any) -> Any:
+        return None if chance.random() < 0.08 else value
+
+    return Scan(
+        scan_id=scan_id,
+        depot=perhaps(chance.choice((1, 2, -7))),
+        lane=perhaps(chance.choice(("north", " North ", "süd", "a,b", ""))),
+        scanned_at=when,
+        due=perhaps(date(2026, 3, 1) + timedelta(days=chance.randrange(12))),
+        tags=perhaps(tuple(chance.sample(("fragile", "cold", "priority"), chance.randrange(3)))),
+        weight=perhaps(Decimal(chance.randrange(1, 30_000)) / 1000),
+        heat=perhaps(chance.uniform(-20, 40)),
+        damaged=perhaps(chance.random() < 0.2),
+    )
+
+
+def _value(chance: random.Random, scan: Scan) -> bytes:
+    when = scan.scanned_at
+    if chance.random() < 0.2:  # the same instant, as a device in another zone writes it
+        when = when.astimezone(UTC).replace(tzinfo=None) + timedelta(hours=2)
+        written = when.isoformat(timespec="milliseconds") + "+02:00"
+    else:
+        written = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = {
+        "scan_id": scan.scan_id,
+        "depot": scan.depot,
+        "lane": scan.lane,
+        "scanned_at": written,
+        "due": scan.due and scan.due.isoformat(),
+        "tags": scan.tags,
+        "weight": None if scan.weight is None else float(scan.weight),
+        "heat": scan.heat,
+        "damaged": scan.damaged,
+    }
+    for name in [n for n, v in fields.items() if v is None and chance.random() < 0.5]:
+        del fields[name]  # a field that is missing is null too
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()

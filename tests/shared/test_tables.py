@@ -1,0 +1,181 @@
+"""Tables written with delta-rs: appends that only one of two writers may win, and files handed out once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+from deltalake.exceptions import CommitFailedError
+
+from dovetail.shared import tables
+from dovetail.shared.errors import IntegrityError, ServiceMissing
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.tables import AppendTable, Layout
+
+SCHEMA = pa.schema([("id", pa.int64()), ("word", pa.string())])
+
+
+def rows(*ids: int) -> pa.Table:
+    return pa.table({"id": list(ids), "word": [f"w{i}" for i in ids]})
+
+
+def ids(found: list[pa.Table]) -> list[int]:
+    return sorted(i for table in found for i in table.column("id").to_pylist())
+
+
+@pytest.fixture(params=["table", "a folder/of mine/table"], ids=["plain", "with spaces"])
+def path(tmp_path: Path, request) -> Path:
+    return tmp_path / request.param
+
+
+def test_a_table_that_is_not_there_is_empty(path):
+    table = AppendTable(path, SCHEMA)
+    assert (table.fresh(), table.largest("id"), table.files) == ([], None, 0)
+    assert table.read(columns=["word"]).column_names == ["word"]
+    assert not path.exists()
+
+
+def test_what_is_appended_is_read_by_another_handle(path):
+    AppendTable(path, SCHEMA).append(rows(1, 2))
+    other = AppendTable(path, SCHEMA)
+    assert other.read(ds.field("id") > 1).to_pylist() == [{"id": 2, "word": "w2"}]
+    assert other.largest("id") == 2
+
+
+def test_rows_are_handed_out_once(path):
+    writer, reader = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    writer.append(rows(1))
+    writer.append(rows(2, 3))
+    assert ids(reader.fresh()) == [1, 2, 3]
+    assert reader.fresh() == []
+    writer.append(rows(4))
+    assert ids(reader.fresh()) == [4]
+
+
+def test_what_was_there_before_can_be_skipped(path):
+    writer, reader = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    writer.append(rows(1))
+    reader.skip_to_end()
+    writer.append(rows(2))
+    assert ids(reader.fresh()) == [2]
+
+
+def test_across_a_compaction_no_row_is_missed_and_none_is_there_twice(path):
+    writer, reader = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    for i in range(4):
+        writer.append(rows(i))
+    handed_out = ids(reader.fresh())
+    writer.append(rows(4))
+    writer.compact()
+    assert writer.files == 1
+    writer.append(rows(5))
+    again = ids(reader.fresh())
+    assert len(again) == len(set(again))
+    assert {*handed_out, *again} == set(range(6))
+    assert ids([reader.read()]) == list(range(6))
+    assert reader.fresh() == []
+
+
+def test_deleted_rows_are_gone(path):
+    table = AppendTable(path, SCHEMA)
+    table.append(rows(1, 2, 3))
+    table.delete("id <= 2")
+    assert ids([table.read()]) == [3]
+
+
+def test_the_second_of_two_writers_is_refused(path):
+    one, two = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    one.append(rows(0))
+    asked = []
+
+    def unchanged() -> bool:
+        asked.append(two.largest("id"))
+        if len(asked) == 1:
+            one.append(rows(1))  # after the look, before the write
+        return two.largest("id") == 0 if len(asked) > 1 else True
+
+    assert not two.append_if(rows(1), unchanged)
+    assert asked == [0, 1]
+    assert ids([one.read()]) == [0, 1]
+
+
+def test_a_table_that_another_writer_makes_meanwhile_is_looked_at(path):
+    one, two = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    looks = []
+
+    def empty() -> bool:
+        looks.append(two.largest("id"))
+        if len(looks) == 1:
+            one.append(rows(1))
+        return looks[-1] is None
+
+    assert not two.append_if(rows(1), empty)
+    assert ids([one.read()]) == [1]
+
+
+def test_a_compaction_in_between_is_no_conflict(path):
+    one, two = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    one.append(rows(0))
+    one.append(rows(1))
+    looks = []
+
+    def unchanged() -> bool:
+        looks.append(two.largest("id"))
+        if len(looks) == 1:
+            one.compact()
+        return looks[-1] == 1
+
+    assert two.append_if(rows(2), unchanged)
+    assert looks == [1, 1]
+    assert ids([one.read()]) == [0, 1, 2]
+
+
+def test_a_write_that_the_disk_refuses_does_not_go_on_for_ever(path, monkeypatch):
+    def refused(*_, **__):
+        raise CommitFailedError("no space left on device")
+
+    table = AppendTable(path, SCHEMA)
+    table.append(rows(0))
+    monkeypatch.setattr(tables, "write_deltalake", refused)
+    with pytest.raises(ServiceMissing, match="no space left"):
+        table.append_if(rows(1), lambda: True)
+
+
+def torn_data(path: Path) -> None:
+    newest = max(path.glob("*.parquet"), key=lambda f: f.stat().st_mtime_ns)
+    newest.write_bytes(newest.read_bytes()[:100])
+
+
+def lost_data(path: Path) -> None:
+    next(path.glob("*.parquet")).unlink()
+
+
+def torn_log(path: Path) -> None:
+    newest = max((path / "_delta_log").glob("*.json"))
+    newest.write_bytes(newest.read_bytes()[:50])
+
+
+@pytest.mark.parametrize("damage", [torn_data, lost_data, torn_log])
+@pytest.mark.parametrize("read", [AppendTable.read, AppendTable.fresh])
+def test_a_damaged_file_is_an_error_that_names_the_table(path, damage, read):
+    writer = AppendTable(path, SCHEMA)
+    writer.append(rows(1))
+    writer.append(rows(2))
+    damage(path)
+    with pytest.raises(IntegrityError, match="cannot be read") as error:
+        read(AppendTable(path, SCHEMA))
+    assert error.value.where == str(path)
+
+
+def test_a_table_that_must_exist_and_does_not_is_an_error(path):
+    with pytest.raises(IntegrityError, match="missing"):
+        AppendTable.existing(path)
+    AppendTable(path, SCHEMA).append(rows(1))
+    assert AppendTable.existing(path).schema == SCHEMA
+
+
+def test_a_version_lies_under_its_view():
+    layout = Layout(Path("data"))
+    assert layout.states(VersionId("sales@3f2a")) == Path("data/views/sales/versions/3f2a/states")
