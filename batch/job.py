@@ -56,7 +56,7 @@ def run(
         changed = now is None or (full and now.live != declared)
         version = attach_declared(project, view, ledger, spark) if changed or now is None else now.live
         master, states = DeltaMaster(layout, source, spark), DeltaStates(layout, source.name)
-        _catch_up_if_stopped(project, view, ledger, states, master)
+        catch_up_if_stopped(project, view, ledger, states, master)
         manifest = recompute.run(
             view.name,
             version,
@@ -86,7 +86,7 @@ def plan(project: Project, view: View, log: Log, spark: SparkSession, *, full: b
     return recompute.plan(manifest, ledger, claim, version, full=full)
 
 
-def _catch_up_if_stopped(
+def catch_up_if_stopped(
     project: Project, view: View, ledger: DeltaLedger, states: DeltaStates, master: DeltaMaster
 ) -> None:
     limit = project.settings.speed.max_records_per_commit

@@ -73,7 +73,7 @@ def plan(
         if joins:
             return None
         raise NotYet(
-            f"{version} cannot be computed yet: the archive holds {claim}, the version is in force from a later position",
+            f"{version} cannot be computed yet: it is in force from a later position than the archive's, {claim}",
             next="dovetail archive, then run the batch again",
         )
     taken = tuple(r for r in rows if r.seq <= cut.seq)

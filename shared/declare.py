@@ -142,6 +142,7 @@ def view(
     name: None = None,
     *,
     source: Source,
+    transform: tuple[()] = (),
     keys: Sequence[str] = (),
     bucket: str | None = None,
     measures: Mapping[str, Measure],
@@ -188,7 +189,7 @@ def view(
 def _check_view(
     name: str, source: Source, keys: Sequence[str], bucket: str | None, measures: Mapping[str, Measure], where: str
 ) -> None:
-    if not isinstance(source, Source):
+    if not isinstance(source, Source):  # the types say so; a user without a type checker may not
         raise DeclarationError(f"view {name}: source must be a dv.source, not {source!r}", where=where)
     if isinstance(keys, str):
         raise DeclarationError(f"view {name}: keys must be a list of columns, as in keys=['{keys}']", where=where)

@@ -142,7 +142,7 @@ def unpinned(old: Manifest, runs: Iterable[RunId]) -> Manifest:
 
 
 def needed(manifest: Manifest) -> dict[VersionId, int]:
-    """Per version that is live, may be rolled back to or is being computed: the seq above which its states must stay."""
+    """Per version that is live, a rollback target or being computed: the seq above which its states must stay."""
     lowest: dict[VersionId, int] = {}
     for version, seq in [
         *((runs[-1].version, runs[-1].to_seq) for runs in (manifest.runs, *manifest.rollback)),

@@ -7,6 +7,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from dovetail.shared import versions
 from dovetail.shared.declare import Source, View
@@ -96,7 +97,7 @@ def _once(kind: str, first: Source | View, other: Source | View) -> None:
         raise DeclarationError(f"{kind} {first.name} is declared twice", where=f"{first.where} and {other.where}")
 
 
-def _imported(folder: Path, file: str) -> object:
+def _imported(folder: Path, file: str) -> ModuleType:
     path = folder / file
     if not path.is_file():
         raise DeclarationError(f"views names {file}, which is not there", where=str(folder / "dovetail.toml"))

@@ -178,7 +178,7 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
         ):
             if not runs:
                 ahead = state.ahead(position)
-                by = f", the log is {ahead:,} offsets ahead" if ahead else ""
+                by = f", the log is {ahead:,} offset{'' if ahead == 1 else 's'} ahead" if ahead else ""
                 yield Trouble(Grade.STOPPED, f"{name}: {layer} does not run{by}", f"dovetail {verb} {name}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from dovetail.cli.output import Output
-from dovetail.cli.session import find_log, load_project, load_settings, start_spark
+from dovetail.cli.session import find_log, load_project, load_settings, start_spark, writable
 from dovetail.shared.declare import Source
 from dovetail.shared.errors import UsageError
 from dovetail.shared.project import Project
@@ -24,21 +24,22 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel=PANEL)(verb)
 
 
-def dev(context: typer.Context) -> None:
+def dev(context: typer.Context, as_json: bool = JSON) -> None:
     """Run every layer on this machine, with a broker and a generator, until Ctrl-C."""
     from dovetail.cli.dev import run
 
-    run(load_project(context), Output())
+    run(load_project(context), Output(as_json=as_json))
 
 
 def demo(
     seconds: float = typer.Option(0, help="End after about this long; 0 keeps serving until Ctrl-C."),
-    folder: Path = typer.Option("dovetail-demo", help="Where the demo's project is made; emptied first."),
+    folder: str = typer.Option("dovetail-demo", help="Where the demo's project is made; emptied first."),
+    as_json: bool = JSON,
 ) -> None:
     """Show the joint at work: a batch while events flow, a kill in mid write, a late record, and the proof."""
     from dovetail.cli.demo import run
 
-    run(folder, Output(), seconds=seconds)
+    run(Path(folder), Output(as_json=as_json), seconds=seconds)
 
 
 def archive(
@@ -51,6 +52,7 @@ def archive(
 
     output, project = Output(as_json=as_json), load_project(context)
     named = _one_source(project, source)
+    writable(project.settings)
     log = find_log(project.settings)
     log.extent(named.topic)
     spark = start_spark(project.settings, "archive", on_progress=output.progress())
@@ -59,10 +61,7 @@ def archive(
         named,
         log,
         spark,
-        on_ready=lambda p: (
-            output.note(f"archive of {named.name} runs from {p}"),
-            output.result({"ready": p.as_json()}),
-        ),
+        on_ready=lambda p: output.event(f"archive of {named.name} runs from {p}", ready=p.as_json()),
         on_claim=lambda p: output.result({"claim": p.as_json()}),
     )
 
@@ -77,6 +76,7 @@ def speed(
 
     output, project = Output(as_json=as_json), load_project(context)
     named = _one_source(project, source)
+    writable(project.settings)
     log = find_log(project.settings)
     log.extent(named.topic)
     spark = start_spark(project.settings, "speed", conf=CONF, on_progress=output.progress())
@@ -85,10 +85,7 @@ def speed(
         named,
         log,
         spark,
-        on_ready=lambda r: (
-            output.note(f"speed of {named.name} runs from seq {r.seq}"),
-            output.result({"ready": r.seq}),
-        ),
+        on_ready=lambda r: output.event(f"speed of {named.name} runs from seq {r.seq}", ready=r.seq),
         on_commit=lambda r: output.result({"seq": r.seq, "to": r.to.as_json(), "consumed": r.books.consumed}),
     )
 
@@ -106,6 +103,7 @@ def batch(
 
     output, project = Output(as_json=as_json), load_project(context)
     views = [project.view(view)] if view else list(project.views.values())
+    writable(project.settings)
     log = find_log(project.settings)
     spark = start_spark(project.settings, "batch", heavy=True, on_progress=output.progress())
 
@@ -138,24 +136,26 @@ def batch(
             )
 
 
-def serve(context: typer.Context) -> None:
+def serve(context: typer.Context, as_json: bool = JSON) -> None:
     """Answer questions over HTTP."""
     from dovetail.serving.app import serve as run
 
-    run(load_settings(context))
+    output = Output(as_json=as_json)
+    run(load_settings(context), on_listening=lambda address: output.event(f"serving at {address}", ready=address))
 
 
-def kafka(context: typer.Context) -> None:
+def kafka(context: typer.Context, as_json: bool = JSON) -> None:
     """Run the project's embedded Kafka broker."""
     from dovetail.shared.broker import Broker
 
-    output, settings = Output(), load_settings(context)
+    output, settings = Output(as_json=as_json), load_settings(context)
     with Broker.start(
         settings.storage.path / "kafka", port=settings.kafka.port or None, on_progress=output.progress()
     ) as broker:
         output.line(
             f"kafka runs at {broker.bootstrap}; Ctrl-C stops it, its data stay in {settings.storage.path / 'kafka'}"
         )
+        output.result({"ready": broker.bootstrap})
         wait_for_stop()
 
 

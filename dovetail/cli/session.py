@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,19 @@ def load_settings(context: typer.Context) -> Settings:
 
 def load_project(context: typer.Context) -> Project:
     return project.load(load_settings(context))
+
+
+def writable(of: Settings) -> None:
+    """Raises ServiceMissing when the storage root cannot be written: said before an engine is started for nothing."""
+    root = of.storage.path
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ServiceMissing(
+            f"{root} cannot be written",
+            where="storage.root in dovetail.toml",
+            why=f"{there} is {'no folder' if not there.is_dir() else 'not yours to write'}",
+            next="set [storage] root to a folder you may write",
+        )
 
 
 def broker_folder(of: Settings) -> str:

@@ -46,6 +46,7 @@ class Child:
         """kill -9, as a machine that goes down would."""
         self.process.kill()
         self.process.wait()
+        self._release()
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -54,6 +55,7 @@ class Child:
             self.process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             self.kill()
+        self._release()
 
     def check(self) -> None:
         """Raises DovetailError with the end of its log when the process has ended."""
@@ -62,11 +64,15 @@ class Child:
             lines = self.log.read_text(errors="replace").strip().splitlines()[-8:]
             raise DovetailError(f"{self.name} stopped with exit code {code}", where=str(self.log), why="\n".join(lines))
 
+    def _release(self) -> None:
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
     def _follow(self) -> None:
         stdout = self.process.stdout
         if stdout is None:
             return
-        with self.log.open("ab") as sink:
+        with stdout, self.log.open("ab") as sink:
             for line in stdout:
                 try:
                     event = json.loads(line)

@@ -20,7 +20,8 @@ import pyarrow as pa
 class StateKind(Protocol):
     """One way of folding rows into a mergeable value. Expressions are SQL, so serving needs no Spark to know them."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def prepare(self, expr: str, where: str | None) -> str:
         """A Spark SQL aggregate over rows."""

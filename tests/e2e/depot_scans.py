@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -48,28 +48,28 @@ def records(count: int, *, seed: int, prefix: str) -> Iterator[Record]:
             continue
         scan = _scan(chance, f"{prefix}-{n}")
         key = None if chance.random() < 0.1 else scan.scan_id.encode()
-        good = _value(chance, scan)
+        fields = _fields(chance, scan)
         if chance.random() < 0.03:
-            yield Record(key, chance.choice(BROKEN)(good), None)
+            yield Record(key, chance.choice(BROKEN)(fields), None)
             continue
-        sent.append(Record(key, good, scan))
+        sent.append(Record(key, _json(fields), scan))
         yield sent[-1]
 
 
-BROKEN = (
-    lambda good: good[: len(good) // 2],
-    lambda good: b"[" + good + b"]",
-    lambda good: b'"a text"',
-    lambda good: b"42",
-    lambda good: b"null",
-    lambda good: b"",
-    lambda good: None,
-    lambda good: good.replace(b'"lane":', b'"lane":"\xff\xfe","was":'),
-    lambda good: good.replace(b'"depot":', b'"depot":"many","was":'),
-    lambda good: good.replace(b'"depot":', b'"depot":99999999999,"was":'),
-    lambda good: good.replace(b'"scanned_at":', b'"was":'),
+BROKEN: tuple[Callable[[dict[str, Any]], bytes | None], ...] = (
+    lambda fields: _json(fields)[:-9],
+    lambda fields: b"[" + _json(fields) + b"]",
+    lambda fields: b'"a text"',
+    lambda fields: b"42",
+    lambda fields: b"null",
+    lambda fields: b"",
+    lambda fields: None,
+    lambda fields: _json(fields | {"lane": "BYTES"}).replace(b"BYTES", b"\xff\xfe"),
+    lambda fields: _json(fields | {"depot": "many"}),
+    lambda fields: _json(fields | {"depot": 99_999_999_999}),
+    lambda fields: _json({name: value for name, value in fields.items() if name != "scanned_at"}),
 )
-"""Each turns a good record into one that must be quarantined: cut short, no object, no value, bad UTF-8, wrong types."""
+"""What a record must be quarantined for: cut short, no object, no value, bad UTF-8, wrong types, no event time."""
 
 
 def _scan(chance: random.Random, scan_id: str) -> Scan:
@@ -100,7 +100,7 @@ def _scan(chance: random.Random, scan_id: str) -> Scan:
     )
 
 
-def _value(chance: random.Random, scan: Scan) -> bytes:
+def _fields(chance: random.Random, scan: Scan) -> dict[str, Any]:
     when = scan.scanned_at
     if chance.random() < 0.2:  # the same instant, as a device in another zone writes it
         when = when.astimezone(UTC).replace(tzinfo=None) + timedelta(hours=2)
@@ -120,4 +120,8 @@ def _value(chance: random.Random, scan: Scan) -> bytes:
     }
     for name in [n for n, v in fields.items() if v is None and chance.random() < 0.5]:
         del fields[name]  # a field that is missing is null too
+    return fields
+
+
+def _json(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()

@@ -178,6 +178,7 @@ class System:
             assert time.monotonic() < end, f"{names} still live"
             time.sleep(0.05)
         for child in children:
+            child.stop()
             assert child.process.returncode == -signal.SIGKILL, child.log.read_text()[-3000:]
         _, alive = psutil.wait_procs(below, timeout=EXIT_S)
         assert alive == []
@@ -185,8 +186,8 @@ class System:
     def stop(self, name: str) -> None:
         """Stops a process as Ctrl-C would; it must end well."""
         child = self.stack.children.pop(name)
-        child.process.terminate()
-        assert child.process.wait(EXIT_S) == 0, child.log.read_text()[-3000:]
+        child.stop()
+        assert child.process.returncode == 0, child.log.read_text()[-3000:]
 
     def ask(self, view: str, **question: Any) -> Any:
         response = self._http.get(f"{view}/query", params=question)

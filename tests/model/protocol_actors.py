@@ -118,7 +118,7 @@ class Simulation:
         for _ in range(self.world.rng.randint(1, 2)):
             if not reader.greenlet.dead:
                 self.resume(reader)
-        self.pause(reader)
+        self.pause(reader, self.world.rng.randint(50, 300))
 
     def resume(self, actor: Actor) -> None:
         actor.greenlet.switch()

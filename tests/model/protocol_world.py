@@ -316,6 +316,10 @@ class ManifestSlot:
         self.put(new)
 
     def put(self, new: Manifest) -> None:
+        """The oracle of the manifest: what was promoted or rolled back to is replaced only by a later decision."""
+        old = self.stored
+        if old and (new.generation < old.generation or (new.generation == old.generation and new.runs != old.runs)):
+            raise Red("undone", f"{new.note} put generation {new.generation} of {self.view} over {old.generation}")
         self.stored = new
         self.world.seen[f"manifest: {new.note.split(' by ')[0]}"] += 1
 

@@ -1,0 +1,197 @@
+"""`dovetail query` against a stub server: what it asks, how it shows the answer, and what each refusal becomes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+import pytest
+
+from dovetail.cli.ask import receipt_line
+
+from .conftest import Run
+
+RECEIPT = {
+    "id": "s1.37.9c2f", "view": "sales", "version": "sales@3f2a9c0d41e7b652", "runs": ["4f0c9d1e22334455"],
+    "cut": {"0": 900, "1": 905, "10": 880, "2": 871}, "position": {"0": 910, "1": 907, "2": 873, "10": 881}, "seq": 37,
+    "quarantined": 1100, "gaps": [], "complete": True, "approximate": [], "behind": {"records": 3, "seconds": 0.42},
+}  # fmt: skip
+ROWS = [
+    {"country": "FR", "bucket": "2026-03-01T00:00:00Z", "lines": 3918, "revenue": "412880.15"},
+    {"country": None, "bucket": "2026-03-01T00:00:00Z", "lines": 0, "revenue": None},
+    {"country": "1000", "bucket": "2026-03-02T00:00:00Z", "lines": 12, "revenue": "-1204.40"},
+]
+
+
+class StubServer(ThreadingHTTPServer):
+    """Answers every question with what it was told to, and remembers what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.answers: tuple[int, bytes] = (200, orjson.dumps({"rows": ROWS, "receipt": RECEIPT}))
+
+    def refuse(self, status: int, **problem: Any) -> None:
+        body = {"type": "urn:dovetail:query", "title": "a title", "status": status, "detail": "", "next": ""} | problem
+        self.answers = (status, orjson.dumps(body))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: StubServer
+
+    def do_GET(self) -> None:  # noqa: N802
+        url = urlsplit(self.path)
+        self.server.asked.append((url.path, dict(parse_qsl(url.query))))
+        status, body = self.server.answers
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def server(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServer]:
+    with StubServer() as stub:
+        monkeypatch.setenv("DOVETAIL__SERVING__PORT", str(stub.server_port))
+        thread = threading.Thread(target=stub.serve_forever, args=(0.01,))
+        thread.start()
+        yield stub
+        stub.shutdown()
+        thread.join()
+
+
+def test_every_option_is_asked_in_the_words_of_the_http_interface(run: Run, server: StubServer) -> None:
+    options = "--by country,status --measures lines --start 2026-03-01 --end 2026-03-02 --bucket 1d --tz Europe/Paris"
+    wheres = "--where country=FR,DE --where status=Shipped --where country=US --where status.null=true"
+    assert run("query", "sales", *options.split(), *wheres.split(), "--order-by", "-lines", "--limit", "10",
+               "--at-least", "2@3141").code == 0  # fmt: skip
+    assert server.asked == [
+        (
+            "/v1/views/sales/query",
+            {
+                "by": "country,status", "measures": "lines", "start": "2026-03-01", "end": "2026-03-02", "bucket": "1d",
+                "tz": "Europe/Paris", "order_by": "-lines", "limit": "10", "at_least": "2@3141",
+                "where.country": "FR,DE,US", "where.status": "Shipped", "where.status.null": "true",
+            },
+        )
+    ]  # fmt: skip
+
+
+def test_what_is_not_asked_is_not_sent(run: Run, server: StubServer) -> None:
+    run("query", "sales")
+    assert server.asked == [("/v1/views/sales/query", {})]
+
+
+def test_figures_end_on_one_line_above_the_receipt_in_words(run: Run, server: StubServer) -> None:
+    said = run("query", "sales", "--by", "country", "--bucket", "1d")
+    assert (said.code, said.err) == (0, "")
+    assert [line.rstrip() for line in said.out.splitlines()] == [
+        "country  bucket                lines     revenue",
+        "FR       2026-03-01T00:00:00Z  3,918  412,880.15",
+        "null     2026-03-01T00:00:00Z      0        null",
+        "1000     2026-03-02T00:00:00Z     12   -1,204.40",
+        "batch run 4f0c9d1e below cut 900·905·871·880, speed above it (up to seq 37); 0.4 s behind, 3 records behind,"
+        " 1,100 quarantined; receipt s1.37.9c2f",
+    ]
+
+
+def test_json_is_the_answer_as_it_came(run: Run, server: StubServer) -> None:
+    assert run("query", "sales", "--json").document == {"rows": ROWS, "receipt": RECEIPT}
+
+
+def test_no_rows_are_said_with_the_receipt(run: Run, server: StubServer) -> None:
+    server.answers = (200, orjson.dumps({"rows": [], "receipt": RECEIPT}))
+    assert run("query", "sales").out.startswith("no rows\nbatch run 4f0c9d1e below cut ")
+
+
+def test_rows_that_the_limit_cut_off_are_told_of(run: Run, server: StubServer) -> None:
+    server.answers = (200, orjson.dumps({"rows": ROWS, "receipt": RECEIPT | {"more": True}}))
+    assert "there are more rows than these 3: --limit shows them\n" in run("query", "sales").out
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"runs": ["origin"], "behind": {"records": 0, "seconds": 0.0}, "quarantined": 0},
+            "all from speed (up to seq 37); nothing behind; receipt s1.37.9c2f",
+        ),
+        (
+            {"runs": ["origin", "a", "b"], "behind": {"records": None, "seconds": None}, "quarantined": 0,
+             "approximate": ["orders"]},
+            "2 batch runs below cut 900·905·871·880, speed above it (up to seq 37); approximate; receipt s1.37.9c2f",
+        ),
+        (
+            {"gaps": [{"seq": 3}], "complete": False, "quarantined": 0},
+            "batch run 4f0c9d1e below cut 900·905·871·880, speed above it (up to seq 37); 0.4 s behind,"
+            " 3 records behind, 1 gap passed as lost, not complete; receipt s1.37.9c2f",
+        ),
+    ],
+)  # fmt: skip
+def test_a_receipt_says_what_an_answer_is_made_of(change: dict[str, Any], line: str) -> None:
+    assert receipt_line(RECEIPT | change) == line
+
+
+def test_an_answer_whose_lag_is_not_known_claims_none() -> None:
+    line = receipt_line(RECEIPT | {"behind": {"records": None, "seconds": None}, "quarantined": 0})
+    assert line == "batch run 4f0c9d1e below cut 900·905·871·880, speed above it (up to seq 37); receipt s1.37.9c2f"
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "next_", "code"),
+    [
+        (404, "unknown view 'salse': did you mean 'sales'? Known: sales", "GET /v1/views", 2),
+        (422, "unknown measure 'revenu': did you mean 'revenue'? Known: lines, revenue", "", 2),
+        (422, "unknown key 'contry': did you mean 'country'? Known: country", "", 2),
+        (422, "unknown time zone 'Europe/Pari': did you mean 'Europe/Paris'?", "tz=Europe/Paris", 2),
+        (400, "the body is not JSON", "", 2),
+        (410, "the receipt's rows were pruned", "ask again", 1),
+        (500, "an error of Dovetail itself", "dovetail doctor", 1),
+        (503, "sales has not reached 2@3141", "ask again, or dovetail status", 1),
+    ],
+)
+def test_a_refusal_keeps_its_words_and_gets_its_exit_code(
+    run: Run, server: StubServer, status: int, detail: str, next_: str, code: int
+) -> None:
+    server.refuse(status, detail=detail, next=next_)
+    said = run("query", "sales")
+    assert (said.code, said.out) == (code, "")
+    assert said.err == f"error  {detail}\n" + (f" next  {next_}\n" if next_ else "")
+
+
+def test_a_refusal_is_one_document_with_json(run: Run, server: StubServer) -> None:
+    server.refuse(422, detail="no such key", next="ask another")
+    said = run("query", "sales", "--json")
+    assert (said.code, said.out) == (2, "")
+    assert orjson.loads(said.err) == {"error": {"what": "no such key", "next": "ask another"}, "kind": "QueryError"}
+
+
+def test_without_a_server_the_next_command_starts_one(run: Run, project: Path) -> None:
+    (project / "dovetail.toml").write_text("[serving]\nport = 1\n")
+    said = run("query", "sales")
+    assert (said.code, said.out) == (3, "")
+    first, *_, last = said.err.splitlines()
+    assert first == "error  no server answers at http://127.0.0.1:1"
+    assert last == " next  dovetail serve (or dovetail dev)"
+
+
+@pytest.mark.parametrize("answer", [(200, b"<html>"), (200, b"[]"), (404, b'{"detail":"Not Found"}'), (200, b"{}")])
+def test_another_server_on_that_port_is_recognised(run: Run, server: StubServer, answer: tuple[int, bytes]) -> None:
+    server.answers = answer
+    said = run("query", "sales")
+    assert said.code == 1
+    assert said.err.startswith(f"error  what answers at http://127.0.0.1:{server.server_port} is not Dovetail: HTTP ")
+
+
+def test_a_proxy_of_the_environment_is_not_asked(
+    run: Run, server: StubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert run("query", "sales").code == 0
