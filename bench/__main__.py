@@ -44,7 +44,9 @@ def table(rows: list[dict[str, Any]]) -> Table:
     for name, value in rows[0].items():
         shown.add_column(name, justify="left" if isinstance(value, str) else "right")
     for row in rows:
-        shown.add_row(*(f"{v:,.3g}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v for v in row.values()))
+        shown.add_row(
+            *(f"{v:,.3g}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v for v in row.values())
+        )
     return shown
 
 

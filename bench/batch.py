@@ -17,7 +17,7 @@ from dovetail.shared import engine
 
 HISTORIES = (250_000, 500_000, 1_000_000)
 ADDED = 50_000
-VIEWS = '''
+VIEWS = """
 import dovetail as dv
 
 events = dv.source(
@@ -28,7 +28,7 @@ sales = dv.view(
     measures={"rows": dv.count(), "pieces": dv.sum("quantity"), "revenue": dv.sum("quantity * price"),
               "mean": dv.avg("price")},
 )
-'''
+"""
 
 
 def run(folder: Path) -> list[dict[str, Any]]:

@@ -88,7 +88,11 @@ def _control(it: Bed) -> list[float]:
         state["table"].update_incremental()
         files = set(state["table"].file_uris())
         for file in files - state["seen"]:
-            values = [v for v in pq.read_table(file, columns=["newest"], partitioning=None)["newest"].to_pylist() if v is not None]
+            values = [
+                v
+                for v in pq.read_table(file, columns=["newest"], partitioning=None)["newest"].to_pylist()
+                if v is not None
+            ]
             state["newest"] = max([state["newest"], *values])
         state["seen"] = files
         return int(state["newest"])

@@ -107,8 +107,11 @@ def _imported(folder: Path, file: str) -> ModuleType:
     except DovetailError:
         raise
     except Exception as error:
+        lacks_spark = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "pyspark"
         raise DeclarationError(
-            f"{file} cannot be imported: {type(error).__name__}: {error}", where=_their_line(error, folder)
+            f"{file} cannot be imported: {type(error).__name__}: {error}",
+            where=_their_line(error, folder),
+            next="pip install 'dovetail[spark]'" if lacks_spark else "",
         ) from error
 
 

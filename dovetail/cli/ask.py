@@ -132,16 +132,16 @@ def receipt_line(receipt: Mapping[str, Any]) -> str:
         told.append("not complete")
     if receipt.get("approximate"):
         told.append("approximate")
-    return "; ".join([parts, ", ".join(t for t in told if t), f"receipt {receipt['id']}"])
+    return "; ".join([parts, ", ".join(told), f"receipt {receipt['id']}"])
 
 
 def _behind(behind: Mapping[str, Any]) -> str:
     records, seconds = behind.get("records"), behind.get("seconds")
     if records == 0:
         return "nothing behind"
-    late = f"{seconds:,.1f} s behind" if seconds is not None else ""
-    waiting = f"{records:,} records behind" if records else ""
-    return ", ".join(p for p in (late, waiting) if p)
+    if records is None or seconds is None:
+        return "how far behind is not known"
+    return f"{seconds:,.1f} s behind"
 
 
 def _position(offsets: Mapping[str, int]) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from dovetail.cli import main
 
-VIEWS = '''
+VIEWS = """
 import dovetail as dv
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -30,7 +30,7 @@ sales = dv.view(
     "sales", source=lines, transform=[doubled], keys=["country"], bucket="1h",
     measures={"lines": dv.count(), "revenue": dv.sum("price")},
 )
-'''
+"""
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,7 @@ def test_json_lists_what_was_found(run: Run, project: Path) -> None:
         ('return lines.where(F.col("at") > limit)', "unknown name 'limit'"),
     ],
 )
-def test_a_transform_that_cannot_be_is_refused_at_its_line(
-    run: Run, project: Path, body: str, message: str
-) -> None:
+def test_a_transform_that_cannot_be_is_refused_at_its_line(run: Run, project: Path, body: str, message: str) -> None:
     views(project, VIEWS.replace('return lines.withColumn("amount", F.col("quantity") * 2)', body))
     said = run("check")
     assert said.code == 1

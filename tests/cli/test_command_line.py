@@ -134,9 +134,7 @@ def test_an_error_says_what_where_why_and_what_next(run: Run, project: Path, mon
         raise Busy("the oven is [hot]", where="the kitchen", why="someone bakes", next="wait")
 
     monkeypatch.setattr("dovetail.shared.check.look", fail)
-    assert run("check").err == (
-        "error  the oven is [hot]\nwhere  the kitchen\n  why  someone bakes\n next  wait\n"
-    )
+    assert run("check").err == ("error  the oven is [hot]\nwhere  the kitchen\n  why  someone bakes\n next  wait\n")
 
 
 def test_colours_are_left_out_where_nobody_wants_them(project: Path) -> None:

@@ -48,7 +48,9 @@ def test_the_line_for_people_says_what_comes_next(run: Run) -> None:
 def test_dot_files_dimensions_and_fixtures_are_copied(run: Run, tmp_path: Path) -> None:
     run("init", "shop")
     run("init", "traffic")
-    assert {".gitignore", "dovetail.toml", "views.py", "dims/products.csv", "tests/conftest.py"} <= files(tmp_path / "shop")
+    assert {".gitignore", "dovetail.toml", "views.py", "dims/products.csv", "tests/conftest.py"} <= files(
+        tmp_path / "shop"
+    )
     assert "tests/fixtures/reports.csv" in files(tmp_path / "traffic")
 
 
@@ -88,9 +90,7 @@ def test_a_folder_that_holds_something_is_left_alone(run: Run, tmp_path: Path) -
     said = run("init", "shop")
 
     assert said.code == 2
-    assert said.err == (
-        "error  shop is not an empty folder\n next  choose another name, or empty it first\n"
-    )
+    assert said.err == ("error  shop is not an empty folder\n next  choose another name, or empty it first\n")
     assert files(tmp_path / "shop") == {"mine.txt"}
 
 

@@ -52,9 +52,8 @@ class Simulation:
             self.finish()
         except (Red, IntegrityError) as broken:
             red = broken if isinstance(broken, Red) else Red("error", str(broken))
-            red.add_note(
-                f"seed {self.seed}, step {self.world.step}; the last steps of its trace:\n{self.world.lines()}"
-            )
+            trace = self.world.lines(last=0 if REPLAYED else 20)
+            red.add_note(f"seed {self.seed}, step {self.world.step}; the end of its trace:\n{trace}")
             raise red from broken.__cause__
         finally:
             promote.KEEP = keep

@@ -248,7 +248,7 @@ MUTANTS = [
     Mutant("6", "batch moves the ledger without a commit", "wrong", records_passed_without_a_commit),
     Mutant("7", "promote on any generation", "undone", any_generation),
     Mutant("7", "the manifest is replaced blindly", "undone", blind_swap),
-    Mutant("7", "a batch does not pin", "error", no_pin),
+    Mutant("7", "a batch does not pin and promote does not ask", "error", no_pin),
     Mutant("7", "destroy first and no count check", "wrong", together(destroy_first, no_count_check)),
     Mutant("8", "states are read before the ledger", "error", states_before_ledger),
     Mutant("8", "states before the ledger and no count check", "wrong", together(states_before_ledger, no_count_check)),
