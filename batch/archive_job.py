@@ -18,13 +18,19 @@ from dovetail.shared.project import Project
 from dovetail.shared.stream import follow
 
 
+CONF = {
+    # The writes of every few seconds become files that suit a scan.
+    "spark.databricks.delta.autoCompact.enabled": "true"
+}
+
+
 @dataclass
-class _MicroBatch:
-    """The ArchiveStore of one step: the records at hand, the master they go to."""
+class _Archive:
+    """The ArchiveStore of a running archive: the master, and the records of the step at hand."""
 
     master: DeltaMaster
-    records: DataFrame
     topic_id: str
+    records: DataFrame | None = None
 
     def held(self) -> Position:
         return self.master.held()
@@ -32,7 +38,9 @@ class _MicroBatch:
     def claim(self) -> Position | None:
         return self.master.last_claim()
 
-    def append(self, span: Range) -> None:  # noqa: ARG002  the records at hand are those of the span
+    def append(self, span: Range) -> None:
+        if self.records is None:
+            raise RuntimeError(f"no records at hand for {span}")
         self.master.append(self.records, topic_id=self.topic_id)
 
     def write_claim(self, to: Position) -> None:
@@ -60,13 +68,13 @@ def run(
         first = ledger.rows()[0]
         master = DeltaMaster(layout, source, spark)
         master.create()
-        store = _MicroBatch(master, spark.createDataFrame([], "x int"), first.topic_id)
+        store = _Archive(master, first.topic_id)
         resume = resume_at(store, first.to)
         start = resumable(log.extent(source.topic), first.topic_id, resume, reader="the archive")
-        master.write_claim(start)
 
         def step(records: DataFrame, span: Range) -> None:
-            archive(_MicroBatch(master, records, first.topic_id), span)
+            store.records = records
+            archive(store, span)
             on_claim(span.to)
 
         follow(

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from dovetail.batch import recompute
 from dovetail.batch.master import DeltaMaster
-from dovetail.batch.promote import drop_pins, raise_floors
+from dovetail.batch.promote import raise_floors
 from dovetail.shared.declare import View
 from dovetail.shared.errors import Busy
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
@@ -50,7 +50,6 @@ def run(
         ledger = open_ledger(project, source, log)
         put_in_force(project, source, ledger, spark)
         manifests = DeltaManifest(layout.manifest(view.name))
-        drop_pins(manifests)
         now = manifests.read()
         declared = project.version(view)
         changed = now is None or (full and now.live != declared)

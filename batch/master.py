@@ -25,6 +25,8 @@ from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import PROPERTIES, Layout
 from dovetail.shared.versions import Bundle
 
+CLAIMS_BETWEEN = 100
+"""Claims after which their small files are joined."""
 ARROW_RUN_ROWS = 1_000_000
 """A run with more state rows is written by Spark's own writer, in parallel and without passing through the driver."""
 

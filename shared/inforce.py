@@ -13,7 +13,7 @@ from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import decode, decoded
 from dovetail.shared.engine import arrow_schema
 from dovetail.shared.fold import fold
-from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId
+from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import ORIGIN, Manifest, ManifestStore, Run
@@ -61,7 +61,7 @@ def answer_from_origin(view: str, version: VersionId, ledger: LedgerStore, manif
     """The first manifest of a version that was in force before the first record; None where it came later."""
     rows = ledger.rows()
     attached = next((r for r in rows if version in r.versions), None)
-    if attached is None or attached.to != rows[0].to:
+    if attached is None or attached.to != rows[0].to or not covered(version, attached.seq, rows):
         return None
     origin = Run(ORIGIN, version, -1, attached.seq, Range(rows[0].to, attached.to))
     manifest = rules.first(view, (origin,), "in force from the origin")

@@ -165,6 +165,6 @@ def resumable(extent: Extent, topic_id: str, position: Position, *, reader: str)
             f"Kafka dropped {ranges} before {reader} read it",
             where=where,
             why="its retention is shorter than the time nothing was read",
-            next="dovetail load the missing records from a copy into a new topic, or lengthen retention",
+            next="dovetail batch commits what the archive still holds; then start this again",
         )
     return named

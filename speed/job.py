@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from dovetail.shared.commit import Folded, commit, open_epoch
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import decode
+from dovetail.shared.errors import IntegrityError
 from dovetail.shared.fold import folded
 from dovetail.shared.inforce import bundles, open_ledger, put_in_force
 from dovetail.shared.ledger import LedgerRow, VersionId
@@ -49,7 +50,9 @@ class SpeedJob:
         decoder = self.source.as_json()
         rows = decode(records, decoder).persist()
 
-        def fold(_span: Range, versions: frozenset[VersionId]) -> Folded:
+        def fold(wanted: Range, versions: frozenset[VersionId]) -> Folded:
+            if wanted != span:
+                raise IntegrityError(f"the ledger wants {wanted}, the micro-batch holds {span}", next="dovetail speed")
             return folded(rows, decoder, bundles(self.project.layout, versions, self._bundles))
 
         try:

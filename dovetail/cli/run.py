@@ -48,14 +48,14 @@ def archive(
     as_json: bool = JSON,
 ) -> None:
     """Copy the log into the master dataset, continuously."""
-    from dovetail.batch.archive_job import run
+    from dovetail.batch.archive_job import CONF, run
 
     output, project = Output(as_json=as_json), load_project(context)
     named = _one_source(project, source)
     writable(project.settings)
     log = find_log(project.settings)
     log.extent(named.topic)
-    spark = start_spark(project.settings, "archive", on_progress=output.progress())
+    spark = start_spark(project.settings, "archive", conf=CONF, on_progress=output.progress())
     run(
         project,
         named,

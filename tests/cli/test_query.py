@@ -44,7 +44,7 @@ class StubServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: StubServer
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         url = urlsplit(self.path)
         self.server.asked.append((url.path, dict(parse_qsl(url.query))))
         status, body = self.server.answers

@@ -1,0 +1,213 @@
+"""`dovetail status`: what is wrong first, each with its command; and nothing made by asking."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from dovetail.cli import ask
+from dovetail.shared import manifest as rules
+from dovetail.shared import project as projects
+from dovetail.shared import settings, versions
+from dovetail.shared.claims import Claims
+from dovetail.shared.commit import attach, open_source
+from dovetail.shared.errors import ServiceMissing
+from dovetail.shared.ledger import Books, LedgerRow, VersionId
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.locks import held
+from dovetail.shared.log import Extent, Log
+from dovetail.shared.manifest import ORIGIN, Run
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position, Range
+from dovetail.shared.project import Project
+
+from .conftest import VIEWS
+from .conftest import Run as Command
+
+TO = Position({0: 10, 1: 7})
+
+
+@dataclass(frozen=True)
+class StubLog(Log):
+    """A broker with one topic, or one that is away."""
+
+    bootstrap: str = "stub:9092"
+    options: dict[str, str] = field(default_factory=dict)
+    topic_id: str = "id"
+    begin: Position = field(default_factory=lambda: Position({0: 0, 1: 0}))
+    end: Position = TO
+
+    def extent(self, topic: str) -> Extent:
+        return Extent(topic, self.topic_id, self.begin, self.end)
+
+
+def broker(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+    monkeypatch.setattr(ask, "find_log", lambda _settings: log)
+
+
+@pytest.fixture
+def running(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """A project whose view has read 17 records, all of them archived, 3 in quarantine; both layers hold their locks."""
+    declared = projects.load(settings.load())
+    layout, version = declared.layout, declared.version(declared.view("sales"))
+    ledger = DeltaLedger(layout.ledger("lines"))
+    opened = open_source(ledger, topic_id="id", origin=Position({0: 0, 1: 0}))
+    attached = attach(ledger, version)
+    books = Books(consumed=17, decoded=14, quarantined=3, offered=14)
+    ledger.append(LedgerRow(2, 0, "commit", Range(opened.to, TO), {version: 5}, "id", books=books))
+    origin = Run(ORIGIN, version, -1, attached.seq, Range(opened.to, opened.to))
+    DeltaManifest(layout.manifest("sales")).swap(rules.first("sales", (origin,), "test"))
+    Claims(layout.claims("lines")).append(TO)
+    broker(monkeypatch, StubLog())
+    with ExitStack() as locks:
+        for layer in ("speed", "archive"):
+            locks.enter_context(held(layout.lock(f"{layer}-lines"), layer))
+        yield declared
+
+
+def run_of(version: VersionId) -> str:
+    return versions.short(version)
+
+
+def test_when_all_is_well_it_says_so(run: Command, running: Project) -> None:
+    said = run("status")
+    assert (said.code, said.err) == (0, "")
+    version = run_of(running.version(running.view("sales")))
+    assert [line.rstrip() for line in said.out.splitlines()] == [
+        "Nothing is wrong.",
+        "source  topic      speed    archive  seq  position  archived  log end  ahead  consumed  quarantined",
+        "lines   cli.lines  running  running    2  10·7      10·7      10·7         0        17            3",
+        "",
+        "view   version     declared    changed  batch    runs  cut  cut seq  garbage",
+        f"sales  {version}  {version}  false    stopped     0  0·0  1              0",
+        "",
+    ]
+
+
+def test_json_tells_the_same(run: Command, running: Project) -> None:
+    document = run("status", "--json").document
+    version = running.version(running.view("sales"))
+    assert document == {
+        "troubles": [],
+        "sources": [
+            {
+                "source": "lines", "topic": "cli.lines", "speed": "running", "archive": "running", "seq": 2,
+                "position": {"0": 10, "1": 7}, "archived": {"0": 10, "1": 7}, "log end": {"0": 10, "1": 7}, "ahead": 0,
+                "consumed": 17, "quarantined": 3,
+            }
+        ],
+        "views": [
+            {
+                "view": "sales", "version": version, "declared": version, "changed": False, "batch": "stopped",
+                "runs": 0, "cut": {"0": 0, "1": 0}, "cut seq": 1, "garbage": [],
+            }
+        ],
+    }  # fmt: skip
+
+
+def test_records_that_kafka_dropped_come_before_everything_else(
+    run: Command, running: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker(monkeypatch, StubLog(begin=Position({0: 12, 1: 0}), end=Position({0: 20, 1: 7})))
+    (running.settings.folder / "views.py").write_text(VIEWS.replace("* 2", "* 3"))
+    said = run("status")
+    assert said.code == 1
+    wrong = [line for line in said.out.splitlines() if line.startswith("!")]
+    assert wrong == [
+        "!  lines: Kafka dropped 0@10..12 before the speed layer read it",
+        "!  lines: Kafka dropped 0@10..12 before the archive read it",
+        f"!  sales: changed since {run_of(running.version(running.view('sales')))[6:]}, which still answers; a full"
+        " batch adopts the change",
+    ]
+    assert "     next  dovetail batch sales --full\n" in said.out
+
+
+def test_a_topic_made_anew_is_told(run: Command, running: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker(monkeypatch, StubLog(topic_id="another"))
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith("!  lines: cli.lines was deleted and made again: it was id, now it is another\n")
+
+
+def test_a_stopped_layer_is_told_with_its_command(
+    run: Command, running: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker(monkeypatch, StubLog(end=Position({0: 1210, 1: 8})))
+    shutil.rmtree(running.layout.root / "locks")
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith(
+        "!  lines: speed does not run, the log is 1,201 offsets ahead\n     next  dovetail speed lines\n"
+        "!  lines: the archive does not run, the log is 1,201 offsets ahead\n     next  dovetail archive lines\n"
+    )
+
+
+def test_without_a_broker_the_tables_still_tell(
+    run: Command, running: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_settings: object) -> Log:
+        raise ServiceMissing("no broker", next="start one")
+
+    monkeypatch.setattr(ask, "find_log", away)
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith("!  Kafka: no broker\n     next  start one\n")
+    assert (
+        "lines   cli.lines  running  running    2  10·7      10·7      –            –        17            3"
+        in said.out
+    )
+
+
+def test_a_live_version_that_is_no_longer_folded_is_wrong(run: Command, running: Project) -> None:
+    ledger = DeltaLedger(running.layout.ledger("lines"))
+    ledger.append(LedgerRow(3, 0, "detach", Range(TO, TO), {}, "id"))
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith(
+        f"!  sales: cannot be answered, for {run_of(running.version(running.view('sales')))} is not in force for new"
+        " records\n     next  dovetail batch sales --full\n"
+    )
+
+
+def test_a_view_that_never_answered_is_told(run: Command, running: Project) -> None:
+    shutil.rmtree(running.layout.manifest("sales"))
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith("!  sales: has never answered\n     next  dovetail batch sales\n")
+
+
+def test_a_run_that_no_manifest_names_is_garbage_and_not_trouble(run: Command, running: Project) -> None:
+    folder = running.layout.version(running.version(running.view("sales"))) / "runs" / "abandoned"
+    folder.mkdir(parents=True)
+    said = run("status")
+    assert said.code == 0
+    assert said.out.endswith(f"garbage: {folder} is a run that nothing names; it can be deleted\n")
+
+
+def test_a_torn_ledger_is_told_and_the_rest_still_looked_at(run: Command, running: Project) -> None:
+    ledger = DeltaLedger(running.layout.ledger("lines"))
+    first = ledger.rows()[0]
+    import pyarrow as pa
+
+    from dovetail.shared.ledger_table import SCHEMA, _stored
+    from dovetail.shared.tables import AppendTable
+
+    table = AppendTable(running.layout.ledger("lines"), SCHEMA)
+    table.append(pa.Table.from_pylist([_stored(LedgerRow(2, 9, "open", first.range, {}, "id"))], schema=SCHEMA))
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith("!  lines: the ledger holds two rows of seq 2: ")
+    assert "\nsales  " in said.out
+
+
+def test_asking_makes_nothing(run: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker(monkeypatch, StubLog())
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith("!  lines: was never read\n     next  dovetail dev\n")
+    assert not (project / "data").exists()
