@@ -17,7 +17,6 @@ from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
 from dovetail.shared.stream import follow
 
-
 CONF = {
     # The writes of every few seconds become files that suit a scan.
     "spark.databricks.delta.autoCompact.enabled": "true"

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import META, REASON, decode, decoded
+from dovetail.shared.decode import META, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.fold import fold, folded
 from dovetail.shared.inforce import RAW, bundles
@@ -91,11 +91,10 @@ class DeltaMaster:
         """The records of `span` as `decode` gives them, from stored columns where they were decoded alike."""
         stored = self._frame().where(within(span))
         alike = F.col("_decoder") == decoder_id(decoder)
-        columns = [*META, *decoder["schema"], REASON]
-        if not {*columns} <= {*stored.columns}:
+        afresh = decode(stored.where(~alike).select(*META), decoder)
+        if not {*afresh.dtypes} <= {*stored.dtypes}:  # a column is new or of another type: none was decoded alike
             return decode(stored.select(*META), decoder)
-        afresh = decode(stored.where(~alike).select(*META), decoder).select(*columns)
-        return stored.where(alike).select(*columns).unionByName(afresh)
+        return stored.where(alike).select(*afresh.columns).unionByName(afresh)
 
     def bytes_of(self, span: Range) -> DataFrame:
         """The records of `span` as they came, columns of META."""
@@ -117,9 +116,12 @@ class DeltaMaster:
         commits = [r for r in rows if not r.range.empty]
         if not commits or not self.exists():
             return {}
+        block, ranges = _blocks(commits)
         places = self._frame().where(within(Range(commits[0].range.from_, commits[-1].to)))
-        counted = places.select("_partition", "_offset").mapInArrow(_CountBySeq(commits), "seq bigint, n bigint")
-        return {r["seq"]: r["n"] for r in arrow(counted.groupBy("seq").agg(F.sum("n").alias("n"))).to_pylist()}
+        placed = places.select("_partition", "_offset", F.expr(f"_offset div {block}").alias("_block"))
+        found = placed.join(F.broadcast(self._spark.createDataFrame(ranges)), ["_partition", "_block"])
+        counted = found.where("_offset >= first AND _offset < end").groupBy("seq").agg(F.count(F.lit(1)).alias("n"))
+        return {r["seq"]: r["n"] for r in arrow(counted).to_pylist()}
 
     def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
         bundle = bundles(self._layout, [version], self._bundles)[0]
@@ -153,25 +155,15 @@ def decoder_id(decoder: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decoder, sort_keys=True).encode()).hexdigest()[:16]
 
 
-class _CountBySeq:
-    """Counts records by the ledger row whose range they lie in; runs on the engine's workers."""
-
-    def __init__(self, rows: Sequence[LedgerRow]) -> None:
-        partitions = sorted({p for r in rows for p in r.to})
-        self._ends = {p: [r.to[p] for r in rows] for p in partitions}
-        self._seqs = [r.seq for r in rows]
-
-    def __call__(self, batches: Any) -> Any:
-        import numpy as np
-
-        for batch in batches:
-            partitions, offsets = batch.column(0).to_numpy(), batch.column(1).to_numpy()
-            counts = np.zeros(len(self._seqs), dtype=np.int64)
-            for p in np.unique(partitions):
-                index = np.searchsorted(self._ends[int(p)], offsets[partitions == p], side="right")
-                counts += np.bincount(index, minlength=len(counts))
-            found = np.flatnonzero(counts)
-            yield pa.RecordBatch.from_pydict({"seq": np.asarray(self._seqs, dtype=np.int64)[found], "n": counts[found]})
+def _blocks(commits: Sequence[LedgerRow]) -> tuple[int, pa.Table]:
+    """The ranges of `commits` cut into blocks of offsets, so that records find theirs by equality: about two each."""
+    parts = [(p, first, end, row.seq) for row in commits for p, first, end in row.range.partitions()]
+    block = max(1, sum(end - first for _, first, end, _ in parts) // len(parts))
+    cut = [(p, b, *rest) for p, *rest in parts for b in range(rest[0] // block, (rest[1] - 1) // block + 1)]
+    names = ("_partition", "_block", "first", "end", "seq")
+    types = (pa.int32(), *[pa.int64()] * 4)
+    columns = [pa.array(c, t) for c, t in zip(zip(*cut, strict=True), types, strict=True)]
+    return block, pa.table(dict(zip(names, columns, strict=True)))
 
 
 def within(span: Range) -> str:

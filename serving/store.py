@@ -65,15 +65,18 @@ class Store:
         """Whether every folder has been looked at once."""
         return self._looked.is_set()
 
+    def look(self) -> bool:
+        """One look at everything; gives whether any view published something. `start` does this over and over."""
+        self._discover()
+        steps = [self._step(follower) for follower in self._followers.values()]
+        self._looked.set()
+        return any(steps)
+
     def _follow(self) -> None:
         active = time.monotonic()
         while not self._stopping.is_set():
-            self._discover()
-            steps = [self._step(follower) for follower in self._followers.values()]
-            self._looked.set()
-            now = time.monotonic()
-            active = now if any(steps) else active
-            self._stopping.wait(ACTIVE if now - active < QUIET_AFTER else IDLE)
+            active = time.monotonic() if self.look() else active
+            self._stopping.wait(ACTIVE if time.monotonic() - active < QUIET_AFTER else IDLE)
 
     def _discover(self) -> None:
         now = time.monotonic()
@@ -104,6 +107,7 @@ class Store:
         return published
 
     def _failed(self, follower: ViewFollower, problem: str) -> None:
+        problem = problem.removeprefix(f"{follower.view.name} cannot be answered: ")
         if follower.view.problem != problem:
             log.error("%s cannot be answered: %s", follower.view.name, problem)
         follower.failed(problem)

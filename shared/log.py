@@ -11,7 +11,7 @@ from typing import Any
 from dovetail.shared.errors import IntegrityError, ServiceMissing
 from dovetail.shared.position import Position
 
-PATIENCE_S = 20
+PATIENCE_S = 10
 """How long a broker may take to answer before it counts as unreachable."""
 
 

@@ -9,12 +9,12 @@ import importlib.util
 import symtable
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from dovetail.shared.closure import ReachedItem, reached
 from dovetail.shared.purity import Problem
-from dovetail.shared.syntax import FUNCTIONS, MISSING, Definition, bare, resolve
+from dovetail.shared.syntax import FUNCTIONS, MISSING, Definition, bare, outer_names, resolve
 
 _OF_MODULES = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__", "__path__", "__class__"})
 
@@ -33,7 +33,8 @@ def unknown_names(function: Callable[..., Any], *, project: Path) -> list[Proble
 def _unbound(item: ReachedItem, node: Definition) -> Iterator[Problem]:
     # Without annotations and decorators, which are evaluated elsewhere or not at all.
     stripped = bare(node)
-    known = {*item.names, *vars(builtins), *_OF_MODULES, item.name, node.name}
+    around = outer_names(item.value) if isinstance(item.value, FunctionType | type) else {}
+    known = {*item.names, *around, *vars(builtins), *_OF_MODULES, node.name}
     free = _free(symtable.symtable(ast.unparse(stripped), "", "exec")) - known
     for part in ast.walk(stripped):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and part.id in free:

@@ -175,11 +175,11 @@ def load(
                 break
             except BufferError:  # its queue is full: wait for some to be acknowledged
                 producer.poll(0.1)
-                _check(progress, log)
+                _check(producer, progress, log)
         progress.sent += 1
         if progress.sent % 1000 == 0:
             producer.poll(0)
-            _check(progress, log)
+            _check(producer, progress, log)
             on_progress(progress)
     _finish(producer, progress, log, on_progress)
     return progress
@@ -212,13 +212,14 @@ def _finish(producer: Any, progress: Progress, log: Log, on_progress: Callable[[
     while producer.flush(0.5) and time.monotonic() - began < 2 * PATIENCE_S:
         on_progress(progress)
     on_progress(progress)
-    _check(progress, log)
+    _check(producer, progress, log)
     if progress.acknowledged < progress.sent:
         raise _unacknowledged(progress, log, "no answer came in time")
 
 
-def _check(progress: Progress, log: Log) -> None:
+def _check(producer: Any, progress: Progress, log: Log) -> None:
     if progress.failures:
+        producer.flush(PATIENCE_S)  # so that those still on their way are not counted among the lost
         raise _unacknowledged(progress, log, progress.failures[0])
 
 

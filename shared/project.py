@@ -8,13 +8,16 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from dovetail.shared import versions
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import DeclarationError, DovetailError, UsageError, unknown
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.settings import Settings
-from dovetail.shared.tables import Layout
+
+if TYPE_CHECKING:
+    from dovetail.shared.tables import Layout
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class Project:
 
     @property
     def layout(self) -> Layout:
+        # Here, for the tables bring Arrow and delta-rs, which most of what a declaration is asked for does not need.
+        from dovetail.shared.tables import Layout
+
         return Layout(self.settings.storage.path)
 
     @property

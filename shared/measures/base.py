@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import pyarrow as pa
+if TYPE_CHECKING:  # a declaration needs no Arrow, and `dovetail check` is to be quick
+    import pyarrow as pa
 
 
 class StateKind(Protocol):
@@ -57,7 +58,7 @@ class State:
         return {"kind": self.kind.name, "expr": self.expr, "where": self.where}
 
 
-Present = Callable[..., pa.Array]
+Present: TypeAlias = "Callable[..., pa.Array]"
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from dovetail.shared.measures.base import Measure, State
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WIDE = Context(prec=76, rounding=ROUND_HALF_UP)
 """Decimals are added exactly: two of 38 digits never need more."""
@@ -119,10 +120,14 @@ def taken(expr: str, where: str | None) -> str:
 
 
 def _mean_type(total: pa.DataType, _count: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
     return pa.decimal128(38, min(total.scale + 4, 38)) if pa.types.is_decimal(total) else pa.float64()
 
 
 def _mean(total: pa.Array, count: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
     kind = _mean_type(total.type, count.type)
     pairs = zip(total.to_pylist(), count.to_pylist(), strict=True)
     if not pa.types.is_decimal(kind):

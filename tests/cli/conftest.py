@@ -24,7 +24,8 @@ def doubled(lines: DataFrame) -> DataFrame:
 
 
 lines = dv.source(
-    "lines", topic="cli.lines", schema="country string, quantity int, price decimal(10,2), at timestamp", event_time="at"
+    "lines", topic="cli.lines", event_time="at",
+    schema="country string, quantity int, price decimal(10,2), at timestamp",
 )
 sales = dv.view(
     "sales", source=lines, transform=[doubled], keys=["country"], bucket="1h",

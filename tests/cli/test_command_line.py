@@ -176,8 +176,8 @@ def test_an_unknown_setting_is_refused_by_name(run: Run, project: Path) -> None:
         said = run(*line)
         assert said.code == 2
         assert said.err == (
-            "error  unknown key in [kafka]: 'bootstap': did you mean 'bootstrap'? Known: bootstrap, options, partitions,"
-            f" port\nwhere  {project}/dovetail.toml: kafka.bootstap\n"
+            "error  unknown key in [kafka]: 'bootstap': did you mean 'bootstrap'? Known: bootstrap, options,"
+            f" partitions, port\nwhere  {project}/dovetail.toml: kafka.bootstap\n"
         )
 
 

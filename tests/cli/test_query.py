@@ -162,11 +162,12 @@ def test_a_refusal_keeps_its_words_and_gets_its_exit_code(
     assert said.err == f"error  {detail}\n" + (f" next  {next_}\n" if next_ else "")
 
 
-def test_a_refusal_is_one_document_with_json(run: Run, server: StubServer) -> None:
-    server.refuse(422, detail="no such key", next="ask another")
+@pytest.mark.parametrize(("status", "kind"), [(422, "QueryError"), (503, "NotYet"), (500, "DovetailError")])
+def test_a_refusal_is_one_document_with_json(run: Run, server: StubServer, status: int, kind: str) -> None:
+    server.refuse(status, detail="no such thing", next="ask another")
     said = run("query", "sales", "--json")
-    assert (said.code, said.out) == (2, "")
-    assert orjson.loads(said.err) == {"error": {"what": "no such key", "next": "ask another"}, "kind": "QueryError"}
+    assert said.out == ""
+    assert orjson.loads(said.err) == {"error": {"what": "no such thing", "next": "ask another"}, "kind": kind}
 
 
 def test_without_a_server_the_next_command_starts_one(run: Run, project: Path) -> None:

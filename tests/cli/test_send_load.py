@@ -224,12 +224,17 @@ def test_keep_bad_sends_a_bad_line_as_it_is(run: Run, log: StubLog, project: Pat
     assert said.err == "warning  1 line cannot be decoded; see them in quarantine\n"
 
 
-def test_records_that_are_not_acknowledged_are_counted(run: Run, log: StubLog, project: Path) -> None:
-    log.refused = frozenset({3, 7})
+@pytest.mark.parametrize(("refused", "count"), [({3}, "1 of 5"), ({0, 1, 7}, "2 of 5"), ({8}, "1 of 9")])
+def test_records_that_are_not_acknowledged_are_counted(
+    run: Run, log: StubLog, project: Path, refused: set[int], count: str
+) -> None:
+    log.refused = frozenset(refused)
     said = run("load", "lines", written(project, f"{GOOD}\n" * 9))
     assert (said.code, said.out) == (3, "")
-    assert said.err.startswith("error  ")
-    assert " records were not acknowledged\nwhere  stub:9092\n  why  broker said no\n" in said.err
+    assert said.err == (
+        f"error  {count} records were not acknowledged\nwhere  stub:9092\n  why  broker said no\n"
+        " next  dovetail doctor; then load the rest\n"
+    )
 
 
 def test_create_makes_the_topic_with_the_projects_partitions(run: Run, log: StubLog, project: Path) -> None:

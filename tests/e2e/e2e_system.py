@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -53,6 +54,15 @@ class Topic:
     def send(self, records: Iterable[Record], *, partition: int | None = None) -> None:
         """Sends records and waits until each is acknowledged."""
         self._produce(self._producer, records, self.sent, partition)
+
+    def add_partitions(self, *, total: int) -> None:
+        """More partitions, and a producer that knows of them."""
+        self.log.add_partitions(self.name, total=total)
+        end = time.monotonic() + SETTLE_S
+        while len(self._producer.list_topics(self.name, timeout=30).topics[self.name].partitions) < total:
+            assert time.monotonic() < end, "the new partitions do not show"
+            time.sleep(0.1)
+            self._producer = self.log.producer()
 
     def send_in_transaction(self, records: Iterable[Record], *, commit: bool) -> None:
         """Sends records in a transaction of its own; aborted ones are not remembered as sent."""
@@ -210,11 +220,14 @@ class System:
                 self._check(view, answer)
 
     def batch(self, spark: SparkSession, *views: str, full: bool = False) -> None:
-        """Runs the batch of these views, or of all, in this process; each must have had something to do."""
+        """Runs the batch of these views, or of all, in this process, until serving answers from its runs."""
         from dovetail.batch import job
 
         for name in views or self.project.views:
-            assert job.run(self.project, self.project.view(name), self.topic.log, spark, full=full) is not None
+            manifest = job.run(self.project, self.project.view(name), self.topic.log, spark, full=full)
+            assert manifest is not None
+            runs = [run.id for run in manifest.runs]
+            self.stack.wait(f"the new run of {name} in serving", partial(self._serves, name, runs), seconds=SETTLE_S)
 
     def wait_claimed(self) -> None:
         """Waits until the archive holds everything sent."""
@@ -222,6 +235,9 @@ class System:
 
         claims, end = Claims(self.project.layout.claims(self.source.name)), self.topic.end
         self.stack.wait(f"a claim up to {end!r}", lambda: (claims.last() or Position()).reaches(end), seconds=SETTLE_S)
+
+    def _serves(self, view: str, runs: list[str]) -> bool:
+        return bool(self.ask(view, limit=1)["receipt"]["runs"] == runs)
 
     def _all_reach(self, end: Position) -> bool:
         return all(
@@ -273,16 +289,18 @@ class Watcher:
         self._thread.join()
 
     def _run(self) -> None:
-        last = dict[str, str]()
+        known = dict[str, str]()
         with httpx.Client(base_url=self._base_url, timeout=60) as http:
             while not self._stopped.wait(0.2):
                 for view, question in self._questions.items():
-                    response = http.get(f"{view}/query", params=question)
-                    if response.status_code != httpx.codes.OK:
-                        self._errors.append(f"{view}: {response.status_code} {response.text}")
-                    elif response.headers["etag"] != last.get(view):
-                        last[view] = response.headers["etag"]
+                    response = http.get(
+                        f"{view}/query", params=question, headers={"If-None-Match": known.get(view, "")}
+                    )
+                    if response.status_code == httpx.codes.OK:
+                        known[view] = response.headers["etag"]
                         self._answers.append((view, response.json()))
+                    elif response.status_code != httpx.codes.NOT_MODIFIED:
+                        self._errors.append(f"{view}: {response.status_code} {response.text}")
 
 
 def make(template: Path, folder: Path, *, log: Log, topic: str, rename: str) -> Path:

@@ -147,7 +147,7 @@ def test_with_speed_killed_after_its_ledger_row_batch_goes_on_alone(depot: Syste
 
 
 def test_partitions_added_while_all_runs_are_read_from_their_first_record_on(depot: System, spark: SparkSession) -> None:
-    depot.topic.log.add_partitions(depot.topic.name, total=5)
+    depot.topic.add_partitions(total=5)
     depot.topic.send(burst(), partition=4)
     depot.topic.send(burst())
     assert {3, 4} <= {place.partition for place in depot.topic.sent}

@@ -120,6 +120,8 @@ class Stand:
         self.ledger = DeltaLedger(self.layout.ledger(source))
         self.states = DeltaStates(self.layout, source)
         self.views: dict[str, ViewSpec] = {}
+        """The newest version of each view."""
+        self.in_force: dict[VersionId, ViewSpec] = {}
         self.events: list[Event] = []
         self.position = Position({0: 0, 1: 0})
         self._append("open")
@@ -134,7 +136,7 @@ class Stand:
         return DeltaManifest(self.layout.manifest(view))
 
     def attach(self, spec: ViewSpec, *, answers: bool = True) -> ViewSpec:
-        self.views[spec.name] = spec
+        self.views[spec.name] = self.in_force[spec.version] = spec
         folder = self.layout.version(spec.version)
         folder.mkdir(parents=True)
         (folder / "bundle.json").write_text(
@@ -169,17 +171,15 @@ class Stand:
         """States only: an attempt that does not come into the ledger."""
         return {
             s.version: self.states.write_states(s.version, commit_id, seq, [s.fold(events)])
-            for s in self.views.values()
+            for s in self.in_force.values()
         }
 
     def lost(self, records: int, why: str) -> None:
         self._append("lost", to=Position({0: self.position[0] + records, 1: self.position[1]}), note=why)
 
-    def detach(self, view: str) -> None:
-        gone = self.views.pop(view)
-        last = self.ledger.last()
-        assert last is not None
-        self._append("detach", versions={v: 0 for v in last.versions if v != gone.version})
+    def detach(self, version: VersionId) -> None:
+        del self.in_force[version]
+        self._append("detach")
 
     def batch(self, view: str, *, full: bool = False, rows_off: int = 0) -> Run:
         """One run over what is in the ledger, joined to the earlier ones unless `full`, and promoted."""
@@ -216,7 +216,7 @@ class Stand:
         to, books = to or self.position, books or Books()
         row = LedgerRow(
             seq=last.seq + 1 if last else 0, epoch=0, kind=kind, range=Range(self.position, to),
-            versions=versions if versions is not None else {s.version: 0 for s in self.views.values()},
+            versions=versions if versions is not None else dict.fromkeys(self.in_force, 0),
             topic_id="t", commit_id=commit_id or new_commit_id(), books=books, note=note,
         )  # fmt: skip
         self.ledger.append(row)

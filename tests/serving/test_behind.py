@@ -1,0 +1,62 @@
+"""How far behind an answer is: from what was seen of the log's end, and by a clock that nobody sets."""
+
+from __future__ import annotations
+
+import pytest
+from serving_stand import Ends
+
+from dovetail.serving.behind import STALE, Behind
+from dovetail.shared.position import Position
+
+UNKNOWN = {"records": None, "seconds": None}
+
+
+class World:
+    def __init__(self) -> None:
+        self.now, self.ends = 100.0, Ends()
+        self.behind = Behind(self.ends, clock=lambda: self.now)
+        self.behind.watch("t")
+
+    def see(self, end: dict[int, int]) -> None:
+        self.ends.at = {"t": Position(end)}
+        self.behind.look()
+
+    def of(self, position: dict[int, int]) -> dict[str, float | None]:
+        return self.behind.of("t", Position(position))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_nothing_is_known_before_the_first_look_or_of_another_topic(world: World) -> None:
+    assert world.of({0: 1}) == UNKNOWN
+    world.see({0: 1})
+    assert world.behind.of("other", Position({0: 1})) == UNKNOWN
+
+
+def test_records_are_summed_over_partitions_and_never_negative(world: World) -> None:
+    world.see({0: 10, 1: 5, 2: 7})
+    assert world.of({0: 4, 1: 9, 2: 7})["records"] == 6
+
+
+def test_seconds_are_since_the_oldest_end_that_was_not_reached(world: World) -> None:
+    world.see({0: 10})
+    world.now += 1
+    world.see({0: 20})
+    world.now += 1
+    world.see({0: 20})
+    assert world.of({0: 5}) == {"records": 15, "seconds": 2.0}
+    assert world.of({0: 10}) == {"records": 10, "seconds": 1.0}
+    assert world.of({0: 20}) == {"records": 0, "seconds": 0.0}
+    world.behind.reached("t", Position({0: 10}))
+    assert world.of({0: 10}) == {"records": 10, "seconds": 1.0}
+
+
+def test_a_log_that_is_out_of_reach_makes_both_unknown(world: World) -> None:
+    world.see({0: 10})
+    world.now += STALE + 1
+    assert world.of({0: 5}) == UNKNOWN
+    world.see({0: 10})
+    assert world.of({0: 5}) == {"records": 5, "seconds": STALE + 1}

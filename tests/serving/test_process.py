@@ -1,0 +1,65 @@
+"""The serving process: light to import, refuses a port in use and addresses that others can reach, ends cleanly."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dovetail.serving.app import serve
+from dovetail.shared.errors import ServiceMissing, SettingsError
+from dovetail.shared.settings import Settings
+
+HEAVY = "{m.split('.')[0] for m in sys.modules} & {'pyspark', 'delta', 'py4j', 'pandas'}"
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_serving_never_brings_spark_along() -> None:
+    assert python(f"import sys, dovetail.serving.app; print({HEAVY})") == "set()"
+
+
+def test_importing_serving_itself_is_light() -> None:
+    assert python("import sys, dovetail.serving; print('duckdb' in sys.modules)") == "False"
+
+
+def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServiceMissing) as missing:
+            serve(Settings(folder=tmp_path, serving={"port": port}))  # type: ignore[arg-type]
+    assert missing.value.exit_code == 3
+    assert f"port {port}" in missing.value.what
+    assert "serving.port" in missing.value.where
+
+
+def test_an_address_that_others_can_reach_is_refused_even_past_the_settings(tmp_path: Path) -> None:
+    settings = Settings(folder=tmp_path)
+    serving = settings.serving.model_copy(update={"host": "0.0.0.0"})
+    with pytest.raises(SettingsError, match="only this machine may ask"):
+        serve(settings.model_copy(update={"serving": serving}))
+
+
+def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from dovetail.serving.app import serve; from dovetail.shared.settings import Settings;"
+        f"serve(Settings(folder=Path({str(tmp_path)!r}), serving={{'port': 0}}), on_listening=lambda a: print(a, flush=True))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as one:
+        assert one.stdout is not None
+        address = one.stdout.readline().strip()
+        assert httpx.get(f"{address}/health").json() == {"up": True}
+        one.send_signal(signal.SIGTERM)
+        one.wait(20)
+        assert one.stderr is not None
+        assert "Traceback" not in one.stderr.read()

@@ -1,0 +1,179 @@
+"""From a question to a plan: what is understood, and what is refused with which words."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from serving_stand import TYPES, ViewSpec
+
+from dovetail.serving import query
+from dovetail.serving.buckets import instant
+from dovetail.serving.query import Asked, Plan
+from dovetail.serving.shape import Shape
+from dovetail.shared.errors import QueryError
+from dovetail.shared.position import RecordId
+
+
+def shape(keys: tuple[str, ...] = tuple(TYPES), bucket: int | None = 3600) -> Shape:
+    spec = ViewSpec("sales", keys=keys, bucket=bucket)
+    states = {s.column: s for m in spec.measures.values() for s in m.states}
+    return Shape(
+        "sales", spec.version, "orders", "shop.orders", {k: TYPES[k] for k in keys}, bucket, spec.measures,
+        {c: spec.groups.field(c).type for c in states}, {c: s.kind for c, s in states.items()},
+    )  # fmt: skip
+
+
+SHAPE = shape()
+
+
+def asked(url: str, of: Shape = SHAPE) -> Asked:
+    return query.plan(of, query.from_url(url))
+
+
+def plan(url: str, of: Shape = SHAPE) -> Plan:
+    return asked(url, of).plan
+
+
+def where(url: str) -> dict[str, tuple[Any, ...]]:
+    return dict(plan(url).where)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("where.country=FR", ("FR",)),
+        ("where.country=FR,DE", ("DE", "FR")),
+        ("where.country=FR&where.country=DE", ("DE", "FR")),
+        ("where.country=a\\,b,c\\\\d", ("a,b", "c\\d")),
+        ("where.country=", ("",)),
+        ("where.country.null=true", (None,)),
+        ("where.country=FR&where.country.null=true", ("FR", None)),
+        ("where.product=7", (7,)),
+        ("where.product=-7,%2B8", (-7, 8)),
+        ("where.big=9007199254740993", (9007199254740993,)),
+        ("where.day=2026-03-01", (dt.date(2026, 3, 1),)),
+        ("where.vip=true", (True,)),
+        ("where.price=1.5", (Decimal("1.50"),)),
+        ("where.seen=2026-03-01T01:00Z", (instant("2026-03-01T01:00Z", "UTC"),)),
+        ("where.seen=2026-03-01T01:00&tz=Europe/Paris", (instant("2026-03-01T00:00Z", "UTC"),)),
+        ("where.ratio=0.5", (0.5,)),
+        ("where.raw=eA==", (b"x",)),
+    ],
+)
+def test_values_are_of_the_type_of_their_key(text: str, values: tuple[Any, ...]) -> None:
+    ((_, found),) = where(text).items()
+    assert found == values
+    assert [type(v) for v in found] == [type(v) for v in values]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("where.product=x", "where.product: 'x' is not of type int"),
+        ("where.product=3000000000", "is not of type int"),
+        ("where.product=1.0", "is not of type int"),
+        ("where.day=yesterday", "is not of type date"),
+        ("where.vip=1", "is not of type boolean"),
+        ("where.price=1.555", "is not of type decimal(10,2)"),
+        ("where.price=NaN", "is not of type decimal(10,2)"),
+        ("where.raw=%25", "is not of type binary"),
+        ("where.contry=FR", "unknown key 'contry': did you mean 'country'?"),
+        ("where.country.null=false", "only where.country.null=true"),
+        ("where.country.nul=true", "unknown key 'country.nul'"),
+        ("by=contry", "unknown key 'contry': did you mean 'country'?"),
+        ("by=bucket", "unknown key 'bucket'"),
+        ("measures=revenu", "unknown measure 'revenu': did you mean 'revenue'?"),
+        ("order_by=-revenu", "unknown column of this answer 'revenu': did you mean 'revenue'?"),
+        ("order_by=country", "unknown column of this answer 'country'"),
+        ("order_by=lines&measures=revenue", "unknown column of this answer 'lines'"),
+        ("tz=Europe/Pariss", "unknown time zone 'Europe/Pariss': did you mean 'Europe/Paris'?"),
+        ("tz=../../etc/passwd", "unknown time zone '../../etc/passwd'"),
+        ("tz=", "unknown time zone ''"),
+        ("limt=3", "unknown parameter 'limt': did you mean 'limit'?"),
+        ("country=FR", "unknown parameter 'country'"),
+        ("as_of=3", "as_of comes in a later release"),
+        ("limit=0", "limit=0: write a number from 1 to 100000"),
+        ("limit=100001", "limit=100001"),
+        ("limit=1.5", "limit=1.5"),
+        ("limit=1&limit=2", "limit is given twice"),
+        ("timeout=61", "timeout=61: write a number from 0 to 60"),
+        ("timeout=nan", "timeout=nan"),
+        ("at_least=x", "'x' is not a record: write partition@offset"),
+        ("bucket=7h", "a bucket of '7h' neither divides a day"),
+        ("bucket=30m", "a bucket of 30m is no multiple of the stored 1h"),
+        ("bucket=soon", "'soon' is not a length of time"),
+        ("start=soon", "'soon' is not a time"),
+        ("start=2026-03-01T00:30Z", "start 2026-03-01T00:30:00Z lies inside a stored bucket of 1h"),
+        ("end=2026-03-01&tz=Asia/Kolkata", "lies inside a stored bucket of 1h"),
+        ("start=2026-03-02&end=2026-03-01", "end does not lie after start"),
+        ("bucket=1d&tz=Asia/Kolkata&start=2026-03-01", "cannot be made of stored ones of 1h"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_by_name(text: str, says: str) -> None:
+    with pytest.raises(QueryError) as refused:
+        plan(text)
+    assert says in refused.value.what
+
+
+def test_a_view_without_bucket_refuses_time() -> None:
+    for text in ("start=2026-03-01", "end=2026-03-01", "bucket=1d"):
+        with pytest.raises(QueryError, match="it has no bucket"):
+            plan(text, shape(bucket=None))
+
+
+def test_the_order_is_total() -> None:
+    assert plan("by=country,product&bucket=1d&order_by=-lines,product").order_by == (
+        ("lines", True), ("product", False), ("country", False), ("bucket", False),
+    )  # fmt: skip
+
+
+def test_defaults_are_all_measures_one_total_and_a_thousand_rows() -> None:
+    found = asked("")
+    assert (found.plan.by, found.plan.measures, found.plan.limit) == ((), tuple(SHAPE.measures), 1000)
+    assert (found.at_least, found.timeout) == (None, 10.0)
+
+
+def test_at_least_names_a_seq_or_a_record() -> None:
+    assert asked("at_least=37").at_least == 37
+    assert asked("at_least=2@3141&timeout=0.5") == Asked(plan(""), RecordId(2, 3141), 0.5)
+
+
+def test_a_body_asks_the_same_as_a_url() -> None:
+    body = {
+        "by": ["country"], "where": {"country": ["FR", None], "product": 7, "vip": True, "day": "2026-03-01"},
+        "bucket": "1d", "tz": "Europe/Paris", "limit": 5, "order_by": "-revenue", "at_least": 3, "start": None,
+    }  # fmt: skip
+    url = (
+        "by=country&where.country=FR&where.country.null=true&where.product=7&where.vip=true&where.day=2026-03-01"
+        "&bucket=1d&tz=Europe/Paris&limit=5&order_by=-revenue&at_least=3"
+    )
+    assert query.plan(SHAPE, query.from_json(orjson.dumps(body))) == asked(url)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[1]", b"{", b'{"where": [1]}', b'{"limt": 1}', b'{"where": {"country": {"a": 1}}}', b'{"by": {}}',
+             b'{"where": {"country": []}}'],
+)  # fmt: skip
+def test_a_body_that_is_no_question_is_refused(body: bytes) -> None:
+    with pytest.raises(QueryError):
+        query.plan(SHAPE, query.from_json(body))
+
+
+def test_one_group_of_keys_is_known_as_such() -> None:
+    of = shape(("country", "product"))
+    assert plan("where.country=FR&where.product=2", of).key(of) == ("FR", 2)
+    assert plan("where.country.null=true&where.product=2", of).key(of) == (None, 2)
+    assert plan("where.country=FR", of).key(of) is None
+    assert plan("where.country=FR,DE&where.product=2", of).key(of) is None
+    assert plan("where.country=FR&where.country.null=true&where.product=2", of).key(of) is None
+    assert plan("", shape(())).key(shape(())) == ()
+    assert plan("where.ratio=0.5", shape(("ratio",))).key(shape(("ratio",))) is None
+
+
+def test_equal_questions_have_equal_plans() -> None:
+    assert plan("where.country=a,b&by=country").digest == plan("by=country&where.country=b&where.country=a").digest
+    assert plan("limit=5").digest != plan("limit=6").digest

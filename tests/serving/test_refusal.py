@@ -1,0 +1,96 @@
+"""What is stored does not fit together: a refusal that says why, never a number; and it heals by itself."""
+
+from __future__ import annotations
+
+import shutil
+
+from serving_stand import Client, Stand, ViewSpec, event, serve
+
+from dovetail.shared.ledger import CommitId, new_commit_id
+
+
+def refused(serving: Client, view: str = "sales") -> str:
+    serving.until(lambda: serving.get(view).json().get("type") == "urn:dovetail:integrity")
+    answer = serving.get(view)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"]
+    assert "rows" not in answer.json()
+    detail: str = answer.json()["detail"]
+    return detail
+
+
+def answered(serving: Client, lines: int) -> None:
+    serving.until(lambda: serving.get("sales").status_code == 200)
+    assert serving.rows("sales", measures="lines") == [{"lines": lines}]
+
+
+def test_a_commit_with_rows_missing_is_refused_until_they_are_there(stand: Stand, serving: Client) -> None:
+    spec = stand.attach(ViewSpec("sales"))
+    stand.commit([event()])
+    answered(serving, 1)
+    stand.commit([event()], name_rows=1)
+    assert "holds 1 state rows" in refused(serving)
+    assert "holds 1 state rows" in serving.http.get("/ready").json()["views"]["sales"]
+    last = stand.ledger.last()
+    assert last is not None
+    stand.states.write_states(spec.version, last.commit_id, last.seq, [spec.fold([event()])])
+    answered(serving, 3)
+    assert serving.http.get("/ready").status_code == 200
+
+
+def test_a_commit_with_rows_too_many_is_refused(stand: Stand, serving: Client) -> None:
+    spec = stand.attach(ViewSpec("sales"))
+    twice = new_commit_id()
+    stand.states.write_states(spec.version, twice, stand.seq + 1, [spec.fold([event()])] * 2)
+    stand._append("commit", versions={spec.version: 1}, commit_id=CommitId(twice))
+    assert "holds 2 state rows" in refused(serving)
+
+
+def test_a_run_with_rows_missing_is_refused_until_another_is_promoted(stand: Stand, serving: Client) -> None:
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event(), event(country="DE")])
+    answered(serving, 2)
+    stand.batch("sales", rows_off=1)
+    assert "holds 2 state rows, the manifest says 3" in refused(serving)
+    stand.commit([event()])
+    stand.batch("sales", full=True)
+    answered(serving, 3)
+
+
+def test_a_run_whose_table_is_gone_is_refused_until_it_is_back(stand: Stand, serving: Client, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    spec = stand.attach(ViewSpec("sales"))
+    stand.commit([event()])
+    run = stand.layout.run(spec.version, stand.batch("sales").id)
+    shutil.move(run, tmp_path / "aside")
+    with serve(tmp_path, stand) as fresh:
+        assert "is missing" in refused(fresh)
+        shutil.move(tmp_path / "aside", run)
+        answered(fresh, 1)
+
+
+def test_a_version_out_of_force_is_refused(stand: Stand, serving: Client) -> None:
+    spec = stand.attach(ViewSpec("sales"))
+    stand.commit([event()])
+    answered(serving, 1)
+    stand.detach(spec.version)
+    assert "was not in force" in refused(serving)
+
+
+def test_one_view_refused_leaves_the_others(stand: Stand, serving: Client) -> None:
+    spec = stand.attach(ViewSpec("sales"))
+    stand.attach(ViewSpec("other"))
+    stand.commit([event()])
+    answered(serving, 1)
+    states = stand.states.table(spec.version)
+    stand.write([event()], seq := new_commit_id(), stand.seq + 1)
+    states.delete(f"_commit_id = '{seq}'")
+    stand._append("commit", versions=dict.fromkeys(stand.in_force, 1), commit_id=seq)
+    refused(serving)
+    assert serving.rows("other", measures="lines") == [{"lines": 2}]
+
+
+def test_states_pruned_above_the_cut_are_refused(stand: Stand, serving: Client) -> None:
+    spec = stand.attach(ViewSpec("sales"))
+    stand.commit([event()])
+    stand.states.delete_through(spec.version, stand.seq)
+    assert "holds 0 state rows" in refused(serving)

@@ -1,0 +1,119 @@
+"""Following a table hands out each row once, whatever is done to its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from serving_stand import Stand, ViewSpec, event
+
+from dovetail.serving.tail import LedgerTail, Tail
+from dovetail.shared.errors import IntegrityError
+from dovetail.shared.tables import AppendTable
+
+SCHEMA = pa.schema([("n", pa.int64()), ("text", pa.string())])
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> AppendTable:
+    table = AppendTable(tmp_path / "t", SCHEMA)
+    table.create()
+    return table
+
+
+def add(table: AppendTable, *numbers: int) -> None:
+    table.append(pa.table({"n": list(numbers), "text": [f"row {n}" for n in numbers]}, schema=SCHEMA))
+
+
+def numbers(rows: pa.Table) -> list[int]:
+    return sorted(rows["n"].to_pylist())
+
+
+def test_rows_above_are_held_until_the_number_passes_them(table: AppendTable) -> None:
+    tail = Tail(table.path, "n")
+    assert numbers(tail.above(0)) == []
+    add(table, 1, 3)
+    add(table, 2)
+    assert numbers(tail.above(1)) == [2, 3]
+    assert numbers(tail.above(2)) == [3]
+    add(table, 4)
+    assert numbers(tail.above(3)) == [4]
+
+
+def test_files_with_nothing_above_are_not_read(table: AppendTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(5):
+        add(table, n)
+    tail, read = Tail(table.path, "n"), list[str]()
+    monkeypatch.setattr(
+        pq, "ParquetFile", lambda file, _f=pq.ParquetFile, **kw: read.append(str(file)) or _f(file, **kw)
+    )
+    assert numbers(tail.above(2)) == [3, 4]
+    assert len(read) == 2
+    tail.above(2)
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize("change", ["compact", "delete"])
+def test_files_that_are_rewritten_hand_out_nothing_twice(table: AppendTable, change: str) -> None:
+    tail = Tail(table.path, "n")
+    add(table, 1, 5)
+    add(table, 6)
+    assert numbers(tail.above(1)) == [5, 6]
+    if change == "compact":
+        table.compact()
+    else:
+        table.delete("n <= 1")
+    add(table, 7)
+    assert numbers(tail.above(1)) == [5, 6, 7]
+
+
+def test_reading_again_goes_back(table: AppendTable) -> None:
+    tail = Tail(table.path, "n")
+    add(table, 1)
+    add(table, 2)
+    assert numbers(tail.above(1)) == [2]
+    assert numbers(tail.above(0, again=True)) == [1, 2]
+
+
+def test_a_table_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="a table is missing"):
+        Tail(tmp_path / "nowhere", "n")
+
+
+def test_a_ledger_is_read_on_from_where_it_was_and_back_when_asked(stand: Stand) -> None:
+    stand.attach(ViewSpec("sales"))
+    tail = LedgerTail(stand.layout.ledger("orders"))
+    assert [r.seq for r in tail.rows(after=0)] == [1]
+    stand.commit([event()], quarantined=2)
+    stand.ledger.compact()
+    stand.commit([event()], quarantined=1)
+    assert [r.seq for r in tail.rows(after=1)] == [2, 3]
+    assert tail.account(3)[0] == 3
+    tail.forget(below=3)
+    assert [r.seq for r in tail.rows(after=2)] == [3]
+    assert [r.seq for r in tail.rows(after=-1)] == [0, 1, 2, 3]
+    assert list(tail.rows(after=3)) == []
+    assert tail.account(3)[0] == 3
+
+
+def test_what_was_quarantined_before_the_first_row_read_counts_too(stand: Stand) -> None:
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event()], quarantined=2)
+    stand.lost(4, "gone")
+    stand.commit([event()], quarantined=1)
+    tail = LedgerTail(stand.layout.ledger("orders"))
+    tail.rows(after=3)
+    assert tail.account(4) == (3, ({"seq": 3, "records": "0@1..5", "why": "gone"},))
+
+
+def test_a_ledger_that_lost_a_row_is_refused(stand: Stand) -> None:
+    stand.attach(ViewSpec("sales"))
+    for _ in range(3):
+        stand.commit([event()])
+    AppendTable.existing(stand.layout.ledger("orders")).delete("seq = 3")
+    with pytest.raises(IntegrityError, match="jumps from seq 2 to 4"):
+        LedgerTail(stand.layout.ledger("orders")).rows(after=0)
+    with pytest.raises(IntegrityError, match="has lost seq 3"):
+        LedgerTail(stand.layout.ledger("orders")).rows(after=2)
