@@ -18,7 +18,7 @@ from dovetail.shared.tables import Layout
 ACTIVE, IDLE = 0.02, 0.05
 """Seconds between two looks at the ledgers, while something comes and after a while without."""
 QUIET_AFTER = 5.0
-DISCOVER_EVERY = 0.5
+DISCOVER_EVERY = 0.1
 RETRY_AFTER = 0.5
 """Seconds until a view that cannot be answered is tried again."""
 

@@ -18,6 +18,7 @@ from dovetail.shared.errors import DovetailError, UsageError
 CRASH = 70
 WRONG_USE = 2
 INTERRUPTED = 130
+INSTALL_SPARK = "pip install 'dovetail[spark]'"
 
 # typer brings its own copy of click, or uses the one installed, depending on its version: ask it which.
 ClickException: type[Exception] = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "ClickException")
@@ -61,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _leave(0)
-    except Exception:  # noqa: BLE001  the edge: nothing below may show a bare traceback as an answer
+    except Exception as error:  # noqa: BLE001  the edge: nothing below may show a bare traceback as an answer
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "pyspark":
+            complain(output, UsageError("this verb runs Spark: pyspark is not installed", next=INSTALL_SPARK))
+            return _leave(WRONG_USE)
         traceback.print_exc()
         output.error("dovetail crashed. This is a bug in Dovetail: please report it with the lines above.")
         return _leave(CRASH)

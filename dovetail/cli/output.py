@@ -47,11 +47,6 @@ class Output:
         if self.as_json:
             self.out.out(orjson.dumps(document, default=str).decode(), highlight=False)
 
-    @property
-    def seconds(self) -> float:
-        """Since the command began."""
-        return time.monotonic() - self._began
-
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = ()) -> None:
         """A table for people; nothing with --json. Columns in `right` hold figures and end on one line."""
         if self.as_json:
@@ -144,6 +139,13 @@ class Meter:
             self._bar.update(text)
         else:
             self._output.note(text)
+
+
+def waited() -> float:
+    """Seconds since this process began, imports included: what whoever typed the command has waited."""
+    import psutil  # type: ignore[import-untyped]
+
+    return max(0.0, time.time() - float(psutil.Process().create_time()))
 
 
 def counted(n: int, noun: str) -> str:

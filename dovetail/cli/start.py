@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dovetail.cli.output import Output, counted
+from dovetail.cli.output import Output, counted, waited
 from dovetail.cli.session import load_settings, start_spark
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def check(
     for problem in report.problems:
         output.problem(f"{problem.subject}  {problem.message}", where=problem.where, next=problem.next)
     engine = "by the engine too" if deep else "no Java started"
-    output.line(f"{counted(len(report.problems), 'problem')} in {output.seconds:.1f} s, {engine}")
+    output.line(f"{counted(len(report.problems), 'problem')} in {waited():.1f} s, {engine}")
     output.result(_document(report))
     if report.problems:
         raise typer.Exit(1)

@@ -122,6 +122,16 @@ def test_neither_java_nor_a_session_is_started(project: Path) -> None:
     assert "0 problems in " in done.stdout
 
 
+def test_what_a_check_does_not_need_is_not_imported(project: Path) -> None:
+    heavy = "pyarrow deltalake duckdb numpy pandas fastapi httpx kafka confluent_kafka".split()
+    script = (
+        "import sys\nfrom dovetail.cli import main\n"
+        f"assert main(['check', '--json']) == 0\nprint([m for m in {heavy} if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True)
+    assert (done.stdout.splitlines()[1:], done.stderr) == (["[]"], "")
+
+
 def test_nothing_is_written(run: Run, project: Path) -> None:
     run("check")
     assert {f.name for f in project.iterdir()} <= {"dovetail.toml", "views.py", "__pycache__"}

@@ -31,8 +31,11 @@ def golden(name: str, text: str) -> None:
     assert text == file.read_text()
 
 
-def without_ends(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+def help_text(verb: str) -> str:
+    """What a verb says of itself; how it is laid out is typer's, and differs from one release to the next."""
+    command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
+    parameters = [f"  {' '.join(p.opts):<14}  {p.help}" for p in command.params if p.name != "help"]
+    return "\n".join([f"dovetail {verb}", "", command.help, "", *parameters, ""])
 
 
 def test_every_verb_of_the_first_release_is_there() -> None:
@@ -63,8 +66,8 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["init", "check", "doctor", "status", "query", "send", "load"])
-def test_help_reads_as_kept(run: Run, verb: str) -> None:
-    golden(f"help-{verb}", without_ends(run(verb, "--help").out))
+def test_help_reads_as_kept(verb: str) -> None:
+    golden(f"help-{verb}", help_text(verb))
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,9 @@ def test_with_speed_killed_after_its_ledger_row_batch_goes_on_alone(depot: Syste
     depot.exact()
 
 
-def test_partitions_added_while_all_runs_are_read_from_their_first_record_on(depot: System, spark: SparkSession) -> None:
+def test_partitions_added_while_all_runs_are_read_from_their_first_record_on(
+    depot: System, spark: SparkSession
+) -> None:
     depot.topic.add_partitions(total=5)
     depot.topic.send(burst(), partition=4)
     depot.topic.send(burst())

@@ -83,10 +83,7 @@ def test_texts_are_compared_by_their_bytes(stand: Stand, serving: Client) -> Non
 
 def test_rows_are_ordered_with_nulls_last_and_ties_by_the_keys(stand: Stand, serving: Client) -> None:
     stand.attach(ViewSpec("sales"))
-    stand.commit(
-        [event(country="b", quantity=1), event(country="a", quantity=1), event(country="c", quantity=5)]
-        + [event(country="d", quantity=None), event(country=None, quantity=9)]
-    )
+    stand.commit([event(country=c, quantity=n) for c, n in (("b", 1), ("a", 1), ("c", 5), ("d", None), (None, 9))])
 
     def order(by: str) -> list[str | None]:
         return [r["country"] for r in serving.rows("sales", by="country", order_by=by)]

@@ -21,6 +21,7 @@ def sales(stand: Stand) -> ViewSpec:
 def test_a_receipt_names_the_parts_of_its_answer(sales: ViewSpec, stand: Stand, serving: Client) -> None:
     stand.batch("sales")
     stand.commit([event()])
+    serving.until(lambda: len(serving.receipt("sales")["runs"]) == 2)
     receipt = serving.receipt("sales")
     generation, seq, digest = receipt.pop("id").split(".")
     assert (generation, seq, len(digest)) == ("s1", str(stand.seq), 8)

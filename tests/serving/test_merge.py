@@ -150,6 +150,7 @@ def test_receipts_say_what_was_quarantined_and_lost(stand: Stand, serving: Clien
     stand.batch("sales")
     stand.lost(5, "retention ran out")
     stand.commit([event()], quarantined=2)
+    serving.until(lambda: len(serving.receipt("sales")["runs"]) == 2)
     receipt = serving.receipt("sales")
     assert receipt["quarantined"] == 5
     assert receipt["gaps"] == [{"seq": 3, "records": "0@2..7", "why": "retention ran out"}]

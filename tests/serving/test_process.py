@@ -15,7 +15,7 @@ from dovetail.serving.app import serve
 from dovetail.shared.errors import ServiceMissing, SettingsError
 from dovetail.shared.settings import Settings
 
-HEAVY = "{m.split('.')[0] for m in sys.modules} & {'pyspark', 'delta', 'py4j', 'pandas'}"
+HEAVY = "{m.split('.')[0] for m in sys.modules} & {'pyspark', 'delta', 'py4j'}"
 
 
 def python(code: str) -> str:
@@ -49,13 +49,17 @@ def test_an_address_that_others_can_reach_is_refused_even_past_the_settings(tmp_
 
 
 def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path; from dovetail.serving.app import serve; from dovetail.shared.settings import Settings;"
-        f"serve(Settings(folder=Path({str(tmp_path)!r}), serving={{'port': 0}}), on_listening=lambda a: print(a, flush=True))"
+    code = "\n".join(
+        [
+            "from pathlib import Path",
+            "from dovetail.serving.app import serve",
+            "from dovetail.shared.settings import Settings",
+            f"settings = Settings(folder=Path({str(tmp_path)!r}), serving={{'port': 0}})",
+            "serve(settings, on_listening=lambda address: print(address, flush=True))",
+        ]
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as one:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True) as one:
         assert one.stdout is not None
         address = one.stdout.readline().strip()
         assert httpx.get(f"{address}/health").json() == {"up": True}

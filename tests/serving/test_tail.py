@@ -45,10 +45,8 @@ def test_rows_above_are_held_until_the_number_passes_them(table: AppendTable) ->
 def test_files_with_nothing_above_are_not_read(table: AppendTable, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(5):
         add(table, n)
-    tail, read = Tail(table.path, "n"), list[str]()
-    monkeypatch.setattr(
-        pq, "ParquetFile", lambda file, _f=pq.ParquetFile, **kw: read.append(str(file)) or _f(file, **kw)
-    )
+    tail, read, opened = Tail(table.path, "n"), list[str](), pq.ParquetFile
+    monkeypatch.setattr(pq, "ParquetFile", lambda file, **how: read.append(str(file)) or opened(file, **how))
     assert numbers(tail.above(2)) == [3, 4]
     assert len(read) == 2
     tail.above(2)

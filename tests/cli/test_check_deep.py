@@ -1,0 +1,76 @@
+"""`dovetail check --deep`: what only the engine can say, with the user's file and line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+pytestmark = pytest.mark.java
+
+VIEWS = """
+import dovetail as dv
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+lines = dv.source("lines", schema="country string, quantity int, at timestamp", event_time="at")
+
+
+def doubled(lines: DataFrame) -> DataFrame:
+    return lines.withColumn("amount", F.col("quantity") * 2)
+
+
+def misspelt(lines: DataFrame) -> DataFrame:
+    return lines.withColumn("amount", F.col("quantiy") * 2)
+
+
+good = dv.view("good", source=lines, transform=doubled, keys=["country"], bucket="1h", measures={"n": dv.sum("amount")})
+column = dv.view("column", source=lines, transform=misspelt, measures={"n": dv.count()})
+keyed = dv.view("keyed", source=lines, transform=doubled, keys=["contry"], measures={"n": dv.sum("amonut")})
+timed = dv.view("timed", source=lines, transform=doubled, measures={"n": dv.count(where="amuont > 1")})
+typed = dv.view("typed", source=lines, transform=doubled, measures={"n": dv.sum("to_date(country)")})
+"""
+
+
+def test_each_view_is_folded_and_what_does_not_fit_is_told(project: Path) -> None:
+    (project / "views.py").write_text(VIEWS)
+    done = subprocess.run(
+        [sys.executable, "-m", "dovetail", "check", "--deep", "--json"], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == 1, done.stderr
+    document = orjson.loads(done.stdout)
+    place = {line.split(" ")[0]: n for n, line in enumerate(VIEWS.splitlines(), start=1)}
+    body = next(n for n, line in enumerate(VIEWS.splitlines(), start=1) if "quantiy" in line)
+    columns = "amount, at, country, quantity"
+    assert document["views"] == ["good"]
+    *named, typed = [(p["subject"], p["message"], p["where"]) for p in document["problems"]]
+    assert named == [
+        (
+            "column",
+            "misspelt: unknown column 'quantiy': did you mean 'quantity'? Known: at, country, quantity",
+            f"views.py:{body}",
+        ),
+        (
+            "keyed",
+            f"unknown key 'contry': did you mean 'country'? Known: {columns}",
+            f"views.py:{place['keyed']}",
+        ),
+        (
+            "keyed",
+            f"unknown column in measure n: 'amonut': did you mean 'amount'? Known: {columns}",
+            f"views.py:{place['keyed']}",
+        ),
+        (
+            "timed",
+            f"measure n: unknown column 'amuont': did you mean 'amount'? Known: {columns}",
+            f"views.py:{place['timed']}",
+        ),
+    ]
+    assert typed[0] == "typed"
+    assert typed[1].startswith("measure n: [DATATYPE_MISMATCH.")
+    assert typed[2] == f"views.py:{place['typed']}"
+    assert "Traceback" not in done.stderr
+    assert "QueryContextLogger" not in done.stderr
