@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from itertools import count
@@ -18,11 +19,12 @@ from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
-from dovetail.shared.manifest import Manifest
+from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
 from dovetail.shared.states import DeltaStates
+from dovetail.shared.tables import Layout
 from dovetail.shared.upkeep import tidy
 
 
@@ -68,8 +70,17 @@ def run(
         )
         if manifest is not None:
             manifest = raise_floors(manifests)
+            _delete_unnamed_runs(layout, manifest)
         _tidy_if_stopped(project, view)
         return manifest
+
+
+def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
+    """Deletes the run tables that nothing names any more: of killed batches, and beyond the last rollback target."""
+    for version in {p.parent for p in layout.versions(manifest.view).glob("*/runs")}:
+        stored = [RunId(p.name) for p in (version / "runs").iterdir()]
+        for run in unnamed(stored, manifest):
+            shutil.rmtree(version / "runs" / run, ignore_errors=True)
 
 
 def live(project: Project, view: View) -> Manifest | None:

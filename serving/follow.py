@@ -28,6 +28,8 @@ from dovetail.shared.tables import Layout
 
 MANIFEST_EVERY = 0.1
 """Seconds between two looks at a manifest; the ledger is looked at more often."""
+LEDGER_ROWS = 1_000
+"""Ledger rows kept in memory for the views of a source that lag; what lies further back is read again."""
 MERGE_ABOVE = 50_000
 """Rows of speed states in memory above which they are merged into one a group, once they have doubled."""
 
@@ -59,7 +61,7 @@ class ViewFollower:
         self._layout, self._database, self._runs, self._ledgers = layout, database, runs, ledgers
         self._manifests = DeltaManifest(layout.manifest(view.name))
         self._manifest: Manifest | None = None
-        self._looked = 0.0
+        self._looked = -MANIFEST_EVERY
         self._shape: Shape | None = None
         self._states: StatesTail | None = None
         self._speed_rows, self._merged_rows = 0, 0
@@ -95,11 +97,11 @@ class ViewFollower:
         if self.source is not None:
             self._ledgers.forget(self.source)
         self._manifests = DeltaManifest(self._layout.manifest(self.view.name))
-        self._looked, self._shape, self._states = 0.0, None, None
+        self._looked, self._shape, self._states = -MANIFEST_EVERY, None, None
 
     def _look_at_manifest(self) -> None:
         now = time.monotonic()
-        if now - self._looked >= MANIFEST_EVERY or self._manifest is None:
+        if now - self._looked >= MANIFEST_EVERY:
             self._manifest, self._looked = self._manifests.read(), now
 
     def _rebuild(self, manifest: Manifest) -> bool:
@@ -143,7 +145,7 @@ class ViewFollower:
         added = shape.held(pa.concat_tables([states.schema.empty_table(), *(stored[c] for c in named)]))
         edition = self._edition(shape, published.manifest, rows[-1], ledger, published.runs, published.speed)
         self._append(edition, added)
-        ledger.forget(published.manifest.seq - 1)
+        ledger.forget(edition.seq - LEDGER_ROWS)
         if self._speed_rows > max(MERGE_ABOVE, 2 * self._merged_rows):
             self._merge_speed(edition)
         return True

@@ -12,6 +12,7 @@ from dovetail.shared.commit import attach, open_source
 from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import decode, decoded
 from dovetail.shared.engine import arrow_schema
+from dovetail.shared.errors import DeclarationError
 from dovetail.shared.fold import fold
 from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
@@ -20,6 +21,7 @@ from dovetail.shared.manifest import ORIGIN, Manifest, ManifestStore, Run
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Range
 from dovetail.shared.project import Project
+from dovetail.shared.purity import problems
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
 
@@ -49,12 +51,24 @@ def put_in_force(project: Project, source: Source, ledger: LedgerStore, spark: S
 
 def attach_declared(project: Project, view: View, ledger: LedgerStore, spark: SparkSession) -> VersionId:
     """Stores the declared version of `view` and puts it in force; gives its id."""
+    refuse_impure(project, view)
     bundle = project.store(view)
     empty = spark.createDataFrame([], RAW)
     groups = fold(decoded(decode(empty, bundle.decoder), bundle.decoder), bundle)
     DeltaStates(project.layout, view.source.name).create(bundle.version, arrow_schema(groups))
     attach(ledger, bundle.version, note=f"{view.where}")
     return bundle.version
+
+
+def refuse_impure(project: Project, view: View) -> None:
+    """Raises DeclarationError where a transform is not row-wise: batch and speed would not agree."""
+    found = [p for step in view.transform for p in problems(step, project=project.settings.folder)]
+    if found:
+        raise DeclarationError(
+            f"a transform of {view.name} is not row-wise: {found[0].message}",
+            where=f"{found[0].file}:{found[0].line}",
+            next="dovetail check",
+        )
 
 
 def answer_from_origin(view: str, version: VersionId, ledger: LedgerStore, manifests: ManifestStore) -> Manifest | None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from dovetail.shared.errors import Busy
 
+TRIES = 5
+
 
 @contextmanager
 def held(path: Path, what: str) -> Iterator[None]:
@@ -20,12 +22,8 @@ def held(path: Path, what: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(
-                f"{what} runs already: {_owner(descriptor)}", where=str(path), next="stop that one first"
-            ) from None
+        if not _taken(descriptor):
+            raise Busy(f"{what} runs already: {_owner(descriptor)}", where=str(path), next="stop that one first")
         note = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()})
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, note.encode(), 0)
@@ -36,11 +34,25 @@ def held(path: Path, what: str) -> Iterator[None]:
 
 def is_held(path: Path) -> bool:
     """Whether some process holds the lock now."""
-    try:
-        with held(path, ""):
-            return False
-    except Busy:
-        return True
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _taken(descriptor: int) -> bool:
+    for _ in range(TRIES):  # one that only asks (`is_held`) stands in the way for a moment
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
 
 
 def _owner(descriptor: int) -> str:

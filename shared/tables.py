@@ -48,9 +48,12 @@ class Layout:
     def manifest(self, view: str) -> Path:
         return self.root / "views" / view / "manifest"
 
+    def versions(self, view: str) -> Path:
+        return self.root / "views" / view / "versions"
+
     def version(self, version: VersionId) -> Path:
         view, fingerprint = version.split("@")
-        return self.root / "views" / view / "versions" / fingerprint
+        return self.versions(view) / fingerprint
 
     def states(self, version: VersionId) -> Path:
         return self.version(version) / "states"

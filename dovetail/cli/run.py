@@ -13,6 +13,7 @@ from dovetail.cli.output import Output
 from dovetail.cli.session import find_log, load_project, load_settings, start_spark, writable
 from dovetail.shared.declare import Source
 from dovetail.shared.errors import UsageError
+from dovetail.shared.locks import held
 from dovetail.shared.project import Project
 
 PANEL = "Run"
@@ -79,6 +80,8 @@ def speed(
     writable(project.settings)
     log = find_log(project.settings)
     log.extent(named.topic)
+    with held(project.layout.lock(f"speed-{named.name}"), f"the speed job of {named.name}"):
+        pass  # refused now rather than after Spark has started
     spark = start_spark(project.settings, "speed", conf=CONF, on_progress=output.progress())
     run(
         project,

@@ -123,6 +123,7 @@ def test_a_new_version_answers_once_it_is_promoted(stand: Stand, serving: Client
     old = stand.attach(ViewSpec("sales"))
     stand.commit(some(30))
     assert serving.rows("sales", by="country") == truth(stand.events, by=["country"])
+    assert serving.get("sales", by="country").status_code == 200
     stand.attach(ViewSpec("sales", keys=("product", "vip"), bucket=None, fingerprint="f" * 16), answers=False)
     stand.commit(some(10, seed=3))
     stand.batch("sales", full=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from serving_stand import Client, Stand, ViewSpec, event, serve
 
@@ -57,7 +58,7 @@ def test_a_run_with_rows_missing_is_refused_until_another_is_promoted(stand: Sta
     answered(serving, 3)
 
 
-def test_a_run_whose_table_is_gone_is_refused_until_it_is_back(stand: Stand, serving: Client, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_run_whose_table_is_gone_is_refused_until_it_is_back(stand: Stand, serving: Client, tmp_path: Path) -> None:
     spec = stand.attach(ViewSpec("sales"))
     stand.commit([event()])
     run = stand.layout.run(spec.version, stand.batch("sales").id)
@@ -94,3 +95,18 @@ def test_states_pruned_above_the_cut_are_refused(stand: Stand, serving: Client) 
     stand.commit([event()])
     stand.states.delete_through(spec.version, stand.seq)
     assert "holds 0 state rows" in refused(serving)
+
+
+def test_a_file_that_cannot_be_read_is_refused_until_it_can(stand: Stand, serving: Client) -> None:
+    spec = stand.attach(ViewSpec("sales"))
+    stand.commit([event()])
+    answered(serving, 1)
+    commit_id = new_commit_id()
+    written = stand.write([event()], commit_id, stand.seq + 1)
+    newest = max(stand.layout.states(spec.version).glob("*.parquet"), key=lambda f: f.stat().st_mtime_ns)
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[:100])  # before the ledger names it, and so before it is looked at
+    stand._append("commit", versions=written, commit_id=commit_id)
+    assert "its storage cannot be read" in refused(serving)
+    newest.write_bytes(whole)
+    answered(serving, 2)

@@ -1,0 +1,112 @@
+"""Kept answers: what may come in while a commit is worked in, and what leaves when room is short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from serving_stand import Stand, ViewSpec, event
+
+from dovetail.serving import kept as module
+from dovetail.serving import query
+from dovetail.serving.query import Plan
+from dovetail.serving.store import Store
+from dovetail.serving.view import View
+
+FRANCE = "where.country=FR&where.product=1&measures=lines"
+
+
+@pytest.fixture
+def store(tmp_path: Path, stand: Stand) -> Iterator[Store]:
+    store = Store(tmp_path / "data")
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event()])
+    look(store, stand)
+    yield store
+    store.stop()
+
+
+def look(store: Store, stand: Stand) -> View:
+    while True:
+        store.look()
+        view = store.view("sales")
+        if view is not None and view.published is not None and view.published.seq == stand.seq:
+            return view
+
+
+def plan(view: View, url: str) -> Plan:
+    return view.asked(url, lambda: query.from_url(url)).plan
+
+
+def lines(answer: Any) -> int:
+    ((found,),) = [row.values() for row in orjson.loads(answer[1].json)]
+    return int(found)
+
+
+def test_an_answer_read_before_a_commit_does_not_come_in_after_it(
+    store: Store, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = look(store, stand)
+    france = plan(view, FRANCE)
+    append = store._database.append
+
+    def meanwhile(*given: Any) -> None:
+        assert lines(view.looked_up(france)) == 1  # a reader, after the commit chose which answers to patch
+        append(*given)
+
+    monkeypatch.setattr(store._database, "append", meanwhile)
+    stand.commit([event()])
+    look(store, stand)
+    found = view.at_hand(france)
+    assert found is None or lines(found) == 2
+    assert lines(view.looked_up(france)) == 2
+
+
+def test_a_commit_patches_what_it_touches_and_leaves_the_rest(store: Store, stand: Stand) -> None:
+    view = look(store, stand)
+    france, spain = plan(view, FRANCE), plan(view, FRANCE.replace("FR", "ES"))
+    for each in (france, spain):
+        view.looked_up(each)
+    before = view.kept.get(spain)
+    stand.commit([event()])
+    look(store, stand)
+    assert view.kept.get(spain) is before
+    found = view.at_hand(france)
+    assert found is not None
+    assert lines(found) == 2
+
+
+def test_a_catch_up_empties_the_store_instead_of_patching(
+    store: Store, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dovetail.serving.follow.MANY", 1)
+    view = look(store, stand)
+    france = plan(view, FRANCE)
+    view.looked_up(france)
+    stand.commit([event(), event(country="DE")])
+    look(store, stand)
+    assert view.at_hand(france) is None
+    assert lines(view.looked_up(france)) == 2
+
+
+def test_the_longest_unused_leaves_when_room_is_short(
+    store: Store, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GROUPS", 4)
+    view = look(store, stand)
+    plans = [plan(view, f"where.country=FR&where.product={n}") for n in range(3)]
+    view.looked_up(plans[0])
+    view.looked_up(plans[1])
+    view.at_hand(plans[0])
+    view.looked_up(plans[2])
+    assert [view.at_hand(p) is not None for p in plans] == [True, False, True]
+
+
+def test_an_answer_of_very_many_groups_is_not_kept(store: Store, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST", 0)
+    view = look(store, stand)
+    assert lines(view.looked_up(plan(view, FRANCE))) == 1
+    assert view.at_hand(plan(view, FRANCE)) is None
