@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from dovetail.cli import dev, generate
-from dovetail.cli.output import Output
+from dovetail.cli.output import Output, shown
 from dovetail.cli.run import wait_for_stop
 from dovetail.cli.session import start_spark
 from dovetail.cli.stack import Stack, stack
@@ -66,7 +66,9 @@ class Demo:
         self.output.note(f"sending  {dev_settings.rate} order lines/s: some late, future-dated, out of order, broken")
         dev.first_answer(self.project, self.processes, self.output)
         self.processes.wait("the first record", lambda: self._ask()["rows"] != [], seconds=dev.START_S)
-        self._show("1 · the first merged answer", self._ask(by="product_code", limit=3, order_by="-revenue"))
+        self._title("1 · the first merged answer")
+        self._show("  by product, the largest three", self._ask(by="product_code", limit=3, order_by="-revenue"))
+        dev.start_archives(self.project, self.processes, self.output)
         spark = start_spark(self.project.settings, "demo")
         self._batch(spark)
         self._kill(source.name)
@@ -81,38 +83,35 @@ class Demo:
     def _batch(self, spark: Any) -> None:
         from dovetail.batch import job
 
-        self.output.line("")
-        self.output.line("2 · a batch while events flow: the cut slides, the answer stays")
-        source = self.project.source(SOURCE)
-        archived = f"archive-{SOURCE}"
-        self.processes.wait(
-            "a claim of the archive", lambda: "claim" in self.processes.children[archived].last, seconds=120
-        )
-        before = self._settled_total()
+        self._title("2 · a batch while events flow: the cut slides, the answer stays")
+        archive = self.processes.children[f"archive-{SOURCE}"]
+        self.processes.wait("a claim of the archive", lambda: "claim" in archive.last, seconds=120)
+        before = self._total()
+        self._show("  before", before)
         for name in self.project.views:
             manifest = job.run(self.project, self.project.view(name), self.log, spark)
             if manifest is not None:
                 ran = manifest.runs[-1]
-                self.output.line(f"  {name}: run of {ran.records:,} records below cut {ran.cut}")
+                self.output.line(f"  batch {name}: a run of {ran.records:,} records below cut {ran.cut}")
         self.processes.wait(
-            "the new run in serving", lambda: self._ask()["receipt"]["runs"][-1] != "origin", seconds=60
+            "the new run in serving", lambda: self._total()["receipt"]["runs"][-1] != "origin", seconds=60
         )
-        self._same_as_of(before, source.name)
-        self._show_receipt(self._ask())
+        self._only_grown(before)
 
     def _kill(self, source: str) -> None:
-        self.output.line("")
-        self.output.line("3 · kill -9 of the speed job in mid write, then a new one")
+        self._title("3 · kill -9 of the speed job in mid write, then a new one")
         name = f"speed-{source}"
-        before = self._ask()
+        before = self._total()
+        self._show("  before", before)
         orphans = self._kill_in_mid_write(name, source)
-        self.output.line(f"  killed; {orphans:,} state rows were written that no ledger row names: nobody sees them")
-        self._show_receipt(before)
+        self.output.line(f"  killed: {orphans:,} state rows were written that no ledger row names, so nobody sees them")
         self.processes.start(name, "speed", source, "--json")
         self.processes.wait("the new speed job", self.processes.children[name].ready.is_set, seconds=dev.START_S)
-        seq = before["receipt"]["seq"]
-        self.processes.wait("a commit after the kill", lambda: self._ask()["receipt"]["seq"] > seq + 1, seconds=120)
-        self._show_receipt(self._ask())
+        commits = lambda: "seq" in self.processes.children[name].last  # noqa: E731
+        self.processes.wait("a commit after the kill", commits, seconds=120)
+        seq = self.processes.children[name].last["seq"]
+        self._ask(at_least=seq, timeout=30)
+        self._only_grown(before)
 
     def _kill_in_mid_write(self, name: str, source: str) -> int:
         """Kills between a commit's states and its ledger row; after some tries, wherever it happens to be."""
@@ -132,8 +131,7 @@ class Demo:
         )
 
     def _late(self) -> None:
-        self.output.line("")
-        self.output.line(f"4 · an order line {LATE_DAYS} days late, sent by hand")
+        self._title(f"4 · an order line {LATE_DAYS} days late, sent by hand")
         when = (datetime.now(UTC) - timedelta(days=LATE_DAYS)).replace(minute=0, second=0, microsecond=0)
         line = {
             "order_number": 90001, "order_line_number": 1, "ordered_at": when.isoformat(), "status": "Shipped",
@@ -165,8 +163,7 @@ class Demo:
         source = self.project.source(SOURCE)
         end = self.log.extent(source.topic).end
         self.processes.wait("the last record", lambda: self._position_reaches(end.as_json()), seconds=120)
-        self.output.line("")
-        self.output.line("5 · the proof: every record recounted from the log, by a path of its own")
+        self._title("5 · the proof: every record recounted from the log, by a path of its own")
         proof = prove(self.project, source, self.log, spark)
         if proof is None or not tell_proof(self.output, proof):
             raise IntegrityError("the proof does not hold", where=str(self.project.settings.folder))
@@ -191,27 +188,26 @@ class Demo:
         position = self._ask()["receipt"]["position"]
         return all(position.get(p, 0) >= o for p, o in end.items())
 
-    def _settled_total(self) -> dict[str, Any]:
+    def _total(self) -> dict[str, Any]:
         return self._ask(measures="lines,revenue")
 
-    def _same_as_of(self, before: dict[str, Any], source: str) -> None:
-        """The total grew by just the records offered since: those of the ledger rows in between."""
-        after = self._ask(measures="lines,revenue")
-        rows = DeltaLedger(self.project.layout.ledger(source)).rows(after=before["receipt"]["seq"])
+    def _only_grown(self, before: dict[str, Any]) -> None:
+        """Shows the total; raises where it grew by other than the records of the ledger rows in between."""
+        after = self._total()
+        rows = DeltaLedger(self.project.layout.ledger(SOURCE)).rows(after=before["receipt"]["seq"])
         since = sum(r.books.offered for r in rows if r.seq <= after["receipt"]["seq"])
-        self._show("  before", before)
         self._show(f"  after, {since:,} records later", after)
         if self._lines(after) != self._lines(before) + since:
-            raise IntegrityError(
-                f"{self._lines(before):,} lines and {since:,} since make {self._lines(after):,} after the batch"
-            )
+            raise IntegrityError(f"{self._lines(before):,} lines and {since:,} since make {self._lines(after):,}")
+
+    def _title(self, text: str) -> None:
+        self.output.line("")
+        self.output.line(text, style="bold")
 
     def _show(self, title: str, answer: dict[str, Any]) -> None:
-        if not title.startswith("  "):
-            self.output.line("")
         self.output.line(title)
         for row in answer["rows"]:
-            self.output.line("    " + "  ".join(f"{name} {value}" for name, value in row.items()))
+            self.output.line("    " + "  ".join(f"{name} {shown(value)}" for name, value in row.items()))
         self._show_receipt(answer)
 
     def _show_receipt(self, answer: dict[str, Any]) -> None:

@@ -27,12 +27,13 @@ def run(project: Project, output: Output) -> None:
         for source in project.sources.values():
             start_generator(project, log, source, outer, output)
         first_answer(project, processes, output)
+        start_archives(project, processes, output)
         output.line("Ctrl-C stops all; data stay in " + str(project.settings.storage.path))
         wait_for_stop(processes.check)
 
 
 def start_layers(project: Project, processes: Stack, outer: ExitStack, output: Output) -> Log:
-    """The broker (where embedded), topics, then archive, speed and serving, each waited for."""
+    """The broker (where embedded) and the topics, waited for; then serving and speed on their way."""
     settings = project.settings
     jars.ensure("spark", on_progress=output.progress())
     folder = settings.storage.path / "kafka"
@@ -46,9 +47,15 @@ def start_layers(project: Project, processes: Stack, outer: ExitStack, output: O
     processes.start("serving", "serve")
     for source in project.sources.values():
         processes.start(f"speed-{source.name}", "speed", source.name, "--json")
-    for source in project.sources.values():
-        processes.start(f"archive-{source.name}", "archive", source.name, "--json")
     return log
+
+
+def start_archives(project: Project, processes: Stack, output: Output) -> None:
+    """The archives: after the first answer, which does not need them and would wait for their start."""
+    for source in project.sources:
+        child = processes.start(f"archive-{source}", "archive", source, "--json")
+        processes.wait(f"the archive of {source}", child.ready.is_set, seconds=START_S)
+        output.note(f"archive  {source}")
 
 
 def start_generator(project: Project, log: Log, source: Source, outer: ExitStack, output: Output) -> None:
@@ -77,8 +84,3 @@ def first_answer(project: Project, processes: Stack, output: Output) -> None:
         output.note(f"speed    {source}")
     processes.wait("the first answer", answers, seconds=START_S)
     output.note(f"serving  {address}")
-    for source in project.sources:
-        processes.wait(
-            f"the archive of {source}", processes.children[f"archive-{source}"].ready.is_set, seconds=START_S
-        )
-        output.note(f"archive  {source}")

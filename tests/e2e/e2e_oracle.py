@@ -15,7 +15,7 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Oracle:
-    """How to ask a view for all it holds, and what it must say. `truth` gives groups (keys, then the bucket's start)."""
+    """How to ask a view for all it holds, and what it must say: `truth` gives groups (keys, then the bucket)."""
 
     by: tuple[str, ...]
     bucket: str | None

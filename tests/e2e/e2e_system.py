@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -138,7 +140,7 @@ class System:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._watcher:
+        if self._watcher is not None:
             self._watcher.stop()
         self._http.close()
         self.stack.close()
@@ -220,14 +222,30 @@ class System:
                 self._check(view, answer)
 
     def batch(self, spark: SparkSession, *views: str, full: bool = False) -> None:
-        """Runs the batch of these views, or of all, in this process, until serving answers from its runs."""
+        """Runs the batch of these views, or of all, in this process, until serving, if it runs, answers from it."""
         from dovetail.batch import job
 
         for name in views or self.project.views:
             manifest = job.run(self.project, self.project.view(name), self.topic.log, spark, full=full)
             assert manifest is not None
             runs = [run.id for run in manifest.runs]
+            if self._watcher is None:
+                continue
             self.stack.wait(f"the new run of {name} in serving", partial(self._serves, name, runs), seconds=SETTLE_S)
+
+    def archive_here(self, spark: SparkSession) -> None:
+        """Runs the archive in this process until it holds everything sent."""
+        from dovetail.batch.archive_job import run
+
+        with _stopped_at(self.topic.end) as reached:
+            run(self.project, self.source, self.topic.log, spark, on_claim=reached)
+
+    def speed_here(self, spark: SparkSession) -> None:
+        """Runs the speed job in this process until it has committed everything sent."""
+        from dovetail.speed.job import run
+
+        with _stopped_at(self.topic.end) as reached:
+            run(self.project, self.source, self.topic.log, spark, on_commit=lambda row: reached(row.to))
 
     def wait_claimed(self) -> None:
         """Waits until the archive holds everything sent."""
@@ -268,7 +286,7 @@ class System:
 
 
 class Watcher:
-    """A client that asks every view in turn for all it holds, without end: each answer must be true and none may fail."""
+    """A client that asks every view for all it holds, on and on: each answer must be true and none may fail."""
 
     def __init__(self, base_url: str, oracles: Mapping[str, Oracle]) -> None:
         self._base_url, self._questions = base_url, {v: o.question for v, o in oracles.items()}
@@ -291,7 +309,7 @@ class Watcher:
     def _run(self) -> None:
         known = dict[str, str]()
         with httpx.Client(base_url=self._base_url, timeout=60) as http:
-            while not self._stopped.wait(0.2):
+            while not self._stopped.wait(0.4):
                 for view, question in self._questions.items():
                     response = http.get(
                         f"{view}/query", params=question, headers={"If-None-Match": known.get(view, "")}
@@ -317,6 +335,22 @@ def make(template: Path, folder: Path, *, log: Log, topic: str, rename: str) -> 
     added = ["[kafka]", f'bootstrap = "{log.bootstrap}"', "[serving]", f"port = {free_port()}", ""]
     own.write_text("\n".join([*kept, *added]), "utf-8")
     return folder
+
+
+@contextmanager
+def _stopped_at(end: Position) -> Iterator[Callable[[Position], None]]:
+    """Gives what a job is to call with each position it reaches: at `end` it is told to stop, as Ctrl-C would."""
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+
+    def reached(position: Position) -> None:
+        if position.reaches(end):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        yield reached
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def free_port() -> int:

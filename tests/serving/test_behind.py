@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from serving_stand import Ends
 
-from dovetail.serving.behind import STALE, Behind
+from dovetail.serving.behind import STALE, Behind, KafkaLogEnd
 from dovetail.shared.position import Position
 
 UNKNOWN = {"records": None, "seconds": None}
@@ -60,3 +62,45 @@ def test_a_log_that_is_out_of_reach_makes_both_unknown(world: World) -> None:
     assert world.of({0: 5}) == UNKNOWN
     world.see({0: 10})
     assert world.of({0: 5}) == {"records": 5, "seconds": STALE + 1}
+
+
+class Consumer:
+    """A client of a broker that is there for as long as `ends` is not None."""
+
+    def __init__(self, ends: dict[int, int] | None) -> None:
+        self.held, self.closed = ends, False
+
+    def topics(self) -> set[str]:
+        if self.held is None:
+            raise OSError("the broker is gone")
+        return {"t", "other"}
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return set(self.held or ())
+
+    def end_offsets(self, named: list[Any]) -> dict[Any, int]:
+        return {n: (self.held or {})[n.partition] for n in named}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Cluster:
+    def __init__(self, *consumers: Consumer) -> None:
+        self.consumers = list(consumers)
+
+    def consumer(self) -> Consumer:
+        return self.consumers.pop(0)
+
+
+def test_the_broker_is_looked_for_until_it_is_there_and_again_once_it_is_gone() -> None:
+    first, second = Consumer({0: 3}), Consumer({0: 4, 1: 2})
+    found: list[Any] = [None, Cluster(first, second)]
+    end = KafkaLogEnd(lambda: found.pop(0) if len(found) > 1 else found[0])
+    assert end.ends(["t"]) == {}
+    assert end.ends(["t", "missing"]) == {"t": Position({0: 3})}
+    first.held = None
+    with pytest.raises(OSError, match="gone"):
+        end.ends(["t"])
+    assert first.closed
+    assert end.ends(["t"]) == {"t": Position({0: 4, 1: 2})}
