@@ -65,7 +65,7 @@ class Demo:
         self.outer.callback(generator.stop)
         self.output.note(f"sending  {dev_settings.rate} order lines/s: some late, future-dated, out of order, broken")
         dev.first_answer(self.project, self.processes, self.output)
-        self.processes.wait("the first record", lambda: self._ask()["rows"] != [], seconds=dev.START_S)
+        self.processes.wait("the first record", lambda: self._lines(self._total()) > 0, seconds=dev.START_S)
         self._title("1 · the first merged answer")
         self._show("  by product, the largest three", self._ask(by="product_code", limit=3, order_by="-revenue"))
         dev.start_archives(self.project, self.processes, self.output)

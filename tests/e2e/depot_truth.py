@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 from typing import Any
 
 from depot_scans import Record, Scan
 from e2e_oracle import Oracle
+from e2e_system import Example
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -65,6 +67,8 @@ ORACLES = {
     "totals": Oracle((), "1d", totals),
     "seen": Oracle(("scan_id",), None, seen),
 }
+
+DEPOT = Example(Path(__file__).parent / "depot", "depot.scans", ORACLES)
 
 
 def _totals(records: Iterable[Record], *, heavy: int) -> dict[tuple[Any, ...], dict[str, Any]]:

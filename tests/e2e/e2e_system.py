@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +43,15 @@ class Record(Protocol):
     def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
+
+
+@dataclass(frozen=True)
+class Example:
+    """A project to try things on: its folder, the topic its views name, and what they must answer."""
+
+    folder: Path
+    topic: str
+    oracles: Mapping[str, Oracle]
 
 
 class Topic:
@@ -133,6 +143,11 @@ class System:
         self._earlier: dict[str, Oracle] = {}
         self._watcher: Watcher | None = None
         self.failures: int | None = None
+
+    @classmethod
+    def create(cls, example: Example, folder: Path, log: Log, *, topic: str, partitions: int) -> System:
+        """A system of its own: a copy of the example in `folder`, a new topic, a free port. Nothing runs yet."""
+        return cls(make(example, folder, log, topic), Topic(log, topic, partitions=partitions), example.oracles)
 
     def __enter__(self) -> Self:
         return self
@@ -321,19 +336,18 @@ class Watcher:
                         self._errors.append(f"{view}: {response.status_code} {response.text}")
 
 
-def make(template: Path, folder: Path, *, log: Log, topic: str, rename: str) -> Path:
-    """A copy of a project that reads `topic` (where its files say `rename`) of the broker at hand, and a free port."""
-    shutil.copytree(template, folder, ignore=shutil.ignore_patterns("__pycache__", "tests", "data"))
-    for file in folder.glob("*.py"):
-        file.write_text(file.read_text("utf-8").replace(f'"{rename}"', f'"{topic}"'), "utf-8")
-    own = folder / "dovetail.toml"
-    kept = [
-        line
-        for line in own.read_text("utf-8").splitlines()
-        if not line.startswith(("[kafka]", "bootstrap", "partitions"))
-    ]
+def make(example: Example, folder: Path, log: Log, topic: str) -> Path:
+    """A copy of the example that reads `topic` of the broker at hand and serves at a free port."""
+    shutil.copytree(example.folder, folder, ignore=shutil.ignore_patterns("__pycache__", "tests", "data"))
+    views = folder / "views.py"
+    text = views.read_text("utf-8")
+    assert text.count(f'"{example.topic}"') == 1
+    views.write_text(text.replace(f'"{example.topic}"', f'"{topic}"'), "utf-8")
+    toml = folder / "dovetail.toml"
+    theirs = ("[kafka]", "bootstrap", "partitions")
+    kept = [line for line in toml.read_text("utf-8").splitlines() if not line.startswith(theirs)]
     added = ["[kafka]", f'bootstrap = "{log.bootstrap}"', "[serving]", f"port = {free_port()}", ""]
-    own.write_text("\n".join([*kept, *added]), "utf-8")
+    toml.write_text("\n".join([*kept, *added]), "utf-8")
     return folder
 
 

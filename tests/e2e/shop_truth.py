@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 from typing import Any
 
 from e2e_oracle import Oracle
+from e2e_system import Example
 
 Line = dict[str, Any]
 
@@ -49,6 +51,8 @@ ORACLES = {
     "sales": Oracle(("postal_code", "product_code"), "1h", sales),
     "arrivals": Oracle(("country", "status"), "1d", arrivals),
 }
+
+SHOP = Example(Path(__file__).parents[2] / "examples" / "shop", "shop.order-lines.v1", ORACLES)
 
 
 def _grouped(

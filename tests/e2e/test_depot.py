@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from depot_scans import Record, records
-from depot_truth import ORACLES, totals_of_heavier
+from depot_truth import DEPOT, ORACLES, totals_of_heavier
 from e2e_oracle import Oracle
-from e2e_system import System, Topic, make
+from e2e_system import System
 
 from dovetail.shared.errors import Busy
 from dovetail.shared.ledger_table import DeltaLedger
@@ -44,15 +43,8 @@ KILLS = {
 
 @pytest.fixture(scope="module")
 def system(log: Log, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    topic = Topic(log, "depot.scans.through-it-all", partitions=3)
-    folder = make(
-        Path(__file__).parent / "depot",
-        tmp_path_factory.mktemp("depot") / "project",
-        log=log,
-        topic=topic.name,
-        rename="depot.scans",
-    )
-    with System(folder, topic, ORACLES) as system:
+    folder = tmp_path_factory.mktemp("depot") / "project"
+    with System.create(DEPOT, folder, log, topic="depot.scans.through-it-all", partitions=3) as system:
         yield system
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from e2e_system import System, Topic, make
-from shop_truth import ORACLES
+from e2e_system import System
+from shop_truth import SHOP
 
 from dovetail.batch.prove import prove
 from dovetail.shared.log import Log
@@ -21,14 +21,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.java, pytest.mark.timeout(400)]
 
-SHOP = Path(__file__).parents[2] / "examples" / "shop"
-
 
 @pytest.fixture
 def shop(log: Log, tmp_path: Path) -> Iterator[System]:
-    topic = Topic(log, "shop.order-lines.test", partitions=2)
-    folder = make(SHOP, tmp_path / "shop", log=log, topic=topic.name, rename="shop.order-lines.v1")
-    with System(folder, topic, ORACLES) as system:
+    with System.create(SHOP, tmp_path / "shop", log, topic="shop.order-lines.test", partitions=2) as system:
         yield system
 
 
