@@ -41,7 +41,7 @@ def whole(view: View) -> dict[str, Any]:
         "source": shape.source,
         "keys": {name: type_name(kind) for name, kind in shape.keys.items()},
         "bucket": length(shape.bucket_seconds) if shape.bucket_seconds else None,
-        "measures": {name: type_name(shape.result_type(name)) for name in shape.measures},
+        "measures": {name: type_name(kind) for name, kind in shape.result_types.items()},
         "generation": manifest.generation,
         "runs": [{"id": r.id, "from_seq": r.from_seq, "to_seq": r.to_seq, "records": r.records} for r in manifest.runs],
         "cut": manifest.cut.as_json(),

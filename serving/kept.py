@@ -34,13 +34,6 @@ class Kept:
         self._shape = shape
         self._rows: Rows | None = None
 
-    @classmethod
-    def of(cls, shape: Shape, plan: Plan, key: Key, merged: pa.Table) -> Kept:
-        """From the groups that `answer.groups` gives for the plan."""
-        states = [merged[c].to_pylist() for c in states_of(shape, plan)]
-        buckets = merged[BUCKET].to_pylist() if plan.bucket else [None] * merged.num_rows
-        return cls(shape, plan, key, dict(zip(buckets, zip(*states, strict=True), strict=True)))
-
     def rows(self) -> Rows:
         """Raises QueryError when a merged state does not fit its type."""
         if self._rows is None:
@@ -75,12 +68,10 @@ class Kept:
         if plan.bucket:
             columns[BUCKET] = pa.array(self.groups, pa.int64())
         try:
-            for c, values in zip(states_of(shape, plan), zip(*self.groups.values(), strict=True), strict=False):
-                columns[c] = pa.array(values, held_type(shape.states[c]))
+            for i, c in enumerate(states_of(shape, plan)):
+                columns[c] = pa.array([states[i] for states in self.groups.values()], held_type(shape.states[c]))
         except (pa.ArrowInvalid, OverflowError) as error:
             raise too_large(plan) from error
-        for c in states_of(shape, plan):
-            columns.setdefault(c, pa.array([], held_type(shape.states[c])))
         return pa.table(columns)
 
 

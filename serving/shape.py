@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -65,9 +66,21 @@ class Shape:
         """The stored columns that answers are made of: keys, the bucket if there is one, states."""
         return (*self.keys, *([BUCKET] if self.bucket_seconds else []), *self.states)
 
-    def result_type(self, measure: str) -> pa.DataType:
-        held = self.measures[measure]
-        return held.result_type(*(self.states[s.column] for s in held.states))
+    @cached_property
+    def columns_of(self) -> Mapping[str, tuple[str, ...]]:
+        """The state columns of each measure, in the order that it presents them."""
+        return {name: tuple(s.column for s in m.states) for name, m in self.measures.items()}
+
+    @cached_property
+    def result_types(self) -> Mapping[str, pa.DataType]:
+        """The type of each measure's answer."""
+        columns = self.columns_of
+        return {name: m.result_type(*(self.states[c] for c in columns[name])) for name, m in self.measures.items()}
+
+    @cached_property
+    def empty(self) -> Mapping[str, Any]:
+        """The value of each state column for no rows."""
+        return {column: kind.merge_values(()) for column, kind in self.kinds.items()}
 
     def merged(self, column: str) -> str:
         """The SQL aggregate that merges a state column into its own type."""

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, checked, follows
-from dovetail.shared.ledger_table import _row as ledger_row
+from dovetail.shared.ledger_table import row_of
 from dovetail.shared.position import Position, Range
 
 
@@ -150,7 +150,7 @@ def _gap(seq: int, span: Range, note: str) -> dict[str, str | int]:
 
 def _decoded(rows: pa.Table) -> list[LedgerRow]:
     by_seq: dict[int, LedgerRow] = {}
-    for row in map(ledger_row, rows.sort_by("seq").to_pylist()):
+    for row in map(row_of, rows.sort_by("seq").to_pylist()):
         other = by_seq.setdefault(row.seq, row)
         if other.commit_id != row.commit_id:
             raise IntegrityError(f"the ledger holds two rows of seq {row.seq}: {other.commit_id} and {row.commit_id}")

@@ -6,8 +6,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+import pyarrow as pa
+
 from dovetail.serving import query
-from dovetail.serving.answer import Rows, finished, groups
+from dovetail.serving.answer import Rows, finished, groups, groups_of_key
 from dovetail.serving.database import Database
 from dovetail.serving.edition import Edition
 from dovetail.serving.kept import Kept, KeptAnswers
@@ -75,16 +77,20 @@ class View:
                     self.edition  # noqa: B018  raises where there is none
                     continue  # published between the two looks
                 key = plan.key(edition.shape)
-                merged = groups(edition.shape, plan, edition.tables, cursor, whole=key is not None)
+                found: pa.Table | Kept
+                if key is None:
+                    found = groups(edition.shape, plan, edition.tables, cursor)
+                else:
+                    of_key = groups_of_key(edition.shape, plan, edition.tables, cursor)
+                    found = Kept(edition.shape, plan, key, of_key)
             if self.problem:
                 self.edition  # noqa: B018  raises
-            if key is None:
-                return edition, finished(edition.shape, plan, merged)
-            kept = Kept.of(edition.shape, plan, key, merged)
-            rows = kept.rows()
+            if not isinstance(found, Kept):
+                return edition, finished(edition.shape, plan, found)
+            rows = found.rows()
             with self.lock:
                 if self._edition is edition:
-                    self.kept.put(kept)
+                    self.kept.put(found)
             return edition, rows
 
     def announce(self, edition: Edition) -> None:

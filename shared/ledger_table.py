@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from dovetail.shared.errors import IntegrityError
@@ -45,6 +46,7 @@ class DeltaLedger:
     def __init__(self, path: Path) -> None:
         self._table = AppendTable(path, SCHEMA)
         self._last: LedgerRow | None = None
+        self._broken: IntegrityError | None = None
 
     def last(self) -> LedgerRow | None:
         if self._last is None:
@@ -53,14 +55,20 @@ class DeltaLedger:
             if seq is None:
                 return None
             self._last = self.rows(seq - 1)[-1]
-        for row in self._fresh(after=self._last.seq):
-            follows(self._last, row)
-            self._last = row
+        if self._broken:
+            raise self._broken
+        try:
+            for row in self._fresh(after=self._last.seq):
+                follows(self._last, row)
+                self._last = row
+        except IntegrityError as error:
+            self._broken = error  # its file will not be fresh again, and must not be forgotten for that
+            raise
         return self._last
 
     def rows(self, after: int = -1) -> Sequence[LedgerRow]:
         table = self._table.read(ds.field("seq") > after)
-        rows = checked(_distinct([_row(r) for r in table.to_pylist()]))
+        rows = checked(_distinct([row_of(r) for r in table.to_pylist()]))
         if rows and rows[0].seq != after + 1:
             raise IntegrityError(f"the ledger has lost seq {after + 1}", where=str(self._table.path))
         return rows
@@ -90,7 +98,8 @@ class DeltaLedger:
         return self._table.files
 
     def _fresh(self, after: int) -> list[LedgerRow]:
-        rows = [_row(r) for table in self._table.fresh() for r in table.to_pylist() if r["seq"] > after]
+        fresh = [table.filter(pc.greater(table["seq"], after)) for table in self._table.fresh()]
+        rows = [row_of(r) for table in fresh for r in table.to_pylist()]
         return sorted(_distinct(rows), key=lambda r: r.seq)
 
 
@@ -121,7 +130,7 @@ def _stored(row: LedgerRow) -> dict[str, Any]:
     }
 
 
-def _row(stored: dict[str, Any]) -> LedgerRow:
+def row_of(stored: dict[str, Any]) -> LedgerRow:
     if stored["format"] > FORMAT:
         raise IntegrityError(
             f"ledger format {stored['format']} is newer than this Dovetail reads ({FORMAT})",

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -269,7 +269,7 @@ class System:
         claims, end = Claims(self.project.layout.claims(self.source.name)), self.topic.end
         self.stack.wait(f"a claim up to {end!r}", lambda: (claims.last() or Position()).reaches(end), seconds=SETTLE_S)
 
-    def _serves(self, view: str, runs: list[str]) -> bool:
+    def _serves(self, view: str, runs: Sequence[str]) -> bool:
         return bool(self.ask(view, limit=1)["receipt"]["runs"] == runs)
 
     def _all_reach(self, end: Position) -> bool:

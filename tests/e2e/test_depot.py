@@ -17,6 +17,7 @@ from e2e_oracle import Oracle
 from e2e_system import System
 
 from dovetail.shared.errors import Busy
+from dovetail.shared.ledger import CommitId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.states import DeltaStates
@@ -184,7 +185,7 @@ def test_the_proof_holds_after_all_this(depot: System, spark: SparkSession) -> N
     assert proof.books.quarantined == sum(r.scan is None for r in depot.topic.sent.values())
 
 
-def orphans(depot: System) -> set[str]:
+def orphans(depot: System) -> set[CommitId]:
     """The commit ids under which states above the cut were written that no ledger row names."""
     rows = DeltaLedger(depot.project.layout.ledger("scans")).rows()
     states = DeltaStates(depot.project.layout, "scans")

@@ -1,0 +1,140 @@
+"""A depot hit everywhere: each named point, kills at any moment, a broker that goes down. For make test-long."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from depot_scans import Record, records
+from depot_truth import DEPOT
+from e2e_system import System, free_port
+
+from dovetail.shared.broker import Broker
+from dovetail.shared.failpoints import NAMES
+from dovetail.shared.log import Log
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(1800)]
+
+BURST = 120
+numbers = count(1000)
+
+
+@pytest.mark.parametrize("point", sorted(NAMES))
+def test_killed_at_any_named_point_it_goes_on_exactly(
+    point: str, log: Log, tmp_path: Path, spark: SparkSession
+) -> None:
+    with System.create(DEPOT, tmp_path / "depot", log, topic=f"depot.scans.{point}", partitions=2) as depot:
+        depot.topic.send(burst())
+        depot.archive_here(spark)
+        depot.batch(spark)
+        depot.serve()
+        depot.exact()
+        depot.topic.send(burst())
+        layer = {"prune": "batch"}.get(point.split(".")[0], point.split(".")[0])
+        if layer == "batch":
+            depot.archive_here(spark)
+        depot.start(layer, failpoint=f"{point}:crash", wait=False)
+        depot.died(layer)
+        depot.topic.send(burst())
+        depot.archive_here(spark)
+        depot.speed_here(spark)
+        depot.exact()
+        depot.batch(spark)
+        depot.exact()
+        prove(depot, spark)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_moment_while_records_come_it_goes_on_exactly(
+    seed: int, log: Log, tmp_path: Path, spark: SparkSession
+) -> None:
+    chance = random.Random(seed)
+    with System.create(DEPOT, tmp_path / "depot", log, topic=f"depot.scans.seed-{seed}", partitions=3) as depot:
+        depot.topic.send(burst())
+        depot.start("archive", wait=False)
+        depot.start("speed")
+        depot.serve()
+        for _ in range(6):
+            name = chance.choice(("speed", "speed", "archive"))
+            with sending(depot):
+                time.sleep(chance.uniform(0, 3))  # any moment will do: this waits for nothing
+                depot.stack.children.pop(name).kill()
+            depot.start(name)
+            if chance.random() < 0.5:
+                depot.exact()
+                depot.wait_claimed()
+                depot.batch(spark, chance.choice(list(DEPOT.oracles)))
+        depot.exact()
+        depot.wait_claimed()
+        prove(depot, spark)
+
+
+def test_a_broker_killed_outright_and_started_again_loses_nothing(tmp_path: Path, spark: SparkSession) -> None:
+    port = free_port()
+    broker = Broker.start(tmp_path / "kafka", port=port)
+    try:
+        log = Log(broker.bootstrap, {})
+        with System.create(DEPOT, tmp_path / "depot", log, topic="depot.scans", partitions=2) as depot:
+            depot.topic.send(burst())
+            depot.start("archive", wait=False)
+            depot.start("speed")
+            depot.serve()
+            depot.exact()
+            java = [p for p in psutil.Process().children(recursive=True) if "kafka.Kafka" in p.cmdline()[-2:]]
+            for process in java:
+                process.kill()
+            psutil.wait_procs(java, timeout=30)
+            broker.stop()
+            broker = Broker.start(tmp_path / "kafka", port=port)
+            depot.topic.send(burst())
+            for name in ("archive", "speed"):  # each may have ended with an error that says so, or have held out
+                if depot.stack.children[name].process.poll() is not None:
+                    depot.start(name)
+            depot.exact()
+            depot.wait_claimed()
+            prove(depot, spark)
+    finally:
+        broker.stop()
+
+
+def burst() -> Iterator[Record]:
+    n = next(numbers)
+    return records(BURST, seed=n, prefix=f"burst{n}")
+
+
+@contextmanager
+def sending(depot: System) -> Iterator[None]:
+    """Sends bursts while the block runs."""
+    stop = threading.Event()
+
+    def send() -> None:
+        while not stop.is_set():
+            depot.topic.send(burst())
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def prove(depot: System, spark: SparkSession) -> None:
+    from dovetail.batch.prove import prove as proven
+
+    proof = proven(depot.project, depot.source, depot.topic.log, spark)
+    assert proof is not None
+    assert proof.problems == []
+    assert (proof.lost, proof.doubled, proof.books.consumed) == (0, 0, len(depot.topic.sent))
