@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType
 
@@ -15,7 +15,7 @@ from dovetail.shared.declare import View
 from dovetail.shared.decode import META, REASON, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.errors import UserCodeError
-from dovetail.shared.ledger import Books
+from dovetail.shared.ledger import Books, VersionId
 from dovetail.shared.versions import Bundle
 
 BUCKET, ROWS = "_bucket", "_rows"
@@ -63,22 +63,31 @@ def _first_line(error: Exception) -> str:
 
 
 def folded(rows: DataFrame, decoder: Mapping[str, Any], bundles: Iterable[Bundle]) -> Folded:
-    """What decoded records come to, for each of `bundles`; states are computed when they are written, slice by slice.
+    """What decoded records come to, for each of `bundles`.
+
+    One job a version: the first also counts the records, the others run when their states are written, slice by slice.
 
     Args:
-        rows: the result of `decode` with `decoder`, kept in memory by the caller until the commit is done.
+        rows: the result of `decode` with `decoder`.
     """
-    figures = arrow(
-        rows.agg(
-            F.count(F.lit(1)).alias("consumed"),
-            F.count_if(F.col(REASON).isNotNull()).alias("quarantined"),
-            F.unix_millis(F.max("_timestamp")).alias("newest"),
-        )
-    ).to_pylist()[0]
+    counts = Observation()
+    counted = rows.observe(
+        counts,
+        F.count(F.lit(1)).alias("consumed"),
+        F.count_if(F.col(REASON).isNotNull()).alias("quarantined"),
+        F.unix_millis(F.max("_timestamp")).alias("newest"),
+    )
+    states: dict[VersionId, Iterable[pa.Table]] = {}
+    for bundle in bundles:
+        sliced = arrow_slices(fold(_rows_for(rows if states else counted, decoder, bundle), bundle), bundle.keys)
+        states[bundle.version] = sliced if states else [*sliced]
+    if not states:
+        arrow(counted.select(REASON).groupBy().count())
+    figures = counts.get
     consumed, quarantined = figures["consumed"], figures["quarantined"]
     kept = consumed - quarantined
     return Folded(
-        states={b.version: arrow_slices(fold(_rows_for(rows, decoder, b), b), b.keys) for b in bundles},
+        states=states,
         books=Books(consumed=consumed, decoded=kept, quarantined=quarantined, offered=kept),
         quarantined=_quarantined(rows) if quarantined else None,
         newest=figures["newest"],

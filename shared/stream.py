@@ -29,12 +29,14 @@ def follow(
     step: Step,
     *,
     scratch: Path,
+    prepare: Callable[[DataFrame], DataFrame] = named,
     trigger: str,
     max_records: int,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Calls `step` with the records of each range of the topic from `start` on, until SIGTERM or SIGINT.
 
+    `prepare` turns Spark's Kafka columns into what `step` gets: planned once, not again in every micro-batch.
     The checkpoint is fresh at every start: where to begin comes from the caller's own tables. What `step` raises ends
     the query and is raised here.
     """
@@ -48,7 +50,7 @@ def follow(
         try:
             span = Range(position, to.with_partitions(position))
             if not span.empty:
-                step(named(records), span)
+                step(records, span)
         except BaseException as error:
             failure.append(error)
             raise
@@ -56,9 +58,7 @@ def follow(
 
     options = log.spark_options(topic, start, max_records=max_records)
     query = (
-        spark.readStream.format("kafka")
-        .options(**options)
-        .load()
+        prepare(spark.readStream.format("kafka").options(**options).load())
         .writeStream.foreachBatch(on_batch)
         .option("checkpointLocation", checkpoint.as_uri())
         .trigger(processingTime=trigger)

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dovetail.shared.commit import Folded, commit, open_epoch
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import decode
+from dovetail.shared.decode import decode, named
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.fold import folded
 from dovetail.shared.inforce import bundles, open_ledger, put_in_force
@@ -46,19 +46,15 @@ class SpeedJob:
     _upkeep: threading.Thread | None = None
 
     def step(self, records: DataFrame, span: Range) -> None:
-        """One micro-batch: decoded once, folded for each version, published by one ledger row."""
+        """One micro-batch of decoded records: folded for each version, published by one ledger row."""
         decoder = self.source.as_json()
-        rows = decode(records, decoder).persist()
 
         def fold(wanted: Range, versions: frozenset[VersionId]) -> Folded:
             if wanted != span:
                 raise IntegrityError(f"the ledger wants {wanted}, the micro-batch holds {span}", next="dovetail speed")
-            return folded(rows, decoder, bundles(self.project.layout, versions, self._bundles))
+            return folded(records, decoder, bundles(self.project.layout, versions, self._bundles))
 
-        try:
-            row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
-        finally:
-            rows.unpersist()
+        row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
         self.on_commit(row)
         if row.seq % COMMITS_BETWEEN == 0 and not (self._upkeep and self._upkeep.is_alive()):
             # Beside the stream, so that no reader waits for it; the tables still have this one writing process.
@@ -98,6 +94,7 @@ def run(
             source.topic,
             start,
             job.step,
+            prepare=lambda raw: decode(named(raw), source.as_json()),
             scratch=layout.scratch(f"speed-{source.name}"),
             trigger=settings.trigger,
             max_records=settings.max_records_per_commit,
