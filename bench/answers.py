@@ -31,7 +31,8 @@ events = dv.source(
 )
 sales = dv.view(
     "sales", source=events, keys=["shop", "product"], bucket="1h",
-    measures={"rows": dv.count(), "revenue": dv.sum("quantity * price"), "mean": dv.avg("price"), "most": dv.max("quantity")},
+    measures={"rows": dv.count(), "revenue": dv.sum("quantity * price"), "mean": dv.avg("price"),
+              "most": dv.max("quantity")},
 )
 """
 

@@ -1,4 +1,4 @@
-"""Batch: rows a second of a full recompute at three sizes of history, and of an incremental one that adds the same each time.
+"""Batch: rows a second of a full recompute at three sizes of history, and of an incremental one of constant size.
 
 The incremental figure must stand still while history grows.
 """
@@ -72,7 +72,8 @@ def _send(it: Bed, sent: int, total: int) -> int:
     topic = it.project.source("events").topic
     for n in range(sent, total):
         value = {
-            "shop": f"s{n % 97}", "product": f"p{n % 211}", "at": (began + timedelta(seconds=n * 13 % 2_000_000)).isoformat(),
+            "shop": f"s{n % 97}", "product": f"p{n % 211}",
+            "at": (began + timedelta(seconds=n * 13 % 2_000_000)).isoformat(),
             "quantity": n % 50, "price": f"{n % 1000}.25",
         }  # fmt: skip
         while True:
