@@ -82,7 +82,7 @@ def speed(
     log.extent(named.topic)
     with held(project.layout.lock(f"speed-{named.name}"), f"the speed job of {named.name}"):
         pass  # refused now rather than after Spark has started
-    spark = start_spark(project.settings, "speed", conf=CONF, heavy=True, on_progress=output.progress())
+    spark = start_spark(project.settings, "speed", conf=CONF, on_progress=output.progress())
     run(
         project,
         named,
