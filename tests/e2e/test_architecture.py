@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e_system import System, Topic, make
+from e2e_system import System
+from shop_truth import SHOP
 
 from dovetail.shared.log import Log
 
@@ -38,12 +39,8 @@ def test_the_page_shows_commands() -> None:
 
 
 def test_every_command_gives_what_the_page_shows(log: Log, tmp_path: Path) -> None:
-    topic = Topic(log, "architecture", partitions=2)
-    folder = make(
-        ROOT / "examples" / "shop", tmp_path / "shop", log=log, topic="architecture", rename="shop.order-lines.v1"
-    )
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
-    with System(folder, topic, {}) as system:
+    with System.create(SHOP, tmp_path / "shop", log, topic="architecture", partitions=2) as system:
         for layer in ("archive", "speed"):
             system.start(layer, wait=False)
         system.stack.start("serve", "serve")
@@ -52,7 +49,7 @@ def test_every_command_gives_what_the_page_shows(log: Log, tmp_path: Path) -> No
         for command, shown in commands():
             end = time.monotonic() + 90
             while True:  # an answer may be some seconds behind what was just sent, never wrong
-                ran = subprocess.run(command, shell=True, cwd=folder, env=env, capture_output=True, text=True)
+                ran = subprocess.run(command, shell=True, cwd=system.folder, env=env, capture_output=True, text=True)
                 if ran.returncode == 0 and re.fullmatch(pattern(shown), ran.stdout):
                     break
                 assert time.monotonic() < end, f"$ {command}\n{ran.stdout}{ran.stderr}"
