@@ -13,7 +13,7 @@ from shop_truth import SHOP
 
 from dovetail.shared.log import Log
 
-pytestmark = [pytest.mark.java, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
 
 
