@@ -62,10 +62,10 @@ def seen(records: Iterable[Record]) -> dict[tuple[Any, ...], dict[str, Any]]:
 
 
 ORACLES = {
+    "seen": Oracle(("scan_id",), None, seen),  # first: what it says names the record
     "flow": Oracle(("depot", "lane"), "1h", flow),
     "promised": Oracle(("due", "tag"), None, promised),
     "totals": Oracle((), "1d", totals),
-    "seen": Oracle(("scan_id",), None, seen),
 }
 
 DEPOT = Example(Path(__file__).parent / "depot", "depot.scans", ORACLES)
