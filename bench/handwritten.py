@@ -1,4 +1,7 @@
-"""The control of the freshness benchmark: a speed layer as people write it, with Spark's own Delta writer."""
+"""The control of the freshness benchmark: a speed layer as people write it, with Spark's own Delta writer.
+
+As the manuals set it up, or with every setting of Spark, Delta and the JVM that Dovetail runs with.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,27 @@ import tempfile
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dovetail.shared.engine import CONF
+from dovetail.shared.engine import CONF, QUICK
 from dovetail.shared.jars import ensure
+from dovetail.speed import job as speed
+
+NEEDED = (
+    "spark.ui.enabled",
+    "spark.driver.bindAddress",
+    "spark.driver.host",
+    "spark.sql.extensions",
+    "spark.sql.catalog.spark_catalog",
+)
 
 
-def main(bootstrap: str, table: str, schema: str) -> None:
+def main(bootstrap: str, table: str, schema: str, settings: str) -> None:
+    conf = {name: CONF[name] for name in NEEDED} | {"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "3g"}
+    if settings == "tuned":
+        conf |= {**CONF, **speed.CONF, "spark.driver.extraJavaOptions": " ".join(QUICK)}
     builder = SparkSession.builder.appName("handwritten").master("local[2]")
-    for name, value in {**CONF, "spark.jars": ",".join(map(str, ensure("spark"))), "spark.driver.memory": "3g"}.items():
+    for name, value in {**conf, "spark.jars": ",".join(map(str, ensure("spark")))}.items():
         builder = builder.config(name, value)
-    spark = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    spark = builder.getOrCreate()
 
     def append(records: DataFrame, _batch_id: int) -> None:
         rows = records.select(F.from_json(F.col("value").cast("string"), schema).alias("r")).select("r.*")

@@ -15,7 +15,7 @@ from dovetail.serving.view import View
 from dovetail.shared.errors import DovetailError
 from dovetail.shared.tables import Layout
 
-ACTIVE, IDLE = 0.02, 0.05
+ACTIVE, IDLE = 0.005, 0.02
 """Seconds between two looks at the ledgers, while something comes and after a while without."""
 QUIET_AFTER = 5.0
 DISCOVER_EVERY = 0.1

@@ -15,6 +15,7 @@ from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, checked, follows
 from dovetail.shared.ledger_table import row_of
 from dovetail.shared.position import Position, Range
+from dovetail.shared.tables import refresh
 
 
 class Tail:
@@ -36,7 +37,7 @@ class Tail:
 
     def above(self, number: int, *, again: bool = False) -> pa.Table:
         """The rows with `order` > `number`, which must not fall from one call to the next unless `again`."""
-        self._table.update_incremental()
+        refresh(self._table, self._path)
         self._held = self._over(self._held, number)
         if self._version == self._table.version() and not again:
             return self._held

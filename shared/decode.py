@@ -48,7 +48,7 @@ def decode(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
 
 def decoded(rows: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
     """The rows a transform sees: the declared columns of those that are not in quarantine."""
-    return rows.where(F.col(REASON).isNull()).select(*(F.col(name) for name in decoder["schema"]))
+    return rows.where(f"{REASON} is null").selectExpr(*(f"`{name}`" for name in decoder["schema"]))
 
 
 def _reason(decoder: Mapping[str, Any]) -> Column:

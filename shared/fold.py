@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType
 
 from dovetail.shared.commit import Folded
-from dovetail.shared.declare import View
 from dovetail.shared.decode import META, REASON, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.errors import UserCodeError
@@ -24,38 +23,37 @@ BUCKET, ROWS = "_bucket", "_rows"
 def fold(rows: DataFrame, bundle: Bundle) -> DataFrame:
     """The states of `rows`: keys, `_bucket` (if any), a column per state, and `_rows`, the rows in each group.
 
+    Decimals get all 38 digits, so that merging states never overflows before the answer would.
+
     Raises:
         UserCodeError: the transform raised, or made columns that keys, measures or the bucket do not fit.
     """
+    grouped = _grouped(rows, bundle)
+    states = {s.column for m in bundle.measures.values() for s in m.states}
+    widths = {f.name: f.dataType for f in grouped.schema if f.name in states and isinstance(f.dataType, DecimalType)}
+    return grouped.withColumns({c: F.col(f"`{c}`").cast(DecimalType(38, t.scale)) for c, t in widths.items()})
+
+
+def _grouped(rows: DataFrame, bundle: Bundle) -> DataFrame:
+    # SQL text: a micro-batch is planned anew, and every Column object costs it calls to the engine.
     view = bundle.view
     try:
-        transformed = view(rows)
-        grouped = transformed.groupBy(*_groups(bundle, view))
-        states = {s.column: F.expr(s.prepared) for m in bundle.measures.values() for s in m.states}
-        folded = grouped.agg(*(state.alias(name) for name, state in states.items()), F.count(F.lit(1)).alias(ROWS))
+        groups = [f"`{key}`" for key in bundle.keys]
+        if bundle.bucket_seconds is not None and view.source.event_time is not None:
+            groups.append(_bucket(view.source.event_time, bundle.bucket_seconds))
+        states = [F.expr(f"{s.prepared} as `{s.column}`") for m in bundle.measures.values() for s in m.states]
+        return view(rows).groupBy(*map(F.expr, groups)).agg(*states, F.expr(f"count(1) as `{ROWS}`"))
     except Exception as error:  # user code: anything may come out of it
         raise UserCodeError(
             f"the transform of {bundle.name} does not fit its keys and measures, or raised: {_first_line(error)}",
             where=bundle.where,
             next="dovetail check --deep",
         ) from error
-    return folded.select(*(_widened(folded, c).alias(c) if c in states else F.col(f"`{c}`") for c in folded.columns))
 
 
-def _groups(bundle: Bundle, view: View) -> list[Column]:
-    keys = [F.col(f"`{key}`") for key in bundle.keys]
-    if bundle.bucket_seconds is None or view.source.event_time is None:
-        return keys
-    seconds = F.unix_seconds(F.col(f"`{view.source.event_time}`").cast("timestamp"))
-    start = seconds - F.pmod(seconds, F.lit(bundle.bucket_seconds))
-    return [*keys, F.timestamp_seconds(start).alias(BUCKET)]
-
-
-def _widened(folded: DataFrame, name: str) -> Column:
-    """Decimals get all 38 digits, so that merging states never overflows before the answer would."""
-    kind = folded.schema[name].dataType
-    column = F.col(f"`{name}`")
-    return column.cast(f"decimal(38,{kind.scale})") if isinstance(kind, DecimalType) else column
+def _bucket(event_time: str, seconds: int) -> str:
+    at = f"unix_seconds(cast(`{event_time}` as timestamp))"
+    return f"timestamp_seconds({at} - pmod({at}, {seconds})) as `{BUCKET}`"
 
 
 def _first_line(error: Exception) -> str:
@@ -66,6 +64,7 @@ def folded(rows: DataFrame, decoder: Mapping[str, Any], bundles: Iterable[Bundle
     """What decoded records come to, for each of `bundles`.
 
     One job a version: the first also counts the records, the others run when their states are written, slice by slice.
+    Decimals are as wide as sums make them: the states' table widens them, as `fold` does.
 
     Args:
         rows: the result of `decode` with `decoder`.
@@ -73,13 +72,13 @@ def folded(rows: DataFrame, decoder: Mapping[str, Any], bundles: Iterable[Bundle
     counts = Observation()
     counted = rows.observe(
         counts,
-        F.count(F.lit(1)).alias("consumed"),
-        F.count_if(F.col(REASON).isNotNull()).alias("quarantined"),
-        F.unix_millis(F.max("_timestamp")).alias("newest"),
+        F.expr("count(1) as consumed"),
+        F.expr(f"count({REASON}) as quarantined"),
+        F.expr("unix_millis(max(_timestamp)) as newest"),
     )
     states: dict[VersionId, Iterable[pa.Table]] = {}
     for bundle in bundles:
-        sliced = arrow_slices(fold(_rows_for(rows if states else counted, decoder, bundle), bundle), bundle.keys)
+        sliced = arrow_slices(_grouped(_rows_for(rows if states else counted, decoder, bundle), bundle), bundle.keys)
         states[bundle.version] = sliced if states else [*sliced]
     if not states:
         arrow(counted.select(REASON).groupBy().count())

@@ -79,6 +79,7 @@ class AppendTable:
         self.path, self.schema = path, schema
         self._table: DeltaTable | None = None
         self._known: set[str] = set()
+        self._handed = -1
 
     @classmethod
     def existing(cls, path: Path) -> AppendTable:
@@ -127,13 +128,13 @@ class AppendTable:
     def fresh(self) -> list[pa.Table]:
         """The rows of each file not handed out before. Compaction hands rows out again: tell them apart by ids."""
         table = self._current()
-        if table is None:
+        if table is None or table.version() == self._handed:
             return []
         files = set(table.file_uris())
         unseen = sorted(files - self._known)
         with _sound(self.path):
             found = [pq.read_table(unquote(f), schema=self.schema, partitioning=None) for f in unseen]
-        self._known = files
+        self._known, self._handed = files, table.version()
         return found
 
     def skip_to_end(self) -> None:
@@ -181,7 +182,7 @@ class AppendTable:
                 if not DeltaTable.is_deltatable(str(self.path)):
                     return None
                 self._table = DeltaTable(str(self.path))
-            self._table.update_incremental()
+            refresh(self._table, self.path)
         return self._table
 
     def _opened(self) -> DeltaTable:
@@ -190,6 +191,12 @@ class AppendTable:
                 str(self.path), schema=self.schema, mode="ignore", configuration=dict(PROPERTIES)
             )
         return self._table
+
+
+def refresh(table: DeltaTable, path: Path) -> None:
+    """Brings a table held open to its newest version, if there is one: `update_incremental` lists the whole log."""
+    if (path / "_delta_log" / f"{table.version() + 1:020}.json").exists():
+        table.update_incremental()
 
 
 @contextmanager

@@ -29,6 +29,10 @@ CONF = {
     # A micro-batch is small: planning it twice costs more than it saves, and a shuffle has two cores to go to.
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
+    # Asks the engine twice for every column of a transform, in every micro-batch; `check --deep` is where errors show.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+    # No sums beside the files of the checkpoint, the only ones this engine writes: each costs a process of its own.
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
 }
 
 
