@@ -25,7 +25,7 @@ NEEDED = (
 
 
 def main(bootstrap: str, table: str, schema: str, settings: str) -> None:
-    conf = {name: CONF[name] for name in NEEDED} | {"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "3g"}
+    conf = {name: CONF[name] for name in NEEDED} | {"spark.driver.memory": "3g"}
     if settings == "tuned":
         conf |= {**CONF, **speed.CONF, "spark.driver.extraJavaOptions": " ".join(QUICK)}
     builder = SparkSession.builder.appName("handwritten").master("local[2]")

@@ -41,8 +41,9 @@ def _grouped(rows: DataFrame, bundle: Bundle) -> DataFrame:
         groups = [f"`{key}`" for key in bundle.keys]
         if bundle.bucket_seconds is not None and view.source.event_time is not None:
             groups.append(_bucket(view.source.event_time, bundle.bucket_seconds))
-        states = [F.expr(f"{s.prepared} as `{s.column}`") for m in bundle.measures.values() for s in m.states]
-        return view(rows).groupBy(*map(F.expr, groups)).agg(*states, F.expr(f"count(1) as `{ROWS}`"))
+        states = {s.column: s.prepared for m in bundle.measures.values() for s in m.states}  # a state may serve several
+        aggregates = [F.expr(f"{sql} as `{column}`") for column, sql in {**states, ROWS: "count(1)"}.items()]
+        return view(rows).groupBy(*map(F.expr, groups)).agg(*aggregates)
     except Exception as error:  # user code: anything may come out of it
         raise UserCodeError(
             f"the transform of {bundle.name} does not fit its keys and measures, or raised: {_first_line(error)}",

@@ -22,9 +22,10 @@ MEASURES = {
     "rows": dv.count(),
     "some": dv.count(where="n > 1"),
     "total": dv.sum("n * price"),
+    "prices": dv.sum("price"),
     "least": dv.min("price"),
     "most": dv.max("n", where="key = 'a'"),
-    "mean": dv.avg("price"),
+    "mean": dv.avg("price"),  # of the same sum as prices
     "double": dv.max("x"),
 }
 ROWS_GIVEN = [
