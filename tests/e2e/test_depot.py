@@ -147,6 +147,7 @@ def test_partitions_added_while_all_runs_are_read_from_their_first_record_on(dep
     depot.exact()
 
 
+@pytest.mark.long
 def test_aborted_records_are_never_counted_and_holes_in_the_offsets_are_no_gap(
     depot: System, spark: SparkSession
 ) -> None:
@@ -160,6 +161,7 @@ def test_aborted_records_are_never_counted_and_holes_in_the_offsets_are_no_gap(
     depot.exact()
 
 
+@pytest.mark.long
 def test_a_changed_view_is_adopted_while_speed_runs(depot: System, spark: SparkSession) -> None:
     changed = Oracle((), "1d", totals_of_heavier)
     old = depot.ask("totals")["receipt"]["version"]
