@@ -18,6 +18,7 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from e2e_system import free_port
 
 from dovetail.shared.broker import Broker, running
 from dovetail.shared.errors import Busy, ServiceMissing
@@ -259,12 +260,6 @@ def java_of(process: psutil.Process) -> psutil.Process:
     """The one java below this process that was started last."""
     found = [child for child in descendants(process) if "java" in child.name()]
     return max(found, key=lambda child: child.create_time())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(condition: Callable[[], bool]) -> None:

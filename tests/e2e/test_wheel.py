@@ -2,31 +2,43 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+from e2e_system import free_port
 
 pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds the wheel and nothing asked for besides."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    constraints = str(ROOT / "conf" / "constraints.txt")
-    made = folder / "env" / "bin" / "python"
     if shutil.which("uv"):
         run("uv", "build", "-q", "--wheel", "-o", str(folder), cwd=ROOT)
-        run("uv", "venv", "-q", "-p", sys.executable, str(folder / "env"))
-        install = ["uv", "pip", "install", "-q", "--python", str(made)]
     else:
         run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), ".", cwd=ROOT)
-        run(sys.executable, "-m", "venv", str(folder / "env"))
-        install = [str(made), "-m", "pip", "install", "-q"]
-    run(*install, "-c", constraints, str(next(folder.glob("dovetail-*.whl"))))
+    return next(folder.glob("dovetail-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that holds the wheel and nothing asked for besides."""
+    return installed(str(wheel), tmp_path_factory.mktemp("base"))
+
+
+def installed(what: str, folder: Path) -> Path:
+    constraints, made = str(ROOT / "conf" / "constraints.txt"), folder / "bin" / "python"
+    if shutil.which("uv"):
+        run("uv", "venv", "-q", "--allow-existing", "-p", sys.executable, str(folder))
+        run("uv", "pip", "install", "-q", "--python", str(made), "-c", constraints, what)
+    else:
+        run(sys.executable, "-m", "venv", str(folder))
+        run(str(made), "-m", "pip", "install", "-q", "-c", constraints, what)
     return made
 
 
@@ -58,3 +70,27 @@ def test_what_needs_spark_says_how_to_get_it(python: Path, tmp_path: Path) -> No
     )
     assert ran.returncode == 2
     assert "pip install 'dovetail[spark]'" in ran.stderr
+
+
+@pytest.mark.long
+@pytest.mark.java
+@pytest.mark.timeout(600)
+def test_a_new_project_checks_runs_and_passes_its_tests_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
+    folder = installed(f"{wheel}[spark,test]", tmp_path / "env").parent
+    run(str(folder / "dovetail"), "init", "shop", cwd=tmp_path)
+    shop, port = tmp_path / "shop", free_port()
+    assert "0 problems" in run(str(folder / "dovetail"), "check", cwd=shop)
+    ports = {"DOVETAIL__SERVING__PORT": str(port), "DOVETAIL__KAFKA__PORT": str(free_port())}
+    dev = subprocess.Popen(
+        [str(folder / "dovetail"), "dev"], cwd=shop, env={**os.environ, **ports}, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert dev.stdout is not None
+        assert any("Ctrl-C stops all" in line for line in dev.stdout)
+        rows = httpx.get(f"http://127.0.0.1:{port}/v1/views/sales/query?measures=lines").json()["rows"]
+        assert rows[0]["lines"] > 0
+    finally:
+        dev.send_signal(signal.SIGINT)
+        code = dev.wait(60)
+    assert code == 0
+    assert " passed" in run(str(folder / "python"), "-m", "pytest", "-q", cwd=shop)
