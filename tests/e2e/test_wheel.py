@@ -84,13 +84,14 @@ def test_a_new_project_checks_runs_and_passes_its_tests_outside_the_repository(w
     dev = subprocess.Popen(
         [str(folder / "dovetail"), "dev"], cwd=shop, env={**os.environ, **ports}, stdout=subprocess.PIPE, text=True
     )
-    try:
+    with dev:
         assert dev.stdout is not None
-        assert any("Ctrl-C stops all" in line for line in dev.stdout)
-        rows = httpx.get(f"http://127.0.0.1:{port}/v1/views/sales/query?measures=lines").json()["rows"]
-        assert rows[0]["lines"] > 0
-    finally:
-        dev.send_signal(signal.SIGINT)
-        code = dev.wait(60)
+        try:
+            assert any("Ctrl-C stops all" in line for line in dev.stdout)
+            rows = httpx.get(f"http://127.0.0.1:{port}/v1/views/sales/query?measures=lines").json()["rows"]
+        finally:
+            dev.send_signal(signal.SIGINT)
+            code = dev.wait(60)
+    assert rows[0]["lines"] > 0
     assert code == 0
     assert " passed" in run(str(folder / "python"), "-m", "pytest", "-q", cwd=shop)
