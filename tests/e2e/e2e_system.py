@@ -280,6 +280,7 @@ class System:
     def _check(self, view: str, answer: Any) -> None:
         receipt = answer["receipt"]
         assert receipt["complete"], receipt
+        assert not receipt.get("more"), f"{view} has more groups than one answer holds, so this one proves nothing"
         position, version = Position.from_json(receipt["position"]), receipt["version"]
         oracle = self._earlier.get(version, self.oracles[view])
         if (version, position) not in self._truths:

@@ -119,7 +119,7 @@ def sending(depot: System) -> Iterator[None]:
     stop = threading.Event()
 
     def send() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.05):  # faster, one answer could no longer hold every group
             depot.topic.send(burst())
 
     thread = threading.Thread(target=send)
