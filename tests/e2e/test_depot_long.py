@@ -91,7 +91,8 @@ def test_a_broker_killed_outright_and_started_again_loses_nothing(tmp_path: Path
             depot.start("speed")
             depot.serve()
             depot.exact()
-            java = [p for p in psutil.Process().children(recursive=True) if "kafka.Kafka" in p.cmdline()[-2:]]
+            below = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+            java = [p for p in below if "kafka.Kafka" in p.cmdline()[-2:]]
             for process in java:
                 process.kill()
             psutil.wait_procs(java, timeout=30)
