@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +13,13 @@ from pyspark.sql import functions as F
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import META, decode, decoded
+from dovetail.shared.decode import META, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.fold import fold, folded
 from dovetail.shared.inforce import RAW, bundles
+from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import LedgerRow, VersionId
+from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import RunId
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import PROPERTIES, Layout
@@ -65,9 +65,13 @@ class DeltaMaster:
         return DeltaTable.is_deltatable(self._path)
 
     def append(self, records: DataFrame, *, topic_id: str) -> None:
-        """Appends records (columns of META) with their decoded columns, in one Delta commit."""
-        decoder = self._source.as_json()
-        rows = decode(records, decoder)
+        """Appends records (columns of META) with their decoded columns, in one Delta commit.
+
+        No rule is looked at: what a record is holds for good, what rules say of it changes, and the archive goes on
+        whatever they say.
+        """
+        decoder = parser(self._source.as_json())
+        rows = parsed(records, decoder)
         clashing = self._clashing(rows)
         (
             rows.drop(*clashing)
@@ -83,18 +87,13 @@ class DeltaMaster:
     def create(self) -> None:
         """Makes the table empty, unless it is there."""
         if not self.exists():
-            empty = decode(self._spark.createDataFrame([], RAW), self._source.as_json())
+            empty = parsed(self._spark.createDataFrame([], RAW), self._source.as_json())
             rows = empty.withColumn("_topic_id", F.lit("")).withColumn("_decoder", F.lit(""))
             rows.write.format("delta").mode("ignore").save(self._path)
 
     def rows(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         """The records of `span` as `decode` gives them, from stored columns where they were decoded alike."""
-        stored = self._frame().where(within(span))
-        alike = F.col("_decoder") == decoder_id(decoder)
-        afresh = decode(stored.where(~alike).select(*META), decoder)
-        if not {*afresh.dtypes} <= {*stored.dtypes}:  # a column is new or of another type: none was decoded alike
-            return decode(stored.select(*META), decoder)
-        return stored.where(alike).select(*afresh.columns).unionByName(afresh)
+        return judged(self._parsed(span, decoder), decoder)
 
     def bytes_of(self, span: Range) -> DataFrame:
         """The records of `span` as they came, columns of META."""
@@ -102,9 +101,9 @@ class DeltaMaster:
 
     def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
         self.release()
-        decoder = self._source.as_json()
-        self._kept = self.rows(span, decoder).persist()
-        return folded(self._kept, decoder, bundles(self._layout, versions, self._bundles))
+        self._kept = self.rows(span, self._source.as_json()).persist()
+        judge = Judge(self._source, DeltaLedger(self._layout.ledger(self._source.name)))
+        return folded(self._kept, judge, bundles(self._layout, versions, self._bundles), span)
 
     def release(self) -> None:
         """Frees what `fold` keeps in memory."""
@@ -139,6 +138,14 @@ class DeltaMaster:
         finally:
             states.unpersist()
 
+    def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
+        stored = self._frame().where(within(span))
+        alike = F.col("_decoder") == decoder_id(parser(decoder))
+        afresh = parsed(stored.where(~alike).select(*META), decoder)
+        if not {*afresh.dtypes} <= {*stored.dtypes}:  # a column is new or of another type: none was decoded alike
+            return parsed(stored.select(*META), decoder)
+        return stored.where(alike).select(*afresh.columns).unionByName(afresh)
+
     def _frame(self) -> DataFrame:
         return self._spark.read.format("delta").load(self._path)
 
@@ -148,11 +155,6 @@ class DeltaMaster:
             return []
         held = {f.name: f.dataType for f in self._frame().schema.fields}
         return [f.name for f in rows.schema.fields if held.get(f.name, f.dataType) != f.dataType]
-
-
-def decoder_id(decoder: Mapping[str, Any]) -> str:
-    """Names a way of decoding: rows stored under the same id need not be decoded again."""
-    return hashlib.sha256(json.dumps(decoder, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _blocks(commits: Sequence[LedgerRow]) -> tuple[int, pa.Table]:

@@ -18,6 +18,7 @@ from dovetail.shared.declare import Source
 from dovetail.shared.decode import REASON, decode, decoded, named
 from dovetail.shared.engine import arrow
 from dovetail.shared.fold import BUCKET, ROWS, fold
+from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, LedgerRow, visible
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
@@ -55,14 +56,15 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Pr
     """Recounts all views of `source` up to the ledger's end; None while the source was never opened."""
     layout = project.layout
     manifests = {v.name: DeltaManifest(layout.manifest(v.name)).read() for v in project.views_of(source)}
-    rows = DeltaLedger(layout.ledger(source.name)).rows()
+    ledger = DeltaLedger(layout.ledger(source.name))
+    rows = ledger.rows()
     if not rows:
         return None
     span = Range(rows[0].to, rows[-1].to)
     proof = Proof(source.name, rows[-1].seq, span.to, reduce(lambda a, r: a + r.books, rows, Books()))
     records = _records(log, source, DeltaMaster(layout, source, spark), span, spark).persist()
     try:
-        _prove_books(proof, decode(records, source.as_json()))
+        _prove_books(proof, Judge(source, ledger), rows, records)
         _prove_master(proof, DeltaMaster(layout, source, spark), records, rows[0].to)
         for manifest in (m for m in manifests.values() if m):
             bundle = load(layout.version(manifest.live))
@@ -85,16 +87,37 @@ def _records(log: Log, source: Source, master: DeltaMaster, span: Range, spark: 
     return records if dropped.empty else records.unionByName(master.bytes_of(dropped))
 
 
-def _prove_books(proof: Proof, decoded_rows: DataFrame) -> None:
+def _prove_books(proof: Proof, judge: Judge, rows: Sequence[LedgerRow], records: DataFrame) -> None:
+    """Every record is in the books, and what rules took out of the commits that were judged as one would be now."""
+    unruled = "" if "rules" not in judge.decoder else judge.decoder_id  # the ledger named no decoder before rules came
+    alike = [r for r in rows if not r.range.empty and r.decoder in (judge.decoder_id, unruled)]
+    books = reduce(lambda a, r: a + r.books, alike, Books())
+    now = decode(records, judge.decoder)
+    here = F.expr(" OR ".join(within(r) for r in _joined([r.range for r in alike])) or "false")
+    dropped = F.col(REASON).isin(*judge.dropping) if judge.dropping else F.lit(False)
+    bad = F.col(REASON).isNotNull() & ~dropped
     figures = arrow(
-        decoded_rows.agg(F.count(F.lit(1)).alias("consumed"), F.count_if(F.col(REASON).isNotNull()).alias("bad"))
-    ).to_pylist()[0]
-    books = proof.books
-    if (figures["consumed"], figures["bad"]) != (books.consumed, books.quarantined):
-        proof.problems.append(
-            f"the ledger says consumed {books.consumed:,} and quarantined {books.quarantined:,}; "
-            f"the log holds {figures['consumed']:,} and {figures['bad']:,}"
+        now.agg(
+            F.count(F.lit(1)).alias("consumed"),
+            F.count_if(here & bad).alias("quarantined"),
+            F.count_if(here & dropped).alias("dropped"),
         )
+    ).to_pylist()[0]
+    said = {"consumed": proof.books.consumed, "quarantined": books.quarantined, "dropped": books.dropped}
+    for name, true in figures.items():
+        if true != said[name]:
+            proof.problems.append(f"the ledger says {name} {said[name]:,}; the log holds {true:,}")
+
+
+def _joined(ranges: Sequence[Range]) -> list[Range]:
+    """The same records in as few ranges as there are."""
+    found: list[Range] = []
+    for each in ranges:
+        if found and found[-1].to == each.from_:
+            found[-1] = Range(found[-1].from_, each.to)
+        else:
+            found.append(each)
+    return found
 
 
 def _prove_master(proof: Proof, master: DeltaMaster, records: DataFrame, origin: Position) -> None:

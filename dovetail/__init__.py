@@ -28,12 +28,15 @@ from dovetail.shared.measures import (
 from dovetail.shared.measures import max_ as max
 from dovetail.shared.measures import min_ as min
 from dovetail.shared.measures import sum_ as sum
+from dovetail.shared.rules import CommitRule, Rule, rule
 
 __version__ = "0.1.0"
 __all__ = [
+    "CommitRule",
     "DovetailError",
     "Json",
     "Measure",
+    "Rule",
     "Source",
     "View",
     "any_value",
@@ -54,6 +57,7 @@ __all__ = [
     "measure",
     "min",
     "ratio",
+    "rule",
     "source",
     "stddev",
     "sum",
@@ -62,7 +66,7 @@ __all__ = [
     "view",
 ]
 
-_LATER = frozenset("dimension rule mask avro protobuf csv transforms gate push".split())
+_LATER = frozenset("dimension mask avro protobuf csv transforms gate push".split())
 
 
 def __getattr__(name: str) -> Any:

@@ -92,6 +92,7 @@ class Serving:
             self.metrics.seq.labels(view.name).set(edition.seq)
             self.metrics.commits.labels(view.name).inc(max(edition.seq - self._seqs.get(view.name, edition.seq), 0))
             self._seqs[view.name] = edition.seq
+            self.metrics.count_broken(edition.shape.source, edition.broken)
 
 
 def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
 from dovetail.serving.query import Plan
 from dovetail.serving.shape import Shape
+from dovetail.shared.ledger import Judged
 from dovetail.shared.manifest import Manifest
 from dovetail.shared.position import Position
 
@@ -19,6 +21,7 @@ Gap = dict[str, str | int]
 class Edition:
     """The runs of `manifest` below its cut and every commit from there up to `seq`, in the tables named.
 
+    `broken` counts by rule what broke it, in all of the source's ledger up to there.
     `token` is what the database holds as published in every transaction that sees exactly these rows.
     """
 
@@ -31,6 +34,7 @@ class Edition:
     gaps: tuple[Gap, ...]
     runs: tuple[str, ...]
     speed: str
+    broken: Mapping[Judged, int] = field(default_factory=dict)
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -1,11 +1,14 @@
-"""What Prometheus sees. Labels take only declared names: routes, status classes and views that exist."""
+"""What Prometheus sees. Labels take only declared names: routes, status classes, views and rules that exist."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dovetail.shared.ledger import Judged
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -37,7 +40,22 @@ class Metrics:
         self.answerable = Gauge(
             "dovetail_view_answerable", "1, or 0 while a view is refused", ["view"], registry=self.registry
         )
+        self.broken = Counter(
+            "dovetail_rule_broken",
+            "Records, or commits, that broke a rule, in all of the ledger",
+            ["source", "rule", "otherwise"],
+            registry=self.registry,
+        )
+        self._told: dict[tuple[str, Judged], int] = {}
         self.errors = Counter("dovetail_errors", "Answers refused by a fault of ours", registry=self.registry)
+
+    def count_broken(self, source: str, broken: Mapping[Judged, int]) -> None:
+        """Brings the counters of a source up to these totals; those of a view that lags change nothing."""
+        for judged, total in broken.items():
+            told = self._told.get((source, judged), 0)
+            if total > told:
+                self.broken.labels(source, judged.rule, judged.otherwise).inc(total - told)
+                self._told[source, judged] = total
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

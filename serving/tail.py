@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,8 +13,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, checked, follows
-from dovetail.shared.ledger_table import row_of
+from dovetail.shared.ledger import CommitId, Judged, LedgerRow, VersionId, checked, follows
+from dovetail.shared.ledger_table import SCHEMA, broken_in, row_of
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import refresh
 
@@ -22,15 +23,17 @@ class Tail:
     """The rows of one table above a rising number of the integer column `order`.
 
     File statistics of `order` say which files need not be read. When files that were read are gone (compaction,
-    deletion), everything above is read again: rows held are always those of one version of the table.
+    deletion), everything above is read again: rows held are always those of one version of the table. Columns of
+    `known` that the table, or a file of it, was written without are null.
     """
 
-    def __init__(self, path: Path, order: str) -> None:
+    def __init__(self, path: Path, order: str, *, known: pa.Schema | None = None) -> None:
         if not DeltaTable.is_deltatable(str(path)):
             raise IntegrityError("a table is missing", where=str(path), next="dovetail doctor")
         self._path, self._order = path, order
         self._table = DeltaTable(str(path))
-        self.schema = pa.schema(self._table.schema().to_arrow())
+        held = pa.schema(self._table.schema().to_arrow())
+        self.schema = pa.schema([*held, *(f for f in known or () if f.name not in held.names)])
         self._seen: set[str] | None = None
         self._version = -1
         self._held = self.schema.empty_table()
@@ -64,7 +67,10 @@ class Tail:
 
     def _read(self, file: str, columns: list[str] | None = None) -> pa.Table:
         names = columns or self.schema.names
-        rows = pq.ParquetFile(self._path / unquote(file), coerce_int96_timestamp_unit="us").read(columns=names)
+        parquet = pq.ParquetFile(self._path / unquote(file), coerce_int96_timestamp_unit="us")
+        rows = parquet.read(columns=names)
+        for name in {*names} - {*rows.column_names}:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows))
         return rows.select(names).cast(pa.schema([self.schema.field(n) for n in names]))
 
     def _over(self, rows: pa.Table, number: int) -> pa.Table:
@@ -91,11 +97,12 @@ class StatesTail:
 
 
 class LedgerTail:
-    """The ledger of one source from some row on, in memory, and what was quarantined and lost in all of it."""
+    """The ledger of one source from some row on, in memory; and what was quarantined, lost and broken in all of it."""
 
     def __init__(self, path: Path) -> None:
-        self._tail = Tail(path, "seq")
+        self._tail = Tail(path, "seq", known=SCHEMA)
         self._rows: list[LedgerRow] = []
+        self._broken = Counter[Judged]()
         self._through, self._quarantined = -1, 0
         self._gaps: list[dict[str, str | int]] = []
 
@@ -129,10 +136,16 @@ class LedgerTail:
             raise IntegrityError(f"the ledger was read up to seq {self._through}, not {through}")
         return self._quarantined, tuple(self._gaps)
 
+    @property
+    def broken(self) -> Mapping[Judged, int]:
+        """By rule what broke it, up to and with the row last given to `account`."""
+        return dict(self._broken)
+
     def _account_anew(self) -> None:
         first = self._rows[0].seq if self._rows else 0
-        for stored in self._tail.below(first, ["seq", "kind", "quarantined", "from", "to", "note"]):
+        for stored in self._tail.below(first, ["seq", "kind", "quarantined", "from", "to", "note", "rules"]):
             self._quarantined += pc.sum(stored["quarantined"]).as_py() or 0
+            self._broken += broken_in(stored["rules"].drop_null().to_pylist())
             for lost in stored.filter(pc.equal(stored["kind"], "lost")).sort_by("seq").to_pylist():
                 span = Range(Position(dict(lost["from"])), Position(dict(lost["to"])))
                 self._gaps.append(_gap(lost["seq"], span, lost["note"]))
@@ -141,6 +154,7 @@ class LedgerTail:
     def _add(self, row: LedgerRow) -> None:
         self._through = row.seq
         self._quarantined += row.books.quarantined
+        self._broken.update(row.broken)
         if row.kind == "lost":
             self._gaps.append(_gap(row.seq, row.range, row.note))
 

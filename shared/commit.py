@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dovetail.shared.failpoints import failpoint
@@ -11,9 +11,11 @@ from dovetail.shared.ledger import (
     Books,
     CommitId,
     Fenced,
+    Judged,
     LedgerRow,
     LedgerStore,
     LostRace,
+    Stats,
     VersionId,
     new_commit_id,
 )
@@ -22,12 +24,18 @@ from dovetail.shared.position import Position, Range
 
 @dataclass(frozen=True)
 class Folded:
-    """What a range of records came to: the states of each version, the books, the records put in quarantine."""
+    """What a range of records came to: the states of each version, the books, the records put in quarantine.
+
+    `decoder`, `broken` and `stats` go into the ledger as they are: see `LedgerRow`.
+    """
 
     states: Mapping[VersionId, Any]
     books: Books
     quarantined: Any = None
     newest: int | None = None
+    decoder: str = ""
+    broken: Mapping[Judged, int] = field(default_factory=dict)
+    stats: Stats = field(default_factory=dict)
 
 
 class CommitStore(Protocol):
@@ -105,7 +113,10 @@ def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position,
         for version in sorted(last.versions):
             written[version] = store.write_states(version, commit_id, seq, folded.states[version])
             failpoint("speed.between_versions")
-        row = LedgerRow(seq, epoch, "commit", span, written, last.topic_id, commit_id, folded.books, folded.newest)
+        row = LedgerRow(
+            seq, epoch, "commit", span, written, last.topic_id, commit_id, folded.books, folded.newest,
+            decoder=folded.decoder, broken=folded.broken, stats=folded.stats,
+        )  # fmt: skip
         failpoint("speed.before_ledger")
         if _appended(ledger, row):
             failpoint("speed.after_ledger")

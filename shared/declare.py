@@ -12,6 +12,7 @@ from dovetail.shared.caller import caller
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.measures import Measure
+from dovetail.shared.rules import AnyRule, Rule, bound
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -23,7 +24,6 @@ TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 LATER = {
     "event_id": "counting a repeat once",
     "dedup_horizon": "counting a repeat once",
-    "rules": "rules",
     "sensitive": "masking",
     "dimensions": "dimensions",
 }
@@ -56,6 +56,7 @@ class Source:
     event_time: str | None
     owner: str
     where: str = field(compare=False)
+    rules: tuple[AnyRule, ...] = ()
 
     @property
     def columns(self) -> dict[str, str]:
@@ -63,8 +64,10 @@ class Source:
         return ddl.columns(self.schema, where=self.where)
 
     def as_json(self) -> dict[str, Any]:
-        """What decides how a record of this source is decoded."""
-        return {"format": self.format.name, "schema": self.columns, "event_time": self.event_time}
+        """What decides how a record of this source is decoded, and whether views see it."""
+        decoder = {"format": self.format.name, "schema": self.columns, "event_time": self.event_time}
+        deciding = [r.as_json() for r in self.rules if isinstance(r, Rule) and r.decides]
+        return decoder | ({"rules": deciding} if deciding else {})
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def source(
     format: Json | None = None,  # noqa: A002
     schema: str,
     event_time: str | None = None,
+    rules: Sequence[AnyRule] = (),
     owner: str = "",
     **later: object,
 ) -> Source:
@@ -104,6 +108,7 @@ def source(
         schema: the columns as Spark DDL: "order_number bigint, price decimal(10,2), …".
         event_time: the timestamp or date column that says when it happened; needed for buckets. A column of the schema,
             then a record without it goes to quarantine; or one that each view's transform makes.
+        rules: what each record has to be, and what happens to one that is not: see `dv.rule`.
         owner: who answers for it.
 
     Raises:
@@ -120,7 +125,8 @@ def source(
         raise DeclarationError(
             f"event_time {event_time} is of type {columns[event_time]}: it must be a timestamp or a date", where=where
         )
-    return Source(name, topic, format or Json(), schema, event_time, owner, where)
+    judging = bound(rules, columns=columns, event_time=event_time, where=where)
+    return Source(name, topic, format or Json(), schema, event_time, owner, where, judging)
 
 
 @overload
@@ -236,6 +242,6 @@ def _refuse_later(later: Mapping[str, object], kind: str, where: str) -> None:
 
 
 _ARGUMENTS = {
-    "source": ["topic", "format", "schema", "event_time", "owner"],
+    "source": ["topic", "format", "schema", "event_time", "rules", "owner"],
     "view": ["source", "transform", "keys", "bucket", "measures"],
 }

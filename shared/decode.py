@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from dovetail.shared.conditions import quoted
+from dovetail.shared.rules import reason_of
+
 META = ("_partition", "_offset", "_timestamp", "_key", "_value", "_headers")
 POSITION = META[:2]
 REASON = "_reason"
-"""Why a record goes to quarantine; null for a decoded one."""
+"""Why no view sees a record: what it is in quarantine for, or which rule dropped it; null for one that views see."""
 
 
 def named(records: DataFrame) -> DataFrame:
@@ -30,16 +35,50 @@ def decode(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
     """Adds the columns of `decoder["schema"]` and `_reason` to records with the columns of META.
 
     Args:
-        decoder: what a bundle stores of its source: format, schema (name to Spark type), event_time.
+        decoder: what a bundle stores of its source: format, schema (name to Spark type), event_time, and the rules that
+            take records out, if any.
     """
+    return judged(parsed(records, decoder), decoder)
+
+
+def judged(rows: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
+    """The result of `parsed` with a reason for each record that breaks a rule, too: the first one it breaks."""
+    rules = decoder.get("rules")
+    if not rules:
+        return rows
+    # What is kept aside comes before what is dropped, so that no bytes go for a rule of less weight.
+    ordered = sorted(rules, key=lambda r: bool(r["otherwise"] != "quarantine"))
+    broken = " ".join(f"when {breaks(r['condition'])} then {quoted(reason_of(r['name']))}" for r in ordered)
+    # No rule sees what could not be read: its columns may hold anything.
+    reason = f"case when {REASON} is not null then {REASON} {broken} end as {REASON}"
+    return rows.selectExpr(*(f"`{name}`" for name in (*META, *decoder["schema"])), reason)
+
+
+def breaks(condition: str) -> str:
+    """SQL: a row breaks a rule with this condition; as of a CHECK, null is no breach."""
+    return f"({condition}\n) is false"  # a comment may end the condition
+
+
+def decoder_id(decoder: Mapping[str, Any]) -> str:
+    """Names a way of decoding."""
+    return hashlib.sha256(json.dumps(decoder, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def parser(decoder: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a decoder that `parsed` needs, without the rules."""
+    return {key: value for key, value in decoder.items() if key != "rules"}
+
+
+def parsed(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
+    """What `decode` gives before any rule is looked at: the reasons are of records that could not be read."""
     columns: dict[str, str] = decoder["schema"]
     ddl = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
-    parsed = F.from_json(
+    read = F.from_json(
         F.col("_value").cast("string"),
         f"{ddl}, `_corrupt` string",
         {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt", "timeZone": "UTC"},
     )
-    rows = records.withColumn("_json", parsed)
+    rows = records.withColumn("_json", read)
     return rows.select(
         *(F.col(name) for name in records.columns),
         *(F.col("_json")[name].alias(name) for name in columns),
@@ -48,7 +87,7 @@ def decode(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
 
 
 def decoded(rows: DataFrame, decoder: Mapping[str, Any], *, placed: bool = False) -> DataFrame:
-    """The rows a transform sees: the declared columns of those that are not in quarantine.
+    """The rows a transform sees: the declared columns of those that are neither in quarantine nor dropped.
 
     Args:
         placed: with `_partition` and `_offset`, for measures that need them.

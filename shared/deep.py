@@ -15,12 +15,13 @@ from pyspark.sql import functions as F
 
 from dovetail.shared import versions
 from dovetail.shared.check import Problem, Report, unknown_columns
-from dovetail.shared.declare import View
+from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import decode, decoded
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import DovetailError, unknown
 from dovetail.shared.fold import fold, misfit
 from dovetail.shared.inforce import RAW
+from dovetail.shared.judge import unfit
 from dovetail.shared.project import Project
 
 _UNRESOLVED = re.compile(r"\[UNRESOLVED_COLUMN[^\]]*\].*? with name `(.+?)` cannot be resolved", re.DOTALL)
@@ -35,8 +36,16 @@ def look_deeper(report: Report, spark: SparkSession) -> Report:
         return report
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    found = [p for view in report.sound for p in _of_view(report.project, view, spark)]
+    found = [p for source in report.project.sources.values() for p in _of_rules(source, spark)]
+    unread = {p.subject for p in found}
+    views = [view for view in report.sound if view.source.name not in unread]
+    found += [p for view in views for p in _of_view(report.project, view, spark)]
     return replace(report, problems=(*report.problems, *found))
+
+
+def _of_rules(source: Source, spark: SparkSession) -> Iterator[Problem]:
+    for rule, error in unfit(source, spark):
+        yield Problem(source.name, f"rule '{rule.name}': {_message(error, [*source.columns])}", rule.where)
 
 
 def _of_view(project: Project, view: View, spark: SparkSession) -> Iterator[Problem]:

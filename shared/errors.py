@@ -7,6 +7,7 @@ DovetailError                 what, where, why, and the next command
 │   │   ├── SettingsError     dovetail.toml or a DOVETAIL__ variable
 │   │   └── QueryError        a query names what is not there, or asks what the bucket cannot answer
 │   ├── UserCodeError         the user's transform raised (view, layer, range; their traceback is the cause)
+│   ├── RuleBroken            exit 1: a record or a commit breaks a rule that says fail
 │   └── IntegrityError        exit 1: books that do not balance, a gap, an overlap, a torn table: stop, never guess
 └── Retry                     trying again may help
     ├── ServiceMissing        exit 3: Java, Kafka, a port, a disk: something needed is not there
@@ -65,6 +66,10 @@ class QueryError(UsageError):
 
 class UserCodeError(Mend):
     """The user's transform raised; the traceback of the cause is theirs."""
+
+
+class RuleBroken(Mend):
+    """A record or a commit breaks a rule that says `fail`; the message names it."""
 
 
 class IntegrityError(Mend):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,8 +14,10 @@ from dovetail.shared.commit import Folded
 from dovetail.shared.decode import META, POSITION, REASON, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.errors import UserCodeError
+from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, VersionId
 from dovetail.shared.measures import Measure
+from dovetail.shared.position import Range
 from dovetail.shared.versions import Bundle
 
 BUCKET, ROWS = "_bucket", "_rows"
@@ -79,21 +81,27 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def folded(rows: DataFrame, decoder: Mapping[str, Any], bundles: Iterable[Bundle]) -> Folded:
+def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range) -> Folded:
     """What decoded records come to, for each of `bundles`.
 
-    One job a version: the first also counts the records, the others run when their states are written, slice by slice.
-    Decimals are as wide as sums make them: the states' table widens them, as `fold` does.
+    One job a version: the first also counts the records and what the rules want to know of them, the others run when
+    their states are written, slice by slice. Decimals are as wide as sums make them: the states' table widens them, as
+    `fold` does.
 
     Args:
-        rows: the result of `decode` with `decoder`.
+        rows: the result of `decode` with the judge's decoder.
+        span: which records they are, for messages.
+
+    Raises:
+        RuleBroken: a rule of the source says `fail` of a record, or of all of them.
     """
-    counts = Observation()
+    decoder, counts = judge.decoder, Observation()
     counted = rows.observe(
         counts,
         F.expr("count(1) as consumed"),
-        F.expr(f"count({REASON}) as quarantined"),
+        F.expr(f"count({REASON}) as unseen"),
         F.expr("unix_millis(max(_timestamp)) as newest"),
+        *(F.expr(f"{sql} as {_named(name)}") for name, sql in judge.figures.items()),
     )
     states: dict[VersionId, Iterable[pa.Table]] = {}
     for bundle in bundles:
@@ -102,14 +110,34 @@ def folded(rows: DataFrame, decoder: Mapping[str, Any], bundles: Iterable[Bundle
     if not states:
         arrow(counted.select(REASON).groupBy().count())
     figures = counts.get
-    consumed, quarantined = figures["consumed"], figures["quarantined"]
-    kept = consumed - quarantined
+    books = _books(figures, dropped=judge.dropped(figures))
+    judgement = judge.judged(rows, figures, books, span)
     return Folded(
         states=states,
-        books=Books(consumed=consumed, decoded=kept, quarantined=quarantined, offered=kept),
-        quarantined=_quarantined(rows) if quarantined else None,
+        books=books,
+        quarantined=_quarantined(rows, judge.dropping) if books.quarantined else None,
         newest=figures["newest"],
+        decoder=judge.decoder_id,
+        broken=judgement.broken,
+        stats=judgement.stats,
     )
+
+
+def _books(figures: Mapping[str, Any], *, dropped: int) -> Books:
+    consumed, unseen = figures["consumed"], figures["unseen"]
+    quarantined = unseen - dropped
+    return Books(
+        consumed=consumed,
+        decoded=consumed - quarantined,
+        quarantined=quarantined,
+        offered=consumed - unseen,
+        dropped=dropped,
+    )
+
+
+def _named(figure: str) -> str:
+    """A figure's name as SQL, in which a backtick is doubled."""
+    return f"`{figure.replace('`', '``')}`"
 
 
 def _rows_for(rows: DataFrame, decoder: Mapping[str, Any], bundle: Bundle) -> DataFrame:
@@ -118,7 +146,7 @@ def _rows_for(rows: DataFrame, decoder: Mapping[str, Any], bundle: Bundle) -> Da
     return decoded(decode(rows.select(*META), bundle.decoder), bundle.decoder, placed=bundle.placed)
 
 
-def _quarantined(rows: DataFrame) -> pa.Table:
+def _quarantined(rows: DataFrame, dropping: Sequence[str]) -> pa.Table:
     names = {
         "_partition": "partition",
         "_offset": "offset",
@@ -127,4 +155,7 @@ def _quarantined(rows: DataFrame) -> pa.Table:
         "_value": "value",
     }
     columns = [F.col(old).alias(new) for old, new in names.items()]
-    return arrow(rows.where(F.col(REASON).isNotNull()).select(*columns, F.col(REASON).alias("reason")))
+    kept = rows.where(
+        F.col(REASON).isNotNull() & ~F.col(REASON).isin(*dropping) if dropping else F.col(REASON).isNotNull()
+    )
+    return arrow(kept.select(*columns, F.col(REASON).alias("reason")))

@@ -14,6 +14,7 @@ from dovetail.shared.decode import decode, decoded
 from dovetail.shared.engine import arrow_schema
 from dovetail.shared.errors import DeclarationError
 from dovetail.shared.fold import fold
+from dovetail.shared.judge import refuse_unfit
 from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
@@ -41,7 +42,12 @@ def open_ledger(project: Project, source: Source, log: Log) -> DeltaLedger:
 
 
 def put_in_force(project: Project, source: Source, ledger: LedgerStore, spark: SparkSession) -> None:
-    """Attaches each declared view that nothing answers for yet. A changed one is left to `dovetail batch`."""
+    """Attaches each declared view that nothing answers for yet. A changed one is left to `dovetail batch`.
+
+    Raises:
+        DeclarationError: a rule of the source, or a transform, that cannot be.
+    """
+    refuse_unfit(source, spark)
     for view in project.views_of(source):
         manifests = DeltaManifest(project.layout.manifest(view.name))
         if manifests.read() is None:
@@ -52,6 +58,7 @@ def put_in_force(project: Project, source: Source, ledger: LedgerStore, spark: S
 def attach_declared(project: Project, view: View, ledger: LedgerStore, spark: SparkSession) -> VersionId:
     """Stores the declared version of `view` and puts it in force; gives its id."""
     refuse_impure(project, view)
+    refuse_unfit(view.source, spark)
     bundle = project.store(view)
     empty = spark.createDataFrame([], RAW)
     groups = fold(decoded(decode(empty, bundle.decoder), bundle.decoder, placed=bundle.placed), bundle)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NewType, Protocol
+from typing import Literal, NamedTuple, NewType, Protocol
 
 from dovetail.shared.errors import Busy, IntegrityError
 from dovetail.shared.position import Position, Range
@@ -18,6 +18,17 @@ VersionId = NewType("VersionId", str)
 """A view and the fingerprint of one of its versions: `sales@3f2a9c0d41e7b652`."""
 
 Kind = Literal["open", "attach", "detach", "commit", "lost"]
+
+
+class Judged(NamedTuple):
+    """A rule by its name, and what it did with those that broke it: both may change while its source lives on."""
+
+    rule: str
+    otherwise: str
+
+
+Stats = Mapping[str, Mapping[str, float]]
+"""By column what rules on a commit need of it: `nulls`; `n` and `sum` of its values."""
 
 
 class LostRace(Busy):
@@ -30,7 +41,10 @@ class Fenced(Busy):
 
 @dataclass(frozen=True)
 class Books:
-    """Records of one commit: consumed = decoded + quarantined, decoded = repeats + failed + offered."""
+    """Records of one commit: consumed = decoded + quarantined, decoded = repeats + failed + dropped + offered.
+
+    Quarantined are those that could not be read, and those that broke a rule which says so.
+    """
 
     consumed: int = 0
     decoded: int = 0
@@ -38,10 +52,11 @@ class Books:
     repeats: int = 0
     failed: int = 0
     offered: int = 0
+    dropped: int = 0
 
     def check(self) -> None:
         """Raises IntegrityError when the books do not balance."""
-        accounted = self.repeats + self.failed + self.offered
+        accounted = self.repeats + self.failed + self.dropped + self.offered
         if self.consumed != self.decoded + self.quarantined or self.decoded != accounted:
             raise IntegrityError(f"the books do not balance: {self}")
 
@@ -55,6 +70,8 @@ class LedgerRow:
 
     `versions` are those in force from this row on, each with the number of state rows this commit holds for it.
     `newest` is the largest Kafka timestamp in the range, in milliseconds. `at` is for people; nothing depends on it.
+    `decoder` names how the records were decoded and judged, `broken` counts by rule what broke it (a rule on a whole
+    commit counts once), `stats` is what such rules look back at.
     """
 
     seq: int
@@ -68,6 +85,9 @@ class LedgerRow:
     newest: int | None = None
     note: str = ""
     at: float = 0.0
+    decoder: str = ""
+    broken: Mapping[Judged, int] = field(default_factory=dict)
+    stats: Stats = field(default_factory=dict)
 
     @property
     def to(self) -> Position:
@@ -134,5 +154,5 @@ def visible(version: VersionId, rows: Iterable[LedgerRow], *, after: int) -> dic
     return {r.commit_id: r.versions[version] for r in rows if r.seq > after and r.versions.get(version)}
 
 
-def _figures(books: Books) -> tuple[int, int, int, int, int, int]:
-    return (books.consumed, books.decoded, books.quarantined, books.repeats, books.failed, books.offered)
+def _figures(b: Books) -> tuple[int, ...]:
+    return (b.consumed, b.decoded, b.quarantined, b.repeats, b.failed, b.offered, b.dropped)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import Books, CommitId, LedgerRow, LostRace, VersionId, checked, follows
+from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, LostRace, VersionId, checked, follows
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
-FORMAT = 1
-BOOKS = ("consumed", "decoded", "quarantined", "repeats", "failed", "offered")
+FORMAT = 2
+"""2: `dropped`, `decoder`, `rules` and `stats` came; a row of format 1 has none of them."""
+BOOKS = ("consumed", "decoded", "quarantined", "repeats", "failed", "offered", "dropped")
 OFFSETS = pa.map_(pa.int32(), pa.int64())
 SCHEMA = pa.schema(
     [
@@ -31,11 +34,15 @@ SCHEMA = pa.schema(
         ("from", OFFSETS),
         ("to", OFFSETS),
         ("versions", pa.map_(pa.string(), pa.int64())),
-        *((name, pa.int64()) for name in BOOKS),
+        *((name, pa.int64()) for name in BOOKS[:-1]),
         ("newest", pa.int64()),
         ("note", pa.string()),
         ("at", pa.timestamp("us", tz="UTC")),
         ("format", pa.int32()),
+        (BOOKS[-1], pa.int64()),
+        ("decoder", pa.string()),
+        ("rules", pa.string()),
+        ("stats", pa.string()),
     ]
 )
 
@@ -127,7 +134,19 @@ def _stored(row: LedgerRow) -> dict[str, Any]:
         "note": row.note,
         "at": datetime.fromtimestamp(row.at, UTC),
         "format": FORMAT,
+        "decoder": row.decoder or None,
+        "rules": json.dumps([[*key, n] for key, n in sorted(row.broken.items())]) if row.broken else None,
+        "stats": json.dumps(row.stats) if row.stats else None,
     }
+
+
+def broken_in(rules: Iterable[str | None]) -> Counter[Judged]:
+    """By rule what broke it, summed over values of the column `rules`."""
+    found = Counter[Judged]()
+    for text, times in Counter(rules).items():
+        for rule, otherwise, n in json.loads(text) if text else ():
+            found[Judged(rule, otherwise)] += n * times
+    return found
 
 
 def row_of(stored: dict[str, Any]) -> LedgerRow:
@@ -144,8 +163,11 @@ def row_of(stored: dict[str, Any]) -> LedgerRow:
         topic_id=stored["topic_id"],
         range=Range(Position(dict(stored["from"])), Position(dict(stored["to"]))),
         versions={VersionId(v): n for v, n in stored["versions"]},
-        books=Books(**{name: stored[name] for name in BOOKS}),
+        books=Books(**{name: stored.get(name) or 0 for name in BOOKS}),
         newest=stored["newest"],
         note=stored["note"],
         at=stored["at"].timestamp(),
+        decoder=stored.get("decoder") or "",
+        broken=dict(broken_in([stored.get("rules")])),
+        stats=json.loads(stored.get("stats") or "{}"),
     )

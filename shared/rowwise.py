@@ -101,7 +101,7 @@ PYTHON = (
 )
 """What Python itself offers, by module and name."""
 
-_TEXT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
+TEXT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _CALLED = re.compile(r"([A-Za-z_]\w*)\s*\(\s*(\))?")
 _UNCALLED = re.compile(
     r"\b(current_timestamp|current_date|current_time|localtimestamp|current_user|select)\b(?!\s*\()", re.I
@@ -126,7 +126,7 @@ def sql_reasons(text: str) -> list[tuple[str, str]]:
     >>> [name for name, _ in sql_reasons("greatest(a, sum(b)) > 0 and c <> 'max(' and d < now()")]
     ['sum', 'now']
     """
-    bare = _TEXT.sub(" ", text)
+    bare = TEXT.sub(" ", text)
     found = []
     for match in _CALLED.finditer(bare):
         name, empty = match[1].lower(), match[2] is not None

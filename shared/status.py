@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from dovetail.shared import locks
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
-from dovetail.shared.ledger import LedgerRow, VersionId
+from dovetail.shared.ledger import Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
-from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.ledger_table import DeltaLedger, broken_in
 from dovetail.shared.log import Extent, Log, TopicMissing, resumable
 from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
@@ -59,6 +59,8 @@ class SourceState:
     extent: Extent | None = None
     consumed: int = 0
     quarantined: int = 0
+    dropped: int = 0
+    broken: Mapping[Judged, int] = field(default_factory=dict)
     speed_runs: bool = False
     archive_runs: bool = False
     failure: DovetailError | None = None
@@ -139,12 +141,21 @@ def _source(layout: Layout, source: Source) -> SourceState:
     )
     try:
         last, claim = DeltaLedger(layout.ledger(source.name)).last(), Claims(layout.claims(source.name)).last()
-        # Two columns only: a ledger may have millions of rows.
-        books = AppendTable(layout.ledger(source.name), LEDGER).read(columns=["consumed", "quarantined"])
+        # A few columns only: a ledger may have millions of rows.
+        columns = ["consumed", "quarantined", "dropped", "rules"]
+        books = AppendTable(layout.ledger(source.name), LEDGER).read(columns=columns)
     except DovetailError as error:
         return replace(state, failure=error)
-    consumed, quarantined = (pc.sum(books[name]).as_py() or 0 for name in books.column_names)
-    return replace(state, last=last, claim=claim, consumed=consumed, quarantined=quarantined)
+    consumed, quarantined, dropped = (pc.sum(books[name]).as_py() or 0 for name in columns[:-1])
+    return replace(
+        state,
+        last=last,
+        claim=claim,
+        consumed=consumed,
+        quarantined=quarantined,
+        dropped=dropped,
+        broken=broken_in(books["rules"].drop_null().to_pylist()),
+    )
 
 
 def _view(project: Project, view: View) -> ViewState:

@@ -103,6 +103,7 @@ class AppendTable:
         """Appends `rows` to exactly the state of the table for which `unchanged()` held; False where it did not.
 
         A plain Delta append would succeed next to another writer's; no retry on the version that was read refuses it.
+        Columns that a table made by an earlier Dovetail does not have are added to it.
 
         Raises:
             ServiceMissing: the disk refuses the write.
@@ -114,6 +115,7 @@ class AppendTable:
                     table,
                     rows.cast(self.schema),
                     mode="append",
+                    schema_mode="merge",
                     commit_properties=CommitProperties(max_commit_retries=0),
                 )
             except CommitFailedError as error:
@@ -143,13 +145,16 @@ class AppendTable:
         self._known = set(table.file_uris()) if table is not None else set()
 
     def read(self, filter: Any = None, columns: list[str] | None = None) -> pa.Table:  # noqa: A002
-        """The rows of the newest snapshot for which the pyarrow expression `filter` holds."""
+        """The rows of the newest snapshot for which the pyarrow expression `filter` holds.
+
+        A column that came after the table, or after a file of it, is null there.
+        """
         table = self._current()
         if table is None:
             empty = self.schema.empty_table()
             return empty.select(columns) if columns else empty
         with _sound(self.path):
-            return table.to_pyarrow_dataset().to_table(filter=filter, columns=columns)
+            return table.to_pyarrow_dataset(schema=self.schema).to_table(filter=filter, columns=columns)
 
     def largest(self, column: str) -> int | None:
         """The largest value of an integer column, from file statistics; None for an empty table."""

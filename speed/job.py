@@ -14,6 +14,7 @@ from dovetail.shared.decode import decode, named
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.fold import folded
 from dovetail.shared.inforce import bundles, open_ledger, put_in_force
+from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
@@ -47,16 +48,19 @@ class SpeedJob:
     epoch: int
     on_commit: Callable[[LedgerRow], None]
     _bundles: dict[VersionId, Bundle] = field(default_factory=dict)
+    _judge: Judge = field(init=False)
     _upkeep: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        self._judge = Judge(self.source, self.ledger)
 
     def step(self, records: DataFrame, span: Range) -> None:
         """One micro-batch of decoded records: folded for each version, published by one ledger row."""
-        decoder = self.source.as_json()
 
         def fold(wanted: Range, versions: frozenset[VersionId]) -> Folded:
             if wanted != span:
                 raise IntegrityError(f"the ledger wants {wanted}, the micro-batch holds {span}", next="dovetail speed")
-            return folded(records, decoder, bundles(self.project.layout, versions, self._bundles))
+            return folded(records, self._judge, bundles(self.project.layout, versions, self._bundles), span)
 
         row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
         self.on_commit(row)
@@ -81,6 +85,7 @@ def run(
         Busy: another speed job holds the source.
         Fenced: another writer opened a newer epoch.
         IntegrityError: the topic no longer holds what comes next.
+        RuleBroken: a rule of the source says `fail`; what was committed before stays.
     """
     layout, settings = project.layout, project.settings.speed
     with held(layout.lock(f"speed-{source.name}"), f"the speed job of {source.name}"):

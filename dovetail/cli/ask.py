@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PANEL = "Ask"
 JSON = typer.Option(False, "--json", help="One JSON document.")
 WHERE = typer.Option(None, help="KEY=VALUE,VALUE: rows of these only; may be given again.")
-FIGURES = ("consumed", "quarantined", "seq", "ahead", "runs", "garbage")
+FIGURES = ("consumed", "quarantined", "dropped", "broken", "seq", "ahead", "runs", "garbage")
 
 
 def register(app: typer.Typer) -> None:
@@ -47,6 +47,10 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
     for rows in (sources, views):
         output.table([*rows[0]], [[_cell(v) for v in row.values()] for row in rows], right=FIGURES)
         output.line("")
+    broken = [row for state in found.sources for row in _broken(state)]
+    if broken:
+        output.table([*broken[0]], [[_cell(v) for v in row.values()] for row in broken], right=FIGURES)
+        output.line("")
     for state in found.views:
         for folder in state.garbage:
             output.line(f"garbage: {folder} is a run that nothing names; it can be deleted")
@@ -56,6 +60,7 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
                 {"grade": t.grade.name.lower(), "what": t.what, "why": t.why, "next": t.next} for t in troubles
             ],
             "sources": sources,
+            "rules": broken,
             "views": views,
         }
     )
@@ -178,7 +183,16 @@ def _source(state: SourceState) -> dict[str, Any]:
         "ahead": state.ahead(state.position),
         "consumed": state.consumed,
         "quarantined": state.quarantined,
+        "dropped": state.dropped,
     }
+
+
+def _broken(state: SourceState) -> list[dict[str, Any]]:
+    """By rule how often it was broken: by as many records, or commits for a rule on a commit."""
+    return [
+        {"source": state.source.name, "rule": rule, "otherwise": otherwise, "broken": n}
+        for (rule, otherwise), n in sorted(state.broken.items())
+    ]
 
 
 def _view(state: ViewState) -> dict[str, Any]:

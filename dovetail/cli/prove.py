@@ -45,7 +45,7 @@ def tell_proof(output: Output, proof: Proof) -> bool:
     output.line(
         f"{proof.source} at seq {proof.seq}: consumed {b.consumed:,} = decoded {b.decoded:,} + "
         f"quarantined {b.quarantined:,};  "
-        f"decoded = {b.repeats:,} repeats + {b.failed:,} failed + {b.offered:,} offered;  "
+        f"decoded = {b.repeats:,} repeats + {b.failed:,} failed + {b.dropped:,} dropped + {b.offered:,} offered;  "
         f"{proof.groups:,} groups: {proof.equal:,} equal"
     )
     for problem in proof.problems:

@@ -69,7 +69,8 @@ def check(
         from dovetail.shared.deep import look_deeper
 
         report = look_deeper(report, start_spark(settings, "check", on_progress=output.progress()))
-    for source in report.project.sources.values() if report.project else ():
+    wrong = {p.subject for p in report.problems}
+    for source in [s for s in report.project.sources.values() if s.name not in wrong] if report.project else ():
         output.checked("ok", source.name, _source(source))
     for view in report.sound:
         output.checked("ok", view.name, _view(view))
@@ -106,7 +107,8 @@ def doctor(context: typer.Context, as_json: bool = JSON) -> None:
 def _source(source: Source) -> str:
     """`json, 15 columns, event time ordered_at`"""
     time = f", event time {source.event_time}" if source.event_time else ""
-    return f"{source.format.name}, {counted(len(source.columns), 'column')}{time}"
+    rules = f", {counted(len(source.rules), 'rule')}" if source.rules else ""
+    return f"{source.format.name}, {counted(len(source.columns), 'column')}{time}{rules}"
 
 
 def _view(view: View) -> str:

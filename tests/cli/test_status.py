@@ -19,7 +19,7 @@ from dovetail.shared import settings, versions
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import attach, open_source
 from dovetail.shared.errors import ServiceMissing
-from dovetail.shared.ledger import Books, LedgerRow, VersionId
+from dovetail.shared.ledger import Books, Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA, DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Extent, Log
@@ -83,8 +83,8 @@ def test_when_all_is_well_it_says_so(run: Command, running: Project) -> None:
     version = run_of(running.version(running.view("sales")))
     assert [line.rstrip() for line in said.out.splitlines()] == [
         "Nothing is wrong.",
-        "source  topic      speed    archive  seq  position  archived  log end  ahead  consumed  quarantined",
-        "lines   cli.lines  running  running    2  10·7      10·7      10·7         0        17            3",
+        "source  topic      speed    archive  seq  position  archived  log end  ahead  consumed  quarantined  dropped",
+        "lines   cli.lines  running  running    2  10·7      10·7      10·7         0        17            3        0",
         "",
         "view   version     declared    changed  batch    runs  cut  cut seq  garbage",
         f"sales  {version}  {version}  false    stopped     0  0·0  1              0",
@@ -101,9 +101,10 @@ def test_json_tells_the_same(run: Command, running: Project) -> None:
             {
                 "source": "lines", "topic": "cli.lines", "speed": "running", "archive": "running", "seq": 2,
                 "position": {"0": 10, "1": 7}, "archived": {"0": 10, "1": 7}, "log end": {"0": 10, "1": 7}, "ahead": 0,
-                "consumed": 17, "quarantined": 3,
+                "consumed": 17, "quarantined": 3, "dropped": 0,
             }
         ],
+        "rules": [],
         "views": [
             {
                 "view": "sales", "version": version, "declared": version, "changed": False, "batch": "stopped",
@@ -111,6 +112,22 @@ def test_json_tells_the_same(run: Command, running: Project) -> None:
             }
         ],
     }  # fmt: skip
+
+
+def test_what_broke_a_rule_is_told_by_source_and_rule(run: Command, running: Project) -> None:
+    ledger = DeltaLedger(running.layout.ledger("lines"))
+    broken = {Judged("quantity > 0", "drop"): 2, Judged("price is known", "warn"): 1200}
+    books = Books(consumed=3, decoded=3, offered=1, dropped=2)
+    ledger.append(LedgerRow(3, 0, "commit", Range(TO, TO), {}, "id", books=books, broken=broken))
+    lines = [line.rstrip() for line in run("status").out.splitlines()]
+    at = lines.index("source  rule            otherwise  broken")
+    assert lines[at + 1 : at + 3] == [
+        "lines   price is known  warn        1,200",
+        "lines   quantity > 0    drop            2",
+    ]
+    document = run("status", "--json").document
+    assert document["rules"][1] == {"source": "lines", "rule": "quantity > 0", "otherwise": "drop", "broken": 2}
+    assert document["sources"][0]["dropped"] == 2
 
 
 def test_records_that_kafka_dropped_come_before_everything_else(
@@ -162,7 +179,7 @@ def test_without_a_broker_the_tables_still_tell(
     assert said.code == 1
     assert said.out.startswith("!  Kafka: no broker\n     next  start one\n")
     assert (
-        "lines   cli.lines  running  running    2  10·7      10·7      –            –        17            3"
+        "lines   cli.lines  running  running    2  10·7      10·7      –            –        17            3        0"
         in said.out
     )
 

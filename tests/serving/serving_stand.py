@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -20,7 +20,7 @@ from deltalake import write_deltalake
 
 from dovetail.serving.app import create_app
 from dovetail.shared import manifest as rules
-from dovetail.shared.ledger import Books, CommitId, LedgerRow, VersionId, new_commit_id
+from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, VersionId, new_commit_id
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import ORIGIN, Run, RunId
 from dovetail.shared.manifest_table import DeltaManifest
@@ -156,14 +156,21 @@ class Stand:
             self.manifest(spec.name).swap(rules.first(spec.name, (origin,), "origin"))
         return spec
 
-    def commit(self, events: Sequence[Event], *, quarantined: int = 0, name_rows: int = 0) -> int:
+    def commit(
+        self,
+        events: Sequence[Event],
+        *,
+        quarantined: int = 0,
+        name_rows: int = 0,
+        broken: Mapping[Judged, int] | None = None,
+    ) -> int:
         """One micro-batch; `name_rows` more state rows are named than written."""
         commit_id, seq = new_commit_id(), self.seq + 1
         written = {v: n + name_rows for v, n in self.write(events, commit_id, seq).items()}
         moved = len(events) + quarantined
         to = Position({0: self.position[0] + moved // 2, 1: self.position[1] + moved - moved // 2})
         books = Books(moved, len(events), quarantined, offered=len(events))
-        self._append("commit", to=to, versions=written, books=books, commit_id=commit_id)
+        self._append("commit", to=to, versions=written, books=books, commit_id=commit_id, broken=broken)
         self.events += events
         return seq
 
@@ -211,13 +218,15 @@ class Stand:
     _counts: dict[int, int]
 
     def _append(self, kind: Any, *, to: Position | None = None, versions: dict[VersionId, int] | None = None,
-                books: Books | None = None, commit_id: CommitId | None = None, note: str = "") -> None:  # fmt: skip
+                books: Books | None = None, commit_id: CommitId | None = None, note: str = "",
+                broken: Mapping[Judged, int] | None = None) -> None:  # fmt: skip
         last = self.ledger.last()
         to, books = to or self.position, books or Books()
         row = LedgerRow(
             seq=last.seq + 1 if last else 0, epoch=0, kind=kind, range=Range(self.position, to),
             versions=versions if versions is not None else dict.fromkeys(self.in_force, 0),
             topic_id="t", commit_id=commit_id or new_commit_id(), books=books, note=note,
+            broken=broken or {},
         )  # fmt: skip
         self.ledger.append(row)
         self.position = to

@@ -8,6 +8,7 @@ import time
 import pytest
 from serving_stand import Client, Ends, Stand, ViewSpec, event
 
+from dovetail.shared.ledger import Judged
 from dovetail.shared.position import Position
 
 
@@ -168,6 +169,20 @@ def test_metrics_count_by_route_and_view(sales: ViewSpec, stand: Stand, serving:
     assert 'dovetail_http_requests_total{route="/v1/views/{view}/query",status="4xx"} 1.0' in text
     assert "x'y" not in text
     assert "nowhere" not in text
+
+
+def test_metrics_count_what_broke_each_rule_once_for_all_views_of_a_source(
+    sales: ViewSpec, stand: Stand, serving: Client
+) -> None:
+    stand.attach(ViewSpec("again"))
+    stand.commit([event()], broken={Judged('name <> "x"', "warn"): 2})
+    stand.commit([event()], broken={Judged('name <> "x"', "warn"): 1, Judged("n > 0", "drop"): 4})
+    for view in ("sales", "again"):
+        serving.rows(view)
+    text = serving.http.get("/metrics").text
+    warned = 'dovetail_rule_broken_total{otherwise="warn",rule="name <> \\"x\\"",source="orders"} 3.0'
+    assert warned in text
+    assert 'dovetail_rule_broken_total{otherwise="drop",rule="n > 0",source="orders"} 4.0' in text
 
 
 def test_the_index_and_the_docs_are_there(serving: Client) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from serving_stand import Stand, ViewSpec, event
 
 from dovetail.serving.tail import LedgerTail, Tail
 from dovetail.shared.errors import IntegrityError
+from dovetail.shared.ledger import Judged
+from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.tables import AppendTable
 
 SCHEMA = pa.schema([("n", pa.int64()), ("text", pa.string())])
@@ -104,6 +108,40 @@ def test_what_was_quarantined_before_the_first_row_read_counts_too(stand: Stand)
     tail = LedgerTail(stand.layout.ledger("orders"))
     tail.rows(after=3)
     assert tail.account(4) == (3, ({"seq": 3, "records": "0@1..5", "why": "gone"},))
+
+
+def test_what_broke_a_rule_is_summed_over_the_whole_ledger(stand: Stand) -> None:
+    warned, dropped = Judged("n > 0", "warn"), Judged("n > 0", "drop")
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event()], broken={warned: 2})
+    stand.commit([event()], broken={warned: 1, dropped: 5})
+    tail = LedgerTail(stand.layout.ledger("orders"))
+    tail.rows(after=2)
+    tail.account(3)
+    assert tail.broken == {warned: 3, dropped: 5}
+    stand.commit([event()], broken={dropped: 1})
+    tail.rows(after=3)
+    tail.account(4)
+    assert tail.broken == {warned: 3, dropped: 6}
+
+
+def test_a_ledger_from_before_there_were_rules_is_followed_into_the_time_after(stand: Stand) -> None:
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event()])
+    path = stand.layout.ledger("orders")
+    old = DeltaTable(str(path)).to_pyarrow_table().drop_columns(["dropped", "decoder", "rules", "stats"])
+    shutil.rmtree(path)
+    write_deltalake(str(path), old)
+    tail, judged = LedgerTail(path), Judged("n > 0", "drop")
+    assert [(r.seq, r.books.dropped) for r in tail.rows(after=0)] == [(1, 0), (2, 0)]
+    stand.ledger = DeltaLedger(path)
+    stand.commit([event()], broken={judged: 2})
+    assert [r.broken for r in tail.rows(after=1)] == [{}, {judged: 2}]
+    tail.account(3)
+    again = LedgerTail(path)
+    again.rows(after=2)
+    again.account(3)
+    assert tail.broken == again.broken == {judged: 2}
 
 
 def test_a_ledger_that_lost_a_row_is_refused(stand: Stand) -> None:

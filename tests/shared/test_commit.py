@@ -9,7 +9,7 @@ import pytest
 from dovetail.shared import commit as steps
 from dovetail.shared.commit import Folded
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import Books, Fenced, LedgerRow, LostRace, VersionId, follows
+from dovetail.shared.ledger import Books, Fenced, Judged, LedgerRow, LostRace, VersionId, follows
 from dovetail.shared.position import Position
 
 A, B = VersionId("sales@a"), VersionId("sales@b")
@@ -84,6 +84,18 @@ def test_a_commit_publishes_its_range_for_every_version_in_force(ledger):
     assert (row.range.from_, row.to, row.versions, row.newest) == (ORIGIN, END, {A: 2, B: 2}, 7)
     assert states.written == [(A, row.commit_id, row.seq), (B, row.commit_id, row.seq)]
     assert ledger.last() == row
+
+
+def test_what_rules_said_of_a_commit_is_in_its_row(ledger):
+    broken, stats = {Judged("n > 0", "drop"): 2}, {"n": {"nulls": 1}}
+
+    def judged(span, versions):
+        books = Books(consumed=7, decoded=7, offered=5, dropped=2)
+        return replace(fold(span, versions), books=books, decoder="d", broken=broken, stats=stats)
+
+    row = steps.commit(ledger, States(), epoch=steps.open_epoch(ledger), to=END, fold=judged)
+    assert ledger.last() == row
+    assert (row.books.dropped, row.decoder, row.broken, row.stats) == (2, "d", broken, stats)
 
 
 def test_quarantined_records_are_kept_under_the_commit_id(ledger):

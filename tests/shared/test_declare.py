@@ -35,7 +35,7 @@ def test_both_forms_of_a_view_declare_the_same():
     assert dv.view(source=source, **rest)(sales) == dv.view("sales", source=source, transform=[sales], **rest)
 
 
-@pytest.mark.parametrize("later", ["event_id", "dedup_horizon", "rules", "sensitive"])
+@pytest.mark.parametrize("later", ["event_id", "dedup_horizon", "sensitive"])
 def test_what_comes_later_is_refused_by_name_with_file_and_line(later):
     with pytest.raises(DeclarationError, match=f"`{later}` is not accepted yet") as caught:
         a_source(**{later: "x"})

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from dovetail.shared import commit as steps
 from dovetail.shared import ledger_table
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import Books, CommitId, LedgerRow, LostRace, VersionId
+from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, LostRace, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.position import Position, Range
 
@@ -62,8 +65,11 @@ def test_a_row_reads_back_as_it_was_written(ledger, path):
         kind="commit",
         range=Range(ORIGIN, end),
         versions={A: 3},
-        books=Books(5, 4, 1, 1, 1, 2),
+        books=Books(5, 4, 1, 1, 1, 1, 1),
         newest=12,
+        decoder="d1",
+        broken={Judged("n > 0", "drop"): 1, Judged('"a" is it', "warn"): 2},
+        stats={"n": {"nulls": 1, "n": 3, "sum": 0.1}},
     )
     row = replace(row, note="a · note", at=1_700_000_000.25)
     ledger.append(row)
@@ -185,10 +191,43 @@ def test_a_lost_row_is_an_error(ledger, path):
         DeltaLedger(path).rows(after=1)
 
 
+def as_format_1(path: Path) -> None:
+    """Rewrites the ledger as a Dovetail without rules wrote it."""
+    later = ("dropped", "decoder", "rules", "stats")
+    old = DeltaTable(str(path)).to_pyarrow_table().drop_columns(list(later))
+    old = old.set_column(old.column_names.index("format"), "format", pa.array([1] * old.num_rows, pa.int32()))
+    shutil.rmtree(path)
+    write_deltalake(str(path), old)
+
+
+def test_a_ledger_from_before_there_were_rules_reads_on_and_is_appended_to(ledger, path):
+    ledger.append(following(ledger.last(), kind="commit", books=Books(4, 3, 1, 0, 0, 3), note="old"))
+    as_format_1(path)
+    held = DeltaLedger(path)
+    (old,) = held.rows(after=0)
+    assert (held.last(), old.books, old.broken, old.stats, old.decoder) == (old, Books(4, 3, 1, 0, 0, 3), {}, {}, "")
+    table = ledger_table.AppendTable(path, ledger_table.SCHEMA)
+    assert table.read(columns=["dropped", "rules"]).to_pylist() == [{"dropped": None, "rules": None}] * 2
+    reader = DeltaLedger(path)
+    assert reader.last() == old
+    new = following(old, kind="commit", books=Books(2, 2, 0, 0, 0, 1, 1), broken={Judged("r", "drop"): 1}, at=1.5)
+    held.append(new)
+    for each in (held, reader, DeltaLedger(path)):
+        assert each.last() == new
+        assert each.rows(after=0) == [old, new]
+    held.compact()
+    assert DeltaLedger(path).rows(after=0) == [old, new]
+
+
+def test_what_broke_a_rule_is_summed_by_rule_and_by_what_it_did():
+    said = ['[["a", "warn", 2]]', None, '[["a", "warn", 2]]', '[["a", "drop", 1], ["b", "fail", 4]]']
+    assert ledger_table.broken_in(said) == {("a", "warn"): 4, ("a", "drop"): 1, ("b", "fail"): 4}
+
+
 def test_a_newer_format_is_refused(ledger, path, monkeypatch):
-    monkeypatch.setattr(ledger_table, "FORMAT", 2)
+    monkeypatch.setattr(ledger_table, "FORMAT", 3)
     steps.open_epoch(ledger)
     monkeypatch.undo()
     for read in (DeltaLedger(path).last, DeltaLedger(path).rows, ledger.rows):
-        with pytest.raises(IntegrityError, match="format 2 is newer"):
+        with pytest.raises(IntegrityError, match="format 3 is newer"):
             read()

@@ -1,0 +1,194 @@
+"""What the rules of a source say of one commit: counted beside its fold, compared with the commits before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dovetail.shared.conditions import quoted
+from dovetail.shared.declare import Source
+from dovetail.shared.decode import POSITION, REASON, breaks, decoder_id
+from dovetail.shared.engine import arrow
+from dovetail.shared.errors import DeclarationError, RuleBroken
+from dovetail.shared.ledger import Books, Judged, LedgerRow, LedgerStore, Stats
+from dovetail.shared.position import Range, RecordId
+from dovetail.shared.rules import CommitRule, Rule
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SEEN = f"{REASON} is null"
+"""SQL: views see the record."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rules say of a commit that they let through."""
+
+    broken: Mapping[Judged, int] = field(default_factory=dict)
+    stats: Stats = field(default_factory=dict)
+
+
+class Judge:
+    """The rules of one source, and the ledger in which those on a commit look back."""
+
+    def __init__(self, source: Source, ledger: LedgerStore) -> None:
+        self.source, self.ledger = source, ledger
+        self.decoder: Mapping[str, Any] = source.as_json()
+        self.decoder_id = decoder_id(self.decoder)
+        self._rules = [r for r in source.rules if isinstance(r, Rule)]
+        self._commit_rules = [r for r in source.rules if isinstance(r, CommitRule)]
+        self._before: list[LedgerRow] = []
+
+    @cached_property
+    def dropping(self) -> list[str]:
+        """The reasons of dropped records: every other one is of a record in quarantine."""
+        return [r.reason for r in self._rules if r.otherwise == "drop"]
+
+    @cached_property
+    def figures(self) -> dict[str, str]:
+        """SQL aggregates over decoded rows by name, to be had in the one pass that folds them; none without rules."""
+        counts = {f"broken {r.name}": f"count_if({_broken(r)})" for r in self._rules}
+        return counts | {name: sql for r in self._commit_rules for name, sql in _statistic(r).items()}
+
+    def dropped(self, figures: Mapping[str, Any]) -> int:
+        return sum(figures[f"broken {r.name}"] for r in self._rules if r.otherwise == "drop")
+
+    def judged(self, rows: DataFrame, figures: Mapping[str, Any], books: Books, span: Range) -> Judgement:
+        """What the rules say, given the values of `figures`.
+
+        Raises:
+            RuleBroken: a rule that says `fail` is broken; nothing of the commit may show.
+        """
+        broken = {Judged(r.name, r.otherwise): figures[f"broken {r.name}"] for r in self._rules}
+        for rule in self._rules:
+            if rule.otherwise == "fail" and figures[f"broken {rule.name}"]:
+                raise self._failed(rule, _records(rows, rule, figures[f"broken {rule.name}"], span))
+        stats = _stats(self._commit_rules, figures) if books.offered else {}
+        for each in self._commit_rules if stats else ():
+            if why := _drifted(each, stats, books, self._last(each.over)):
+                if each.otherwise == "fail":
+                    raise self._failed(each, f"{why}, in {span}")
+                broken[Judged(each.name, each.otherwise)] = 1
+        return Judgement({key: n for key, n in broken.items() if n}, stats)
+
+    def _failed(self, rule: Rule | CommitRule, what: str) -> RuleBroken:
+        other = "warn" if isinstance(rule, CommitRule) else "quarantine"
+        return RuleBroken(
+            f"{self.source.name}: {what} breaks the rule '{rule.name}', which says fail",
+            where=rule.where,
+            why="nothing of this commit is counted; the archive goes on",
+            next=f"change the rule, to otherwise='{other}' say, then: dovetail speed {self.source.name}",
+        )
+
+    def _last(self, over: int) -> Sequence[LedgerRow]:
+        """The newest `over` commits that hold statistics; fewer where there are no more."""
+        last = self.ledger.last()
+        if last is not None and (not self._before or self._before[-1].seq != last.seq):
+            self._look_back(last)
+        return [row for row in self._before if row.stats][-over:]
+
+    def _look_back(self, last: LedgerRow) -> None:
+        """Brings `_before` up to `last`; read is only what is not at hand, for every commit asks."""
+        most = max(r.over for r in self._commit_rules)
+        known = self._before[-1].seq if self._before else None
+        if known is None:
+            rows, reach = list[LedgerRow](), 2 * most
+            while len([r for r in rows if r.stats]) < most and (not rows or rows[0].seq > 0):
+                rows = [*self.ledger.rows(after=max(-1, last.seq - reach))]
+                reach *= 4
+        else:
+            rows = [last] if last.seq == known + 1 else [*self.ledger.rows(after=known)]
+        self._before += rows
+        kept = [row for row in self._before[:-1] if row.stats][-most:]
+        self._before[:] = [*kept, self._before[-1]]
+
+
+def refuse_unfit(source: Source, spark: SparkSession) -> None:
+    """Raises DeclarationError at the line of a rule that the engine does not take."""
+    for each, error in unfit(source, spark):
+        first = str(error).strip().partition("\n")[0].partition(" SQLSTATE")[0]
+        raise DeclarationError(f"rule '{each.name}': {first}", where=each.where, next="dovetail check --deep")
+
+
+def unfit(source: Source, spark: SparkSession) -> Iterator[tuple[Rule, Exception]]:
+    """The rules that the engine does not take, for what they name, their types or their syntax; with what it says."""
+    rules = [r for r in source.rules if isinstance(r, Rule)]
+    if not rules:
+        return
+    ddl = ", ".join(f"`{name}` {kind}" for name, kind in source.columns.items())
+    theirs = spark.createDataFrame([], ddl)
+    ours = spark.createDataFrame([], f"{ddl}, `_timestamp` timestamp")
+    for each in rules:
+        try:
+            _try_out(ours if each.column else theirs, each)
+        except Exception as error:  # noqa: BLE001  the user's SQL: anything may come out of it
+            yield each, error
+
+
+def _try_out(rows: DataFrame, each: Rule) -> None:
+    (column,) = rows.selectExpr(f"({each.condition}\n) as c").schema
+    kind = column.dataType.simpleString()
+    if kind != "boolean":
+        raise DeclarationError(f"it gives {kind}, not true or false")
+    arrow(rows.where(breaks(each.condition)))  # run too: a constant such as a pattern is looked at only then
+
+
+def _broken(rule: Rule) -> str:
+    if rule.decides:
+        return f"{REASON} = {quoted(rule.reason)}"
+    return f"case when {SEEN} then {breaks(rule.condition)} else false end"
+
+
+def _statistic(rule: CommitRule) -> dict[str, str]:
+    column = f"`{rule.column}`"
+    if rule.statistic == "null_rate":
+        return {f"nulls {rule.column}": f"count_if({SEEN} and {column} is null)"}
+    value = f"case when {SEEN} then cast({column} as double) end"
+    finite = f"abs({value}) < double('Infinity')"  # which NaN is not, either
+    return {
+        f"n {rule.column}": f"count_if({finite})",
+        f"sum {rule.column}": f"sum(case when {finite} then {value} end)",
+    }
+
+
+def _stats(rules: Sequence[CommitRule], figures: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    stats: dict[str, dict[str, float]] = {}
+    for rule in rules:
+        of = stats.setdefault(rule.column, {})
+        if rule.statistic == "null_rate":
+            of["nulls"] = figures[f"nulls {rule.column}"]
+        else:
+            total = figures[f"sum {rule.column}"] or 0.0
+            of |= {"n": figures[f"n {rule.column}"], "sum": total} if math.isfinite(total) else {"n": 0, "sum": 0.0}
+    return stats
+
+
+def _drifted(rule: CommitRule, stats: Stats, books: Books, before: Sequence[LedgerRow]) -> str:
+    """How the commit breaks the rule, or nothing."""
+    now = stats[rule.column]
+    if rule.statistic == "null_rate":
+        earlier = [r for r in before[len(before) - rule.over + 1 :] if "nulls" in r.stats.get(rule.column, {})]
+        records = books.offered + sum(r.books.offered for r in earlier)
+        nulls = now["nulls"] + sum(r.stats[rule.column]["nulls"] for r in earlier)
+        if records < rule.least or nulls < rule.limit * records:
+            return ""
+        return f"{rule.column} is null in {nulls:,.0f} of {records:,} records ({nulls / records:.1%})"
+    past = [r.stats[rule.column] for r in before if "sum" in r.stats.get(rule.column, {})]
+    n, total = sum(s["n"] for s in past), sum(s["sum"] for s in past)
+    if min(n, now["n"]) < rule.least or not total or not math.isfinite(total):
+        return ""
+    mean, was = now["sum"] / now["n"], total / n
+    if abs(mean - was) <= rule.limit * abs(was):
+        return ""
+    return f"the mean of {rule.column} went from {was:.6g} to {mean:.6g} ({(mean - was) / abs(was):+.1%})"
+
+
+def _records(rows: DataFrame, rule: Rule, count: int, span: Range) -> str:
+    """`record 2@3141`, the first of those that break the rule; looked for only now that one does."""
+    (first,) = rows.where(_broken(rule)).select(*POSITION).orderBy(*POSITION).limit(1).collect()
+    more = f" (and {count - 1:,} more of {span})" if count > 1 else ""
+    return f"record {RecordId(*first)}{more}"
