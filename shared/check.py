@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dovetail.shared import project as projects
 from dovetail.shared import purity, rowwise
-from dovetail.shared.declare import View
+from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.names import unknown_names
 from dovetail.shared.project import Project
@@ -18,7 +18,7 @@ from dovetail.shared.settings import Settings
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to mend. `where` is the user's file and line, `subject` the view or file it belongs to."""
+    """One thing to mend. `where` is the user's file and line, `subject` the view, source or file it belongs to."""
 
     subject: str
     message: str
@@ -35,9 +35,21 @@ class Report:
 
     @property
     def sound(self) -> list[View]:
-        """The views without a problem."""
+        """The views without a problem of their own, of a source without one."""
+        wrong, sources = {p.subject for p in self.problems}, {s.name for s in self.sound_sources}
+        views = self.project.views.values() if self.project else ()
+        return [v for v in views if v.name not in wrong and v.source.name in sources]
+
+    @property
+    def sound_sources(self) -> list[Source]:
+        """The sources without a problem; those of their views are not theirs."""
         wrong = {p.subject for p in self.problems}
-        return [v for v in self.project.views.values() if v.name not in wrong] if self.project else []
+        return [s for s in self.project.sources.values() if subject(s) not in wrong] if self.project else []
+
+
+def subject(source: Source) -> str:
+    """What a problem of a source belongs to: a view may have its name."""
+    return f"source {source.name}"
 
 
 def look(settings: Settings) -> Report:

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dovetail.shared import versions
-from dovetail.shared.check import Problem, Report, unknown_columns
+from dovetail.shared.check import Problem, Report, subject, unknown_columns
 from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import decode, decoded
 from dovetail.shared.engine import arrow
@@ -32,20 +32,21 @@ _LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
 
 def look_deeper(report: Report, spark: SparkSession) -> Report:
     """The report with what the engine finds in the views that reading found nothing in."""
-    if report.project is None:
+    project = report.project
+    if project is None:
         return report
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    found = [p for source in report.project.sources.values() for p in _of_rules(source, spark)]
-    unread = {p.subject for p in found}
-    views = [view for view in report.sound if view.source.name not in unread]
-    found += [p for view in views for p in _of_view(report.project, view, spark)]
+    rules = [p for source in project.sources.values() for p in _of_rules(source, spark)]
+    report = replace(report, problems=(*report.problems, *rules))
+    found = [p for view in report.sound for p in _of_view(project, view, spark)]
     return replace(report, problems=(*report.problems, *found))
 
 
 def _of_rules(source: Source, spark: SparkSession) -> Iterator[Problem]:
     for rule, error in unfit(source, spark):
-        yield Problem(source.name, f"rule '{rule.name}': {_message(error, [*source.columns])}", rule.where)
+        message = error.what if isinstance(error, DovetailError) else _message(error, [*source.columns])
+        yield Problem(subject(source), f"rule '{rule.name}': {message}", rule.where)
 
 
 def _of_view(project: Project, view: View, spark: SparkSession) -> Iterator[Problem]:

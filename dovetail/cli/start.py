@@ -69,8 +69,7 @@ def check(
         from dovetail.shared.deep import look_deeper
 
         report = look_deeper(report, start_spark(settings, "check", on_progress=output.progress()))
-    wrong = {p.subject for p in report.problems}
-    for source in [s for s in report.project.sources.values() if s.name not in wrong] if report.project else ():
+    for source in report.sound_sources:
         output.checked("ok", source.name, _source(source))
     for view in report.sound:
         output.checked("ok", view.name, _view(view))

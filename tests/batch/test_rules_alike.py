@@ -15,12 +15,14 @@ from deltalake import DeltaTable, write_deltalake
 
 from dovetail.batch import recompute
 from dovetail.batch.master import DeltaMaster
+from dovetail.batch.prove import Proof, _prove_books
 from dovetail.shared import project as projects
 from dovetail.shared import settings
 from dovetail.shared.commit import open_epoch, open_source
 from dovetail.shared.decode import decode
 from dovetail.shared.errors import DeclarationError, RuleBroken
 from dovetail.shared.inforce import RAW, attach_declared, put_in_force
+from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest_table import DeltaManifest
@@ -171,6 +173,37 @@ def test_speed_catch_up_and_a_full_run_come_to_the_same(case, rules, broken):
     reasons = sorted(fast.states.quarantined()["reason"].to_pylist())
     assert reasons == sorted(late.states.quarantined()["reason"].to_pylist())
     assert len(reasons) == fast.said()[0].quarantined
+
+
+def recounted(one: Case) -> list[str]:
+    """The problems that a proof of the books finds."""
+    rows = one.ledger.rows()
+    proof = Proof("events", rows[-1].seq, END, sum((r.books for r in rows), Books()))
+    _prove_books(proof, Judge(one.source, one.ledger), rows, one.records(Range(ORIGIN, END)))
+    return proof.problems
+
+
+def test_a_proof_recounts_what_rules_took_out(case):
+    one = case("one", 'dv.rule("n >= 0", otherwise="drop"), dv.rule("key <> \'k1\'")')
+    one.speed(*QUARTERS)
+    assert recounted(one) == []
+    row = one.ledger.last()
+    books = replace(row.books, dropped=row.books.dropped - 1, offered=row.books.offered + 1)
+    rows = [*one.ledger.rows()[:-1], replace(row, books=books)]
+    one.ledger.rows = lambda: rows
+    assert recounted(one) == ["the ledger says dropped 3; the log holds 4"]
+
+
+def test_a_proof_asks_nothing_of_commits_that_other_rules_judged(case):
+    one = case("one", 'dv.rule("n >= 0", otherwise="drop")')
+    one.speed(*QUARTERS[:2])
+    one.source = replace(one.source, rules=())
+    one.speed(*QUARTERS[2:])
+    assert one.said()[0].dropped == 2
+    assert recounted(one) == []
+    rows = [replace(r, books=replace(r.books, quarantined=r.books.quarantined + 1)) for r in one.ledger.rows()]
+    one.ledger.rows = lambda: rows
+    assert recounted(one) != []
 
 
 def test_a_rule_that_says_fail_stops_speed_and_catch_up_alike_and_the_archive_goes_on(case):

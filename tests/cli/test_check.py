@@ -104,6 +104,24 @@ def test_a_wrong_declaration_is_a_problem_with_its_place(
     assert "\n1 problem in " in said.out
 
 
+def test_a_rule_that_cannot_be_is_a_problem_at_its_own_line(run: Run, project: Path) -> None:
+    rules = 'rules=[\n        dv.rule("quantity > 0"),\n        dv.rule(RULE),\n    ],\n'
+    ruled = VIEWS.replace('at timestamp",\n)', f'at timestamp",\n    {rules})')
+    for rule, message in {
+        '"quantity >"': "rule 'quantity >' does not parse: it ends with '>'",
+        '"quantiy > 0"': "rule 'quantiy > 0': unknown column 'quantiy': did you mean 'quantity'?",
+        '"at < now()"': "rule 'at < now()': now: batch would get another value",
+        '"quantity > 0"': "two rules are called 'quantity > 0', the first at views.py:15",
+    }.items():
+        views(project, ruled.replace("RULE", rule))
+        said = run("check")
+        assert said.code == 1
+        assert said.out.startswith(f"!  views.py  {message}")
+        assert "(views.py:16)" in said.out
+    views(project, ruled.replace("RULE", '"price < 100"'))
+    assert "ok    lines             json, 4 columns, event time at, 2 rules" in run("check").out
+
+
 def test_neither_java_nor_a_session_is_started(project: Path) -> None:
     script = (
         "import subprocess, sys\n"

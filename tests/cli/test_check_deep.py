@@ -31,6 +31,12 @@ good = dv.view("good", source=lines, transform=doubled, keys=["country"], bucket
 column = dv.view("column", source=lines, transform=misspelt, measures={"n": dv.count()})
 keyed = dv.view("keyed", source=lines, transform=doubled, keys=["contry"], measures={"n": dv.sum("amonut")})
 timed = dv.view("timed", source=lines, transform=doubled, measures={"n": dv.count(where="amuont > 1")})
+ruled = dv.source("ruled", schema="n int", rules=[
+    dv.rule("abs(n) > 0"),
+    dv.rule("abs(m) > 0"),
+    dv.rule("n + 1", name="no condition"),
+])
+judged = dv.view("judged", source=ruled, measures={"n": dv.count()})
 typed = dv.view("typed", source=lines, transform=doubled, measures={"n": dv.sum("to_date(country)")})
 """
 
@@ -46,7 +52,11 @@ def test_each_view_is_folded_and_what_does_not_fit_is_told(project: Path) -> Non
     body = next(n for n, line in enumerate(VIEWS.splitlines(), start=1) if "quantiy" in line)
     columns = "amount, at, country, quantity"
     assert document["views"] == ["good"]
-    *named, typed = [(p["subject"], p["message"], p["where"]) for p in document["problems"]]
+    unfit, not_true, *named, typed = [(p["subject"], p["message"], p["where"]) for p in document["problems"]]
+    place |= {"abs(m)": place["ruled"] + 2, "n + 1": place["ruled"] + 3}
+    assert unfit == ("source ruled", "rule 'abs(m) > 0': unknown column 'm'. Known: n", f"views.py:{place['abs(m)']}")
+    assert not_true[:2] == ("source ruled", "rule 'no condition': it gives int, not true or false")
+    assert not_true[2] == f"views.py:{place['n + 1']}"
     assert named == [
         (
             "column",
@@ -70,7 +80,7 @@ def test_each_view_is_folded_and_what_does_not_fit_is_told(project: Path) -> Non
         ),
     ]
     assert typed[0] == "typed"
-    assert typed[1].startswith("measure n: [DATATYPE_MISMATCH.")
+    assert typed[1] == "measure n: sum of 'to_date(country)': date is not a number"
     assert typed[2] == f"views.py:{place['typed']}"
     assert "Traceback" not in done.stderr
     assert "QueryContextLogger" not in done.stderr
