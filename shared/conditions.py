@@ -71,4 +71,5 @@ def quoted(text: str) -> str:
     'it\'s \\d'
     """
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = escaped.replace("${", "\\u0024{")  # which Spark would replace by a variable, also in a quoted text
     return f"'{escaped}'"

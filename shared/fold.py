@@ -101,7 +101,7 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
         F.expr("count(1) as consumed"),
         F.expr(f"count({REASON}) as unseen"),
         F.expr("unix_millis(max(_timestamp)) as newest"),
-        *(F.expr(f"{sql} as {_named(name)}") for name, sql in judge.figures.items()),
+        *(F.expr(f"{sql} as `{name}`") for name, sql in judge.figures.items()),
     )
     states: dict[VersionId, Iterable[pa.Table]] = {}
     for bundle in bundles:
@@ -133,11 +133,6 @@ def _books(figures: Mapping[str, Any], *, dropped: int) -> Books:
         offered=consumed - unseen,
         dropped=dropped,
     )
-
-
-def _named(figure: str) -> str:
-    """A figure's name as SQL, in which a backtick is doubled."""
-    return f"`{figure.replace('`', '``')}`"
 
 
 def _rows_for(rows: DataFrame, decoder: Mapping[str, Any], bundle: Bundle) -> DataFrame:

@@ -51,11 +51,11 @@ class Judge:
     @cached_property
     def figures(self) -> dict[str, str]:
         """SQL aggregates over decoded rows by name, to be had in the one pass that folds them; none without rules."""
-        counts = {f"broken {r.name}": f"count_if({_broken(r)})" for r in self._rules}
+        counts = {f"broken {i}": f"count_if({_broken(r)})" for i, r in enumerate(self._rules)}
         return counts | {name: sql for r in self._commit_rules for name, sql in _statistic(r).items()}
 
     def dropped(self, figures: Mapping[str, Any]) -> int:
-        return sum(figures[f"broken {r.name}"] for r in self._rules if r.otherwise == "drop")
+        return sum(figures[f"broken {i}"] for i, r in enumerate(self._rules) if r.otherwise == "drop")
 
     def judged(self, rows: DataFrame, figures: Mapping[str, Any], books: Books, span: Range) -> Judgement:
         """What the rules say, given the values of `figures`.
@@ -63,10 +63,10 @@ class Judge:
         Raises:
             RuleBroken: a rule that says `fail` is broken; nothing of the commit may show.
         """
-        broken = {Judged(r.name, r.otherwise): figures[f"broken {r.name}"] for r in self._rules}
+        broken = {Judged(r.name, r.otherwise): figures[f"broken {i}"] for i, r in enumerate(self._rules)}
         for rule in self._rules:
-            if rule.otherwise == "fail" and figures[f"broken {rule.name}"]:
-                raise self._failed(rule, _records(rows, rule, figures[f"broken {rule.name}"], span))
+            if rule.otherwise == "fail" and (n := broken[Judged(rule.name, "fail")]):
+                raise self._failed(rule, _records(rows, rule, n, span))
         stats = _stats(self._commit_rules, figures) if books.offered else {}
         for each in self._commit_rules if stats else ():
             if why := _drifted(each, stats, books, self._last(each.over)):

@@ -88,7 +88,8 @@ def test_without_rules_nothing_is_counted_but_what_always_is(spark):
 def test_what_breaks_a_rule_is_counted_and_goes_where_the_rule_says(spark, otherwise, books, seen, kept):
     bad = b'{"n": -7, "at": "2026-11-01T12:00:00Z"}'
     rules = [dv.rule("n > 0", otherwise=otherwise)]
-    done = judged(spark, rules, {"n": 1}, {"n": 0}, bad, {"n": None}, b'{"n": 0')
+    unread = b'{"n": 0, "at": "yesterday"}'  # what no rule judges, though its n can be told
+    done = judged(spark, rules, {"n": 1}, {"n": 0}, bad, {"n": None}, unread)
     assert (done.books, counted(done)) == (books, seen)
     assert done.broken == {("n > 0", otherwise): 2}
     done.books.check()
@@ -130,9 +131,10 @@ def test_a_broken_rule_that_says_fail_refuses_the_commit_and_names_rule_record_a
         (dv.rule.fresh(within="1 hour"), [{"at": "2026-11-01T11:00:00Z"}, {"at": "2099-01-01T00:00:00Z"}],
          [{"at": "2026-11-01T10:59:59.999Z"}, {"at": "2026-11-01T10:59:59.999999Z"}]),
         (dv.rule("n > 0 -- a comment"), [{"n": 1}], [{"n": 0}]),
-        (dv.rule("name <> 'it''s'", name="it's `one` \\"), [{"name": "a"}], [{"name": "it's"}]),
+        (dv.rule("name <> 'it''s'", name="it's `one` \\ of ${env:HOME}"), [{"name": "a"}], [{"name": "it's"}]),
+        (dv.rule.one_of("name", ["${env:HOME}", "${"]), [{"name": "${env:HOME}"}, {"name": "${"}], [{"name": "/"}]),
     ],
-    ids=["in_range", "in_range of times", "one_of", "matches", "castable", "fresh", "comment", "quotes"],
+    ids=["in_range", "in_range of times", "one_of", "matches", "castable", "fresh", "comment", "quotes", "variables"],
 )  # fmt: skip
 def test_each_kind_of_rule_tells_the_good_from_the_bad(spark, rule, good, bad):
     of = source(rule)
@@ -150,6 +152,7 @@ def test_each_kind_of_rule_tells_the_good_from_the_bad(spark, rule, good, bad):
         (dv.rule("n + 1"), "it gives bigint, not true or false"),
         (dv.rule("n > > 0"), "PARSE_SYNTAX_ERROR"),
         (dv.rule("abs(_offset) > 0"), "UNRESOLVED_COLUMN"),
+        (dv.rule("abs(unix_millis(_timestamp)) > 0"), "UNRESOLVED_COLUMN"),
         (dv.rule("nosuch(n)"), "UNRESOLVED_ROUTINE"),
         (dv.rule.one_of("at", [datetime(2026, 1, 1)]), None),
     ],
