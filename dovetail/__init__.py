@@ -3,6 +3,7 @@
 from typing import Any
 
 from dovetail.shared.declare import Json, Source, View, json, source, view
+from dovetail.shared.dimensions import Dimension, dimension
 from dovetail.shared.errors import DeclarationError, DovetailError
 from dovetail.shared.measures import (
     Measure,
@@ -31,6 +32,7 @@ from dovetail.shared.measures import sum_ as sum
 
 __version__ = "0.1.0"
 __all__ = [
+    "Dimension",
     "DovetailError",
     "Json",
     "Measure",
@@ -45,6 +47,7 @@ __all__ = [
     "bool_or",
     "collect_set",
     "count",
+    "dimension",
     "first",
     "geometric_mean",
     "histogram",
@@ -62,7 +65,7 @@ __all__ = [
     "view",
 ]
 
-_LATER = frozenset("dimension rule mask avro protobuf csv transforms gate push".split())
+_LATER = frozenset("rule mask avro protobuf csv transforms gate push".split())
 
 
 def __getattr__(name: str) -> Any:
