@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dovetail.shared import transforms
 from dovetail.shared.declare import Json, Source, View, json, source, view
 from dovetail.shared.errors import DeclarationError, DovetailError
 from dovetail.shared.measures import (
@@ -58,11 +59,12 @@ __all__ = [
     "stddev",
     "sum",
     "top_k",
+    "transforms",
     "variance",
     "view",
 ]
 
-_LATER = frozenset("dimension rule mask avro protobuf csv transforms gate push".split())
+_LATER = frozenset("dimension rule mask avro protobuf csv gate push".split())
 
 
 def __getattr__(name: str) -> Any:
