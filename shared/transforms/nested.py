@@ -28,8 +28,9 @@ def flatten(columns: str | Sequence[str] | None = None, *, separator: str = "_")
         separator: stands between the names.
 
     Example:
-        >>> orders = spark.createDataFrame([(7, ("Nantes", ("FR",)))],
-        ...     "id int, address struct<city string, country struct<code string>>")
+        >>> orders = spark.createDataFrame(
+        ...     [(7, ("Nantes", ("FR",)))], "id int, address struct<city string, country struct<code string>>"
+        ... )
         >>> orders.transform(dv.transforms.flatten()).show()
         +---+------------+--------------------+
         | id|address_city|address_country_code|
@@ -70,8 +71,9 @@ def explode_items(column: str, *, keep_empty: bool = False, prefix: str = "") ->
         prefix: is put before the names of the fields.
 
     Example:
-        >>> orders = spark.createDataFrame([(7, [("S18", 2), ("S24", 1)]), (8, [])],
-        ...     "id int, items array<struct<product string, quantity int>>")
+        >>> orders = spark.createDataFrame(
+        ...     [(7, [("S18", 2), ("S24", 1)]), (8, [])], "id int, items array<struct<product string, quantity int>>"
+        ... )
         >>> orders.transform(dv.transforms.explode_items("items", keep_empty=True)).show()
         +---+-------+--------+
         | id|product|quantity|

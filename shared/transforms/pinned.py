@@ -28,7 +28,7 @@ FORMATS = ("csv", "json", "parquet")
 
 
 def lookup(path: str | Path, *, on: str | Sequence[str] | Mapping[str, str], schema: str | None = None) -> Step:
-    """Adds the columns of a small table to the rows whose key it holds; nulls to all others.
+    r"""Adds the columns of a small table to the rows whose key it holds; nulls to all others.
 
     The file is read where this is declared, and its content is part of the view: both layers use what it held then, and
     another content makes another version of the view. So declare it at the top of a file, not inside a function. For a
@@ -46,8 +46,9 @@ def lookup(path: str | Path, *, on: str | Sequence[str] | Mapping[str, str], sch
 
     Example:
         >>> _ = Path("products.csv").write_text("code,line,msrp\nS18,Vintage Cars,60.54\nS24,Planes,\n")
-        >>> with_product = dv.transforms.lookup("products.csv", on={"product": "code"},
-        ...     schema="code string, line string, msrp decimal(10,2)")
+        >>> with_product = dv.transforms.lookup(
+        ...     "products.csv", on={"product": "code"}, schema="code string, line string, msrp decimal(10,2)"
+        ... )
         >>> lines = spark.createDataFrame([(1, "S18"), (2, "S24"), (3, "S99"), (4, None)], "id int, product string")
         >>> lines.transform(with_product).orderBy("id").show()
         +---+-------+------------+-----+

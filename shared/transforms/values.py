@@ -120,8 +120,9 @@ def bin(  # noqa: A001  the field's word
 
     Example:
         >>> lines = spark.createDataFrame([(3,), (10,), (250,), (-1,)], "quantity int")
-        >>> sizes = dv.transforms.bin("quantity", edges=[0, 10, 100, float("inf")],
-        ...     labels=["small", "medium", "large"], into="size")
+        >>> sizes = dv.transforms.bin(
+        ...     "quantity", edges=[0, 10, 100, float("inf")], labels=["small", "medium", "large"], into="size"
+        ... )
         >>> lines.transform(sizes).show()
         +--------+------+
         |quantity|  size|
