@@ -16,7 +16,7 @@ WINDOW = "a row cannot see other rows, which may lie on the other side of the cu
 CLOCK = "batch would get another value than speed did: use the event time or a column of the record"
 PLACE = "the value depends on where the record is processed: use a column of the record"
 ACTION = "a transform only describes what to do with a row: return the DataFrame, and act on the answers"
-READ = "a transform sees the record and nothing else: keep a small table as a constant in a project file"
+READ = "a transform sees the record and nothing else: for a small table of the project there is dv.transforms.lookup"
 JOIN = (
     "a join inside a transform pairs rows that may lie on either side of the cut: for a small table there is "
     "dv.transforms.lookup"

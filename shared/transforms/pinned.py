@@ -34,6 +34,8 @@ def lookup(path: str | Path, *, on: str | Sequence[str] | Mapping[str, str], sch
     another content makes another version of the view. So declare it at the top of a file, not inside a function. For a
     table that is to be corrected without a rebuild, there is `dv.dimension`.
 
+    Its rows go to the engine with every micro-batch, which is why it is to be small.
+
     A key that the file holds twice, or that is null there, is refused. A null key of a row finds nothing.
 
     Args:

@@ -101,17 +101,22 @@ class ParseTimestamps(RowStep):
         return f"coalesce({', '.join([self._tried(sql, pattern) for pattern in self.formats])})"
 
     def _tried(self, sql: str, pattern: str) -> str:
-        if not _zoned(pattern):
-            # The zone is written behind the text, so that the session's own has no part in it.
-            sql, pattern = f"concat({sql}, {text(' ' + self.zone)})", f"{pattern} VV"
-        return f"try_to_timestamp({sql}, {text(pattern)})"
+        if _zoned(pattern):
+            return f"try_to_timestamp({sql}, {text(pattern)})"
+        # Read as if in UTC, which is written behind it: the session's own zone has no part in it. Then moved; the name
+        # of a zone could be written there too, but one that is too new for the engine's Java would make it null.
+        clock = f"try_to_timestamp(concat({sql}, ' UTC'), {text(f'{pattern} VV')})"
+        return clock if self.zone == "UTC" else f"to_utc_timestamp({clock}, {text(self.zone)})"
 
 
 def _is_zone(name: str) -> bool:
+    """Whether it is an offset, or a name that Java has too: of those without a place, such as EST, it lacks some."""
+    if "/" not in name or name.startswith(("posix/", "right/")):
+        return name == "UTC" or bool(_OFFSET.fullmatch(name))
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return bool(_OFFSET.fullmatch(name))
+        return False
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -114,6 +115,12 @@ def test_the_zone_of_the_session_has_no_part_in_it(table: Table, spark) -> None:
         spark.conf.set("spark.sql.session.timeZone", "UTC")
 
 
+def test_a_zone_that_the_engine_does_not_know_raises(table: Table) -> None:
+    newer = replace(parse("at", formats=[PLAIN], zone="Europe/Paris"), zone="Europe/Atlantis")
+    with pytest.raises(Exception, match=r"Europe/Atlantis"):
+        newer(table("at string", ("2026-03-01 08:15:00",))).collect()
+
+
 def test_every_hour_of_two_years_is_read_as_python_reads_it(table: Table) -> None:
     zones = ["Europe/Paris", "America/Sao_Paulo", "Asia/Kathmandu", "Africa/Casablanca"]
     hours = [datetime(2018, 1, 1) + timedelta(hours=7 * n, minutes=17) for n in range(2 * 365 * 24 // 7)]
@@ -154,6 +161,9 @@ def test_what_is_no_text_is_not_parsed(table: Table) -> None:
         ([PLAIN], "Europe/Pari", "unknown time zone 'Europe/Pari': did you mean 'Europe/Paris'"),
         ([PLAIN], "+2", r"unknown time zone '\+2'"),
         ([PLAIN], "", "unknown time zone ''"),
+        ([PLAIN], "EST", "unknown time zone 'EST'"),
+        ([PLAIN], "posix/Europe/Paris", "unknown time zone 'posix/Europe/Paris'"),
+        ([PLAIN], "../../etc/passwd", "unknown time zone"),
         ([PLAIN], None, "unknown time zone 'None'"),
     ],
 )
