@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dovetail.shared import transforms
 from dovetail.shared.declare import Json, Source, View, json, source, view
 from dovetail.shared.dimensions import Dimension, dimension
 from dovetail.shared.errors import DeclarationError, DovetailError
@@ -61,11 +62,12 @@ __all__ = [
     "stddev",
     "sum",
     "top_k",
+    "transforms",
     "variance",
     "view",
 ]
 
-_LATER = frozenset("rule mask avro protobuf csv transforms gate push".split())
+_LATER = frozenset("rule mask avro protobuf csv gate push".split())
 
 
 def __getattr__(name: str) -> Any:

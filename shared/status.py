@@ -245,13 +245,9 @@ def _of_dimension(state: DimensionState) -> Iterator[Trouble]:
 
 
 def _ago(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.0f} h"
-    )
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _failed(subject: str, error: DovetailError, grade: Grade) -> Trouble:
