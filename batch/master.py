@@ -126,7 +126,7 @@ class DeltaMaster:
     def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
         bundle = bundles(self._layout, [version], self._bundles)[0]
         path = str(self._layout.run(version, run))
-        states = fold(decoded(self.rows(span, bundle.decoder), bundle.decoder), bundle).persist()
+        states = fold(decoded(self.rows(span, bundle.decoder), bundle.decoder, placed=bundle.placed), bundle).persist()
         try:
             count = states.count()
             if count > ARROW_RUN_ROWS:

@@ -12,7 +12,6 @@ from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, FloatType
 
 from dovetail.batch.master import DeltaMaster, within
 from dovetail.shared.declare import Source
@@ -30,8 +29,6 @@ from dovetail.shared.project import Project
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import Bundle, load
 
-DOUBLES = 1e-9
-"""Relative difference within which sums of doubles are equal: their order differs between layers."""
 SHOWN = 10
 
 
@@ -160,15 +157,16 @@ def _stored(
 
 def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, stored: DataFrame) -> None:
     states, groups = _states(bundle), _group_columns(bundle)
-    good = decoded(decode(records, bundle.decoder), bundle.decoder)
+    good = decoded(decode(records, bundle.decoder), bundle.decoder, placed=bundle.placed)
     truth = fold(good, bundle)
-    merges = [F.expr(s.kind.merge(f"`{s.column}`")).alias(s.column) for s in states]
+    merges = [F.expr(s.kind.merge_in_spark(f"`{s.column}`")).alias(s.column) for s in states]
     merged = stored.groupBy(*groups).agg(*merges, F.sum(ROWS).alias(ROWS))
     left = truth.select(*groups, *(F.col(c).alias(f"t_{c}") for c in [*(s.column for s in states), ROWS]))
     right = merged.select(*(F.col(g).alias(f"k_{g}") for g in groups), *merged.columns[len(groups) :])
     on = reduce(Column.__and__, (F.col(g).eqNullSafe(F.col(f"k_{g}")) for g in groups), F.lit(True))
     both = left.join(right, on, "full_outer").persist()
-    equal = reduce(Column.__and__, (_same(truth, s) for s in states), F.col(f"t_{ROWS}").eqNullSafe(F.col(ROWS)))
+    same = (F.expr(s.kind.agree(f"`t_{s.column}`", f"`{s.column}`")) for s in states)
+    equal = reduce(Column.__and__, same, F.col(f"t_{ROWS}").eqNullSafe(F.col(ROWS)))
     true_rows, held_rows = F.coalesce(f"t_{ROWS}", F.lit(0)), F.coalesce(ROWS, F.lit(0))
     try:
         found = arrow(
@@ -191,14 +189,6 @@ def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, stored: DataFr
                 )
     finally:
         both.unpersist()
-
-
-def _same(truth: DataFrame, state: State) -> Column:
-    true, held = F.col(f"t_{state.column}"), F.col(state.column)
-    if isinstance(truth.schema[state.column].dataType, DoubleType | FloatType):
-        near = F.abs(true - held) <= F.lit(DOUBLES) * F.greatest(F.abs(true), F.abs(held))
-        return true.eqNullSafe(held) | F.coalesce(near, F.lit(False))
-    return true.eqNullSafe(held)
 
 
 def _states(bundle: Bundle) -> list[State]:

@@ -4,7 +4,27 @@ from typing import Any
 
 from dovetail.shared.declare import Json, Source, View, json, source, view
 from dovetail.shared.errors import DeclarationError, DovetailError
-from dovetail.shared.measures import Measure, avg, count
+from dovetail.shared.measures import (
+    Measure,
+    any_value,
+    approx_distinct,
+    approx_quantiles,
+    approx_top_k,
+    avg,
+    bool_and,
+    bool_or,
+    collect_set,
+    count,
+    first,
+    geometric_mean,
+    histogram,
+    last,
+    measure,
+    ratio,
+    stddev,
+    top_k,
+    variance,
+)
 from dovetail.shared.measures import max_ as max
 from dovetail.shared.measures import min_ as min
 from dovetail.shared.measures import sum_ as sum
@@ -16,20 +36,33 @@ __all__ = [
     "Measure",
     "Source",
     "View",
+    "any_value",
+    "approx_distinct",
+    "approx_quantiles",
+    "approx_top_k",
     "avg",
+    "bool_and",
+    "bool_or",
+    "collect_set",
     "count",
+    "first",
+    "geometric_mean",
+    "histogram",
     "json",
+    "last",
     "max",
+    "measure",
     "min",
+    "ratio",
     "source",
+    "stddev",
     "sum",
+    "top_k",
+    "variance",
     "view",
 ]
 
-_LATER = frozenset(
-    "variance stddev first last top_k histogram set collect_set ratio approx_distinct approx_quantiles approx_top_k "
-    "any_value bool_or bool_and measure dimension rule mask avro protobuf csv transforms gate push".split()
-)
+_LATER = frozenset("dimension rule mask avro protobuf csv transforms gate push".split())
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from dovetail.serving.buckets import Calendar, iso
 from dovetail.serving.query import Fill, Plan
-from dovetail.serving.shape import BUCKET, Shape, held_type, quoted
+from dovetail.serving.shape import BUCKET, Shape, held_type, quoted, typed
 from dovetail.serving.timeline import calendar_of, filled, stand_in, windows
 from dovetail.serving.values import rendered
 from dovetail.shared.duration import Span
@@ -32,7 +32,7 @@ class Rows:
 
 def states_of(shape: Shape, plan: Plan) -> tuple[str, ...]:
     """The state columns that the measures of a plan are presented from."""
-    return tuple(dict.fromkeys(column for m in plan.measures for column in shape.columns_of[m]))
+    return tuple(dict.fromkeys(column for m in plan.measures for column in shape.presented(m).columns))
 
 
 def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -52,7 +52,7 @@ def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckD
     grouping = f" GROUP BY {', '.join(grouped)}" if grouped else ""
     statement = f"SELECT {', '.join([*shown, *merged])} FROM {source}{joined}{condition}{grouping}"  # noqa: S608  names are the bundle's, values are bound
     try:
-        return cursor.sql(statement + _top(shape, plan), params=values).to_arrow_table()
+        return shape.gathered(cursor.sql(statement + _top(shape, plan), params=values).to_arrow_table())
     except TOO_LARGE as error:
         raise too_large(plan) from error
 
@@ -75,7 +75,12 @@ def groups_of_key(
         found = cursor.execute(statement, values).fetchall()
     except TOO_LARGE as error:
         raise too_large(plan) from error
-    return {row[0]: row[2:] for row in found if row[1] or not plan.by}
+    kinds = [shape.kinds[c] for c in states_of(shape, plan)]
+    return {
+        start: tuple(k.merge_values(s or ()) if k.collects else s for k, s in zip(kinds, states, strict=True))
+        for start, n, *states in found
+        if n or not plan.by
+    }
 
 
 def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
@@ -174,26 +179,20 @@ def _top(shape: Shape, plan: Plan) -> str:
 
 
 def _presented(shape: Shape, name: str, merged: pa.Table) -> pa.Array:
-    present, columns = shape.measures[name].present, shape.columns_of[name]
-    states = [_neutral(shape, c, merged[c].combine_chunks()) for c in columns]
-    if present is None:
-        return states[0]
-    presented = present(*(_typed(a, shape.states[c]) for a, c in zip(states, columns, strict=True)))
-    return _typed(presented, held_type(presented.type))
+    asked = shape.presented(name)
+    states = (typed(_neutral(shape, c, merged[c].combine_chunks()), shape.states[c]) for c in asked.columns)
+    presented = asked.presenter.present(*states)
+    return typed(presented, held_type(presented.type))
 
 
 def _stand_ins(shape: Shape, plan: Plan, fill: Fill) -> dict[str, pa.Array]:
     no_rows = pa.table({c: pa.nulls(1, held_type(shape.states[c])) for c in states_of(shape, plan)})
-    return {m: stand_in(fill, _presented(shape, m, no_rows), shape.result_types[m]) for m in plan.measures}
-
-
-def _typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    return values if values.type == kind else values.cast(kind)
+    return {m: stand_in(fill, _presented(shape, m, no_rows), shape.presented(m).result) for m in plan.measures}
 
 
 def _neutral(shape: Shape, column: str, states: pa.Array) -> pa.Array:
     empty = shape.empty[column]
-    return states.fill_null(empty) if states.null_count and empty is not None else states
+    return states.fill_null(empty) if states.null_count and isinstance(empty, int) else states
 
 
 def _rendered(shape: Shape, plan: Plan, name: str, column: pa.ChunkedArray) -> list[Any]:
@@ -202,7 +201,7 @@ def _rendered(shape: Shape, plan: Plan, name: str, column: pa.ChunkedArray) -> l
         return rendered(column, shape.keys[name])
     if name == "bucket" and plan.bucket:
         return _instants(column.to_pylist(), plan.tz)
-    return rendered(column, shape.result_types[name])
+    return rendered(column, shape.presented(name).result)
 
 
 def _instants(values: Iterable[int | None], tz: str) -> list[str | None]:

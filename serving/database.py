@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
@@ -69,11 +69,9 @@ class Database:
             for table in gone:
                 cursor.execute(f"DROP TABLE {table}")
 
-    def rewritten(self, select: str) -> str:
-        """A new table with the rows of a query of ours; gives its name."""
-        name = self._name()
-        self._writer.execute(f"CREATE TABLE {name} AS {select}")
-        return name
+    def rewritten(self, select: str, finish: Callable[[pa.Table], pa.Table]) -> str:
+        """A new table with the rows of a query of ours, as `finish` leaves them; gives its name."""
+        return self.load(finish(self._writer.sql(select).to_arrow_table()), order=())
 
     def drop(self, table: str) -> None:
         """Drops a table that was never published."""

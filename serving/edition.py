@@ -42,8 +42,12 @@ class Edition:
         return f"s{self.manifest.generation}.{self.seq}.{digest}"
 
     def receipt(self, plan: Plan, *, behind: dict[str, Any], more: bool) -> dict[str, Any]:
-        receipt = {"id": self.id(plan), **self._said, "behind": behind}
+        receipt = {"id": self.id(plan), **self._said, "approximate": self._approximate(plan), "behind": behind}
         return {**receipt, "more": True} if more else receipt
+
+    def _approximate(self, plan: Plan) -> list[str]:
+        asked = dict.fromkeys(name.partition(".")[0] for name in plan.measures)
+        return [name for name in asked if self.shape.measures[name].presenter.accuracy]
 
     @cached_property
     def _parts(self) -> str:
@@ -61,5 +65,4 @@ class Edition:
             "quarantined": self.quarantined,
             "gaps": list(self.gaps),
             "complete": not self.gaps,
-            "approximate": [],
         }

@@ -190,12 +190,15 @@ class ViewFollower:
     def _merge_speed(self, edition: Edition) -> None:
         """Merges the speed rows in memory to one a group, so that a long time without a batch does not slow answers."""
         shape = edition.shape
+        if shape.inexact:  # the same rows have to give the same digits, merged before or not
+            self._merged_rows = self._speed_rows
+            return
         groups = [quoted(c) for c in (*shape.keys, *([BUCKET] if shape.bucket_seconds else []))]
         merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in shape.states]
         grouping = f" GROUP BY {', '.join(groups)}" if groups else ""
         select = f"SELECT {', '.join([*groups, *merged])} FROM {edition.speed}{grouping}"  # noqa: S608  our own names
         try:
-            speed = self._database.rewritten(select)
+            speed = self._database.rewritten(select, shape.gathered)
         except duckdb.DataError:  # a sum too large for its type is refused to whoever asks for it, and to nobody else
             self._merged_rows = self._speed_rows
             return

@@ -57,6 +57,8 @@ class Kept:
     def patched(self, added: Iterable[tuple[int | None, Mapping[str, Any]]]) -> Kept | None:
         """With more state rows of this key, each with its stored bucket; None when they must be looked at anew."""
         plan, shape = self.plan, self._shape
+        if not shape.inexact.isdisjoint(states_of(shape, plan)):
+            return None  # patched and asked anew would differ in the last digits, under one receipt
         kinds = self._kinds
         groups = dict(self.groups)
         try:

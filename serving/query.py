@@ -151,7 +151,7 @@ def plan(shape: Shape, fields: Fields) -> Asked:
     if start is not None and end is not None and end <= start:
         raise QueryError("end does not lie after start", why="end is excluded")
     by = _names("key", fields.lists.get("by", ()), shape.keys)
-    measures = _names("measure", fields.lists.get("measures", ()), shape.measures) or tuple(shape.measures)
+    measures = _measures(shape, fields.lists.get("measures", ())) or tuple(shape.measures)
     shown = (*by, *(["bucket"] if bucket else []))
     if len(set(shown)) < len(shown):
         raise QueryError("a key is called bucket: it cannot be asked for together with bucket=")
@@ -225,6 +225,19 @@ def _names(kind: str, given: Sequence[str], known: Mapping[str, Any]) -> tuple[s
         if name not in known:
             hint = "bucket=1d groups by time" if kind == "key" and name == "bucket" else ""
             raise QueryError(unknown(kind, name, known), next=hint)
+    return tuple(dict.fromkeys(given))
+
+
+def _measures(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
+    for name in given:
+        if shape.asked(name) is None:
+            measure, _, part = name.partition(".")
+            parts = shape.measures[measure].presenter.parts if measure in shape.measures else ()
+            if part and measure in shape.measures and not parts:
+                raise QueryError(f"{measure} has no parts: '{name}' cannot be asked for", next=f"measures={measure}")
+            if part and parts:
+                raise QueryError(unknown(f"part of {measure}", part, parts))
+            raise QueryError(unknown("measure", name, shape.measures))
     return tuple(dict.fromkeys(given))
 
 

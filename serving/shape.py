@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,8 +11,7 @@ import pyarrow as pa
 
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import VersionId
-from dovetail.shared.measures import Measure
-from dovetail.shared.measures.base import StateKind
+from dovetail.shared.measures import Measure, Presenter, StateKind
 from dovetail.shared.versions import Bundle
 
 BUCKET = "_bucket"
@@ -28,6 +27,15 @@ NAMES = {
 
 
 @dataclass(frozen=True)
+class Asked:
+    """How a measure or a part of it is presented: from which state columns, and as what type."""
+
+    presenter: Presenter
+    columns: tuple[str, ...]
+    result: pa.DataType
+
+
+@dataclass(frozen=True)
 class Shape:
     """The columns of one version. Types are those in storage; in memory timestamps are microseconds since 1970."""
 
@@ -40,6 +48,7 @@ class Shape:
     measures: Mapping[str, Measure]
     states: Mapping[str, pa.DataType]
     kinds: Mapping[str, StateKind]
+    _asked: dict[str, Asked] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, bundle: Bundle, stored: pa.Schema) -> Shape:
@@ -56,7 +65,7 @@ class Shape:
             topic=bundle.topic,
             keys={k: stored.field(k).type for k in bundle.keys},
             bucket_seconds=bundle.bucket_seconds,
-            measures=bundle.measures,
+            measures=bundle.presented,
             states={c: stored.field(c).type for c in kinds},
             kinds=kinds,
         )
@@ -66,16 +75,30 @@ class Shape:
         """The stored columns that answers are made of: keys, the bucket if there is one, states."""
         return (*self.keys, *([BUCKET] if self.bucket_seconds else []), *self.states)
 
-    @cached_property
-    def columns_of(self) -> Mapping[str, tuple[str, ...]]:
-        """The state columns of each measure, in the order that it presents them."""
-        return {name: tuple(s.column for s in m.states) for name, m in self.measures.items()}
+    def asked(self, name: str) -> Asked | None:
+        """What a measure's name, or that of a part of it such as `buyers.low`, asks for; None where there is none."""
+        if name not in self._asked:
+            measure, _, part = name.partition(".")
+            found = self.measures.get(measure)
+            presenter = (found.presenter.part(part) if part else found.presenter) if found else None
+            if found is None or presenter is None:
+                return None
+            columns = tuple(s.column for s in found.states)
+            result = presenter.result_type(*(self.states[c] for c in columns))
+            self._asked[name] = Asked(presenter, columns, result)
+        return self._asked[name]
+
+    def presented(self, name: str) -> Asked:
+        """The same for a name that was checked."""
+        found = self.asked(name)
+        if found is None:
+            raise KeyError(name)
+        return found
 
     @cached_property
-    def result_types(self) -> Mapping[str, pa.DataType]:
-        """The type of each measure's answer."""
-        columns = self.columns_of
-        return {name: m.result_type(*(self.states[c] for c in columns[name])) for name, m in self.measures.items()}
+    def inexact(self) -> frozenset[str]:
+        """The state columns for which the order of merging shows in the last digits."""
+        return frozenset(c for c, kind in self.kinds.items() if not kind.exact(self.states[c]))
 
     @cached_property
     def empty(self) -> Mapping[str, Any]:
@@ -83,8 +106,18 @@ class Shape:
         return {column: kind.merge_values(()) for column, kind in self.kinds.items()}
 
     def merged(self, column: str) -> str:
-        """The SQL aggregate that merges a state column into its own type."""
-        return f"CAST({self.kinds[column].merge(quoted(column))} AS {sql_type(self.states[column])})"
+        """The SQL aggregate that merges a state column into its own type, or gathers what `gathered` then merges."""
+        kind, stored = self.kinds[column], self.states[column]
+        aggregate = kind.merge_in_order(quoted(column)) if column in self.inexact else kind.merge(quoted(column))
+        return aggregate if kind.collects else f"CAST({aggregate} AS {sql_type(stored)})"
+
+    def gathered(self, rows: pa.Table) -> pa.Table:
+        """Rows of `merged` columns with those merged that SQL only gathered."""
+        for i, name in enumerate(rows.column_names):
+            if name in self.kinds and self.kinds[name].collects:
+                states = self.kinds[name].collected(rows[name].combine_chunks())
+                rows = rows.set_column(i, name, typed(states, held_type(self.states[name])))
+        return rows
 
     def held(self, rows: pa.RecordBatch | pa.Table) -> pa.Table:
         """The columns of `rows` that answers need, as they are kept in memory."""
@@ -93,7 +126,16 @@ class Shape:
 
 
 def held_type(kind: pa.DataType) -> pa.DataType:
+    """The type in memory of what is stored as `kind`, also within lists and structs."""
+    if pa.types.is_list(kind):
+        return pa.list_(held_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(f.name, held_type(f.type)) for f in kind])
     return pa.int64() if pa.types.is_timestamp(kind) else kind
+
+
+def typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    return values if values.type == kind else values.cast(kind)
 
 
 def quoted(name: str) -> str:
@@ -105,6 +147,10 @@ def sql_type(kind: pa.DataType) -> str:
     """The SQL type that holds values of an Arrow type in memory; raises IntegrityError for one that cannot be held."""
     if pa.types.is_decimal(kind):
         return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{quoted(f.name)} {sql_type(f.type)}' for f in kind)})"
     found = SQL_TYPES.get(held_type(kind))
     if found is None:
         raise IntegrityError(f"a stored column of type {kind} cannot be answered from")
@@ -117,11 +163,22 @@ def type_name(kind: pa.DataType) -> str:
         return f"decimal({kind.precision},{kind.scale})"
     if pa.types.is_timestamp(kind):
         return "timestamp" if kind.tz else "timestamp_ntz"
+    if pa.types.is_list(kind):
+        return f"array<{type_name(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{', '.join(f'{f.name}: {type_name(f.type)}' for f in kind)}>"
     return NAMES.get(kind, str(kind))
 
 
 def _as_held(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    if not pa.types.is_timestamp(column.type):
-        return column
-    micros = column if column.type.unit == "us" else column.cast(pa.timestamp("us", tz=column.type.tz))
-    return micros.cast(pa.int64())
+    micros = _in_micros(column.type)
+    column = column if column.type == micros else column.cast(micros)
+    return column if micros == held_type(micros) else column.cast(held_type(micros))
+
+
+def _in_micros(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind):
+        return pa.list_(_in_micros(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(f.name, _in_micros(f.type)) for f in kind])
+    return pa.timestamp("us", tz=kind.tz) if pa.types.is_timestamp(kind) else kind

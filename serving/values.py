@@ -10,9 +10,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dovetail.serving.buckets import instant, iso
-from dovetail.serving.shape import type_name
+from dovetail.serving.shape import held_type, type_name
 from dovetail.shared.errors import QueryError
 
 
@@ -42,6 +43,16 @@ def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]
         return [None if v is None else (iso(v) if kind.tz else iso(v).removesuffix("Z")) for v in values]
     if pa.types.is_floating(kind):
         return [v if v is None or math.isfinite(v) else _not_finite(v) for v in values]
+    if pa.types.is_list(kind):
+        return [
+            None if v is None else rendered(pa.array(v, held_type(kind.value_type)), kind.value_type) for v in values
+        ]
+    if pa.types.is_struct(kind):
+        fields = [rendered(pc.struct_field(column, f.name), f.type) for f in kind]
+        names = [f.name for f in kind]
+        return [
+            None if v is None else dict(zip(names, row, strict=True)) for v, *row in zip(values, *fields, strict=True)
+        ]
     if pa.types.is_binary(kind):
         return [None if v is None else base64.b64encode(v).decode() for v in values]
     return list(values)

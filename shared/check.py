@@ -60,7 +60,8 @@ def unknown_columns(view: View, columns: Iterable[str]) -> Iterator[Problem]:
     if view.bucket and view.source.event_time:
         named.append((f"event_time of source {view.source.name}:", view.source.event_time))
     for name, measure in view.measures.items():
-        named += [(f"column in measure {name}:", s.expr) for s in measure.states if _IDENTIFIER.fullmatch(s.expr)]
+        texts = [text.strip("`") for s in measure.states for text in (s.expr, s.by)]
+        named += [(f"column in measure {name}:", text) for text in texts if _IDENTIFIER.fullmatch(text)]
     for kind, column in dict.fromkeys(named):
         if column.lower() not in folded:
             yield Problem(view.name, unknown(kind, column, known), view.where)
@@ -70,7 +71,7 @@ def _of_view(view: View, folder: Path) -> Iterator[Problem]:
     if not view.transform:
         yield from unknown_columns(view, view.source.columns)
     for name, measure in view.measures.items():
-        for text in dict.fromkeys(t for s in measure.states for t in (s.expr, s.where) if t):
+        for text in dict.fromkeys(t for s in measure.states for t in s.texts):
             for found, reason in rowwise.sql_reasons(text):
                 yield Problem(view.name, f"measure {name}: {found} in '{text}': {reason}", view.where)
     for step in view.transform:

@@ -28,6 +28,7 @@ from dovetail.shared.syntax import (
     class_node,
     function_node,
     home,
+    lambda_node,
     outer_names,
     qualified,
     resolve,
@@ -72,17 +73,20 @@ def reached(function: Callable[..., Any], project: Path) -> list[ReachedItem]:
     return _Walk(function, project).items
 
 
-def normalised(function: Callable[..., Any], project: Path) -> str:
+def normalised(function: Callable[..., Any], project: Path, *, lambdas: bool = False) -> str:
     """Text that is equal for two functions that do the same by the same code.
 
     It holds the syntax of everything reached and the values of constants, and library functions by module and name. It
     does not hold comments, docstrings, annotations, formatting, line numbers, names of files, nor the names by which
     functions are known to one another.
 
+    Args:
+        lambdas: read them too, where one stands alone on its line.
+
     Raises:
         DeclarationError: something reached has no readable source, such as a lambda.
     """
-    walk = _Walk(function, project)
+    walk = _Walk(function, project, lambdas=lambdas)
     for item in walk.items:
         if item.kind == "unreadable":
             where = f"{item.file}:{item.line}" if item.file else ""
@@ -97,7 +101,8 @@ def normalised(function: Callable[..., Any], project: Path) -> str:
 class _Walk:
     """One walk over everything reached; an item's text names other items by their number."""
 
-    def __init__(self, function: Callable[..., Any], project: Path) -> None:
+    def __init__(self, function: Callable[..., Any], project: Path, *, lambdas: bool = False) -> None:
+        self._lambdas = lambdas
         self.items: list[ReachedItem] = []
         self._texts: list[Callable[[], str]] = []
         self._numbers: dict[tuple[int, str], str] = {}
@@ -128,7 +133,7 @@ class _Walk:
         flavour = "decorated" if decorated else ""
         if number := self._numbers.get((id(value), flavour)):
             return number
-        node, file = function_node(value), home(value)
+        node, file = function_node(value) or (lambda_node(value) if self._lambdas else None), home(value)
         if node is None:
             line = value.__code__.co_firstlineno
             return self._add(ReachedItem("unreadable", value.__qualname__, file, line, value), flavour, lambda: "")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from dovetail.shared import ddl
+from dovetail.shared.caller import caller
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.measures import Measure
@@ -110,7 +109,7 @@ def source(
     Raises:
         DeclarationError: with the file and line of the declaration.
     """
-    where = _caller()
+    where = caller()
     _refuse_later(later, "source", where)
     _named(name, "source", where)
     topic = topic or name
@@ -173,13 +172,14 @@ def view(
     Raises:
         DeclarationError: with the file and line of the declaration.
     """
-    where = _caller()
+    where = caller()
     _refuse_later(later, "view", where)
 
     def declare(name: str, steps: Sequence[Transform]) -> View:
         _named(name, "view", where)
         _check_view(name, source, keys, bucket, measures, where)
-        return View(name, source, tuple(steps), tuple(keys), bucket, dict(measures), where)
+        bound = {key: m.bound(source.event_time, where=where) for key, m in measures.items()}
+        return View(name, source, tuple(steps), tuple(keys), bucket, bound, where)
 
     if name is None:
         return lambda function: declare(function.__name__, [function])
@@ -239,11 +239,3 @@ _ARGUMENTS = {
     "source": ["topic", "format", "schema", "event_time", "owner"],
     "view": ["source", "transform", "keys", "bucket", "measures"],
 }
-
-
-def _caller() -> str:
-    """The user's file and line: the first frame outside this package."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename == __file__:
-        frame = frame.f_back
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

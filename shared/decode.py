@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 META = ("_partition", "_offset", "_timestamp", "_key", "_value", "_headers")
+POSITION = META[:2]
 REASON = "_reason"
 """Why a record goes to quarantine; null for a decoded one."""
 
@@ -46,9 +47,14 @@ def decode(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
     )
 
 
-def decoded(rows: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
-    """The rows a transform sees: the declared columns of those that are not in quarantine."""
-    return rows.where(f"{REASON} is null").selectExpr(*(f"`{name}`" for name in decoder["schema"]))
+def decoded(rows: DataFrame, decoder: Mapping[str, Any], *, placed: bool = False) -> DataFrame:
+    """The rows a transform sees: the declared columns of those that are not in quarantine.
+
+    Args:
+        placed: with `_partition` and `_offset`, for measures that need them.
+    """
+    columns = [*decoder["schema"], *(POSITION if placed else ())]
+    return rows.where(f"{REASON} is null").selectExpr(*(f"`{name}`" for name in columns))
 
 
 def _reason(decoder: Mapping[str, Any]) -> Column:

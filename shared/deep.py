@@ -19,7 +19,7 @@ from dovetail.shared.declare import View
 from dovetail.shared.decode import decode, decoded
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import DovetailError, unknown
-from dovetail.shared.fold import fold
+from dovetail.shared.fold import fold, misfit
 from dovetail.shared.inforce import RAW
 from dovetail.shared.project import Project
 
@@ -41,7 +41,8 @@ def look_deeper(report: Report, spark: SparkSession) -> Report:
 
 def _of_view(project: Project, view: View, spark: SparkSession) -> Iterator[Problem]:
     decoder = view.source.as_json()
-    rows = decoded(decode(spark.createDataFrame([], RAW), decoder), decoder)
+    placed = any(s.kind.placed for m in view.measures.values() for s in m.states)
+    rows = decoded(decode(spark.createDataFrame([], RAW), decoder), decoder, placed=placed)
     try:
         transformed = view(rows)
         columns = transformed.columns
@@ -56,15 +57,15 @@ def _of_view(project: Project, view: View, spark: SparkSession) -> Iterator[Prob
 
 def _of_measures(view: View, transformed: DataFrame) -> Iterator[Problem]:
     for name, measure in view.measures.items():
-        for state in measure.states:
-            try:
-                _ = transformed.agg(F.expr(state.prepared)).schema
-            except Exception as error:  # noqa: BLE001  the user's expression: anything may come out of it
-                message = _message(error, transformed.columns)
-                # A column alone was already found to be missing, without the engine's words.
-                if not (state.expr and message.startswith(f"unknown column '{state.expr}'")):
-                    yield Problem(view.name, f"measure {name}: {message}", view.where)
-                break
+        try:
+            message = misfit(transformed, measure)
+            if not message:
+                _ = transformed.agg(*(F.expr(s.prepared) for s in measure.states)).schema
+        except Exception as error:  # noqa: BLE001  the user's expression: anything may come out of it
+            message = _message(error, transformed.columns)
+        # A column alone was already found to be missing, without the engine's words.
+        if message and not any(s.expr and message.startswith(f"unknown column '{s.expr}'") for s in measure.states):
+            yield Problem(view.name, f"measure {name}: {message}", view.where)
 
 
 def _of_fold(project: Project, view: View, rows: DataFrame) -> Iterator[Problem]:

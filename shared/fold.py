@@ -8,13 +8,14 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
-from pyspark.sql.types import DecimalType
+from pyspark.sql.types import DecimalType, NullType, NumericType
 
 from dovetail.shared.commit import Folded
-from dovetail.shared.decode import META, REASON, decode, decoded
+from dovetail.shared.decode import META, POSITION, REASON, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.errors import UserCodeError
 from dovetail.shared.ledger import Books, VersionId
+from dovetail.shared.measures import Measure
 from dovetail.shared.versions import Bundle
 
 BUCKET, ROWS = "_bucket", "_rows"
@@ -29,9 +30,26 @@ def fold(rows: DataFrame, bundle: Bundle) -> DataFrame:
         UserCodeError: the transform raised, or made columns that keys, measures or the bucket do not fit.
     """
     grouped = _grouped(rows, bundle)
+    transformed = bundle.view(rows)
+    for name, measure in bundle.measures.items():
+        if reason := misfit(transformed, measure):
+            raise UserCodeError(f"measure {name} of {bundle.name}: {reason}", where=bundle.where)
     states = {s.column for m in bundle.measures.values() for s in m.states}
     widths = {f.name: f.dataType for f in grouped.schema if f.name in states and isinstance(f.dataType, DecimalType)}
     return grouped.withColumns({c: F.col(f"`{c}`").cast(DecimalType(38, t.scale)) for c, t in widths.items()})
+
+
+def misfit(transformed: DataFrame, measure: Measure) -> str:
+    """Why a measure cannot be had from these columns although SQL would accept it, or nothing: a sum of text, say."""
+    for state in measure.states:
+        if state.kind.placed and not {*POSITION} <= {*transformed.columns}:
+            kept = " and ".join(POSITION)
+            return f"{measure.name} needs each row's position: keep {kept} where the transform selects columns"
+        if state.kind.numeric:
+            (found,) = transformed.selectExpr(state.expr).schema
+            if not isinstance(found.dataType, NumericType | NullType):
+                return f"{measure.name} of '{state.expr}': {found.dataType.simpleString()} is not a number"
+    return ""
 
 
 def _grouped(rows: DataFrame, bundle: Bundle) -> DataFrame:
@@ -96,8 +114,8 @@ def folded(rows: DataFrame, decoder: Mapping[str, Any], bundles: Iterable[Bundle
 
 def _rows_for(rows: DataFrame, decoder: Mapping[str, Any], bundle: Bundle) -> DataFrame:
     if bundle.decoder == decoder:
-        return decoded(rows, decoder)
-    return decoded(decode(rows.select(*META), bundle.decoder), bundle.decoder)
+        return decoded(rows, decoder, placed=bundle.placed)
+    return decoded(decode(rows.select(*META), bundle.decoder), bundle.decoder, placed=bundle.placed)
 
 
 def _quarantined(rows: DataFrame) -> pa.Table:

@@ -54,7 +54,7 @@ def attach_declared(project: Project, view: View, ledger: LedgerStore, spark: Sp
     refuse_impure(project, view)
     bundle = project.store(view)
     empty = spark.createDataFrame([], RAW)
-    groups = fold(decoded(decode(empty, bundle.decoder), bundle.decoder), bundle)
+    groups = fold(decoded(decode(empty, bundle.decoder), bundle.decoder, placed=bundle.placed), bundle)
     DeltaStates(project.layout, view.source.name).create(bundle.version, arrow_schema(groups))
     attach(ledger, bundle.version, note=f"{view.where}")
     return bundle.version

@@ -37,6 +37,23 @@ def function_node(function: FunctionType) -> Function | None:
     return None
 
 
+def lambda_node(function: FunctionType) -> Function | None:
+    """A lambda as the `def` it stands for; None where its line holds several with these parameters."""
+    code = function.__code__
+    found = [
+        node
+        for node in ast.walk(module_tree(code.co_filename))
+        if isinstance(node, ast.Lambda)
+        and node.lineno == code.co_firstlineno
+        and [a.arg for a in (*node.args.posonlyargs, *node.args.args)] == [*code.co_varnames[: code.co_argcount]]
+    ]
+    if code.co_name != "<lambda>" or len(found) != 1:
+        return None
+    body: list[ast.stmt] = [ast.copy_location(ast.Return(found[0].body), found[0])]
+    named = ast.FunctionDef("lambda_", found[0].args, body, [])
+    return ast.fix_missing_locations(ast.copy_location(named, found[0]))
+
+
 def class_node(kind: type) -> ast.ClassDef | None:
     """The `class` statement of a class; None where its source is not found."""
     file = home(kind)

@@ -24,8 +24,7 @@ from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import VersionId
-from dovetail.shared.measures import Measure
-from dovetail.shared.measures.numeric import measure_from_json
+from dovetail.shared.measures import Measure, measure_from_json
 
 STATE_FORMAT = 1
 FILE = "bundle.json"
@@ -49,6 +48,25 @@ class Bundle:
     def name(self) -> str:
         return self.version.split("@")[0]
 
+    @property
+    def placed(self) -> bool:
+        """Whether a measure needs each row's position in the log."""
+        return any(s.kind.placed for m in self.measures.values() for s in m.states)
+
+    @cached_property
+    def presented(self) -> Mapping[str, Measure]:
+        """The measures, with the user's functions that present some of them: loaded without Spark."""
+        if not any(m.composed for m in self.measures.values()):
+            return self.measures
+        stored = json.loads((self.folder / FILE).read_text())
+        code = _Isolated(self.folder / "code", absent=("pyspark", "delta"))
+        view = code.load(stored["module"]).__dict__[stored["attribute"]]
+        if not isinstance(view, View) or dict(view.measures) != dict(self.measures):
+            raise IntegrityError(
+                f"the stored code of {self.version} does not declare its measures", where=str(self.folder / "code")
+            )
+        return view.measures
+
     @cached_property
     def view(self) -> View:
         """The declaration, run from the stored code: never from the working tree."""
@@ -71,6 +89,8 @@ def version_of(view: View, project: Path) -> VersionId:
         "measures": {name: m.as_json() for name, m in view.measures.items()},
         "format": STATE_FORMAT,
     }
+    coded = [normalised(code, project, lambdas=True) for m in view.measures.values() for code in m.coded()]
+    parts |= {"present": coded} if coded else {}
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     return VersionId(f"{view.name}@{digest}")
 
@@ -145,8 +165,8 @@ def load(folder: Path) -> Bundle:
 class _Isolated:
     """Imports modules from one folder without putting them in sys.modules, so that versions live side by side."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, absent: Sequence[str] = ()) -> None:
+        self._folder, self._absent = folder, absent
         self._modules: dict[str, types.ModuleType] = {}
         self._builtins = {**vars(builtins), "__import__": self._import}
 
@@ -182,6 +202,8 @@ class _Isolated:
         if level:
             package = globals["__package__"].split(".")
             name = ".".join([*package[: len(package) - level + 1], *([name] if name else [])])
+        if name.split(".")[0] in self._absent:
+            return _Absent(name)
         if not self._owns(name):
             return builtins.__import__(name, globals, locals, fromlist, 0 if level else level)
         module = self.load(name)
@@ -189,6 +211,29 @@ class _Isolated:
             if not hasattr(module, part) and self._owns(f"{name}.{part}"):
                 self.load(f"{name}.{part}")
         return module if fromlist else self.load(name.split(".")[0])
+
+
+class _Absent(types.ModuleType):
+    """Stands for a library that is not to be loaded, while a module is imported for what does not need it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    def __getitem__(self, _: Any) -> Any:
+        return self
+
+    def __or__(self, _: Any) -> Any:
+        return self
+
+    __ror__ = __or__
+
+    def __mro_entries__(self, _: Any) -> tuple[()]:
+        return ()
 
 
 def python_files(project: Path) -> list[Path]:

@@ -4,39 +4,82 @@
            (Spark)            (Spark, DuckDB, Python)   (Arrow)
 
 Merging is associative and commutative, the empty state (null, or 0 for a count) is neutral, and preparing any split of
-the rows and merging equals preparing them whole. `check_laws` in tests/shared holds every measure to that.
+the rows and merging equals preparing them whole. `dovetail.testing.check_measure` holds every measure to that.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from dovetail.shared.caller import caller
+from dovetail.shared.errors import DeclarationError
 
 if TYPE_CHECKING:  # a declaration needs no Arrow, and `dovetail check` is to be quick
     import pyarrow as pa
 
+EVENT_TIME = "event_time()"
+"""Stands in a state's `by` for the source's event time until a view is declared."""
 
-class StateKind(Protocol):
-    """One way of folding rows into a mergeable value. Expressions are SQL, so serving needs no Spark to know them."""
 
-    @property
-    def name(self) -> str: ...
+@dataclass(frozen=True)
+class StateKind:
+    """One way of folding rows into a mergeable value. Expressions are SQL, so serving needs no Spark to know them.
 
-    def prepare(self, expr: str, where: str | None) -> str:
+    Its fields are its parameters. Attributes of the class:
+        name: in column names and bundles.
+        numeric: whether it takes numbers only.
+        placed: whether it needs each row's position in the log.
+    """
+
+    name: ClassVar[str]
+    placed: ClassVar[bool] = False
+    numeric: ClassVar[bool] = False
+
+    def prepare(self, state: State) -> str:
         """A Spark SQL aggregate over rows."""
+        raise NotImplementedError
 
     def merge(self, column: str) -> str:
-        """A SQL aggregate over states, the same for Spark and DuckDB, before the cast to the state's own type."""
+        """A DuckDB aggregate over states: their merge or, where `collected` is overridden, the `list` of them."""
+        raise NotImplementedError
+
+    def merge_in_order(self, column: str) -> str:
+        """The same for states that are not `exact`: equal to the last digit for the same states."""
+        return self.merge(column)
+
+    def exact(self, stored: pa.DataType) -> bool:
+        """Whether the order of merging, states stored as that type, never shows in an answer's last digit."""
+        return True
+
+    def merge_in_spark(self, column: str) -> str:
+        """A Spark SQL aggregate over states."""
+        return self.merge(column)
+
+    def agree(self, one: str, other: str) -> str:
+        """A Spark SQL condition: two merges of the same rows, as near to one another as the kind promises."""
+        return f"{one} <=> {other}"
 
     def merge_values(self, values: Sequence[Any]) -> Any:
         """The same merge over Python values; None is the empty state."""
+        raise NotImplementedError
+
+    def collected(self, lists: pa.ListArray) -> pa.Array:
+        """The merge of each list of states that `merge` gathered, for kinds whose merge SQL cannot say."""
+        return lists
+
+    @property
+    def collects(self) -> bool:
+        return type(self).collected is not StateKind.collected
 
 
 @dataclass(frozen=True)
 class State:
-    """A stored column: a kind, the row expression it folds and the rows it takes.
+    """A stored column: a kind, the row expression it folds, the rows it takes, and for some what orders them.
 
     Two measures that need the same state share the column, whose name depends on nothing else.
     """
@@ -44,39 +87,166 @@ class State:
     kind: StateKind
     expr: str = ""
     where: str | None = None
+    by: str = ""
 
-    @property
+    @cached_property
     def column(self) -> str:
-        key = hashlib.sha256(f"{self.kind.name}|{self.expr}|{self.where or ''}".encode()).hexdigest()[:8]
-        return f"{self.kind.name}_{key}"
+        parts = [self.kind.name, self.expr, self.where or ""]
+        parts += [self.by] if self.by else []
+        parts += [json.dumps(asdict(self.kind), sort_keys=True)] if asdict(self.kind) else []
+        return f"{self.kind.name}_{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:8]}"
 
     @property
     def prepared(self) -> str:
-        return self.kind.prepare(self.expr, self.where)
+        return self.kind.prepare(self)
 
-    def as_json(self) -> dict[str, str | None]:
-        return {"kind": self.kind.name, "expr": self.expr, "where": self.where}
+    @property
+    def taken(self) -> str:
+        """`expr` for the rows that `where` takes, null for the others."""
+        return f"CASE WHEN {self.where} THEN {self.expr} END" if self.where else self.expr
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The SQL that the user wrote."""
+        return tuple(t for t in (self.expr, self.where, self.by) if t)
+
+    def as_json(self) -> dict[str, Any]:
+        stored: dict[str, Any] = {"kind": self.kind.name, "expr": self.expr, "where": self.where}
+        stored |= {"by": self.by} if self.by else {}
+        return stored | ({"with": asdict(self.kind)} if asdict(self.kind) else {})
 
 
-Present: TypeAlias = "Callable[..., pa.Array]"
+@dataclass(frozen=True)
+class Presenter:
+    """How merged states become an answer: as they are, unless a subclass says otherwise. Its fields are the options."""
+
+    def present(self, *states: pa.Array) -> pa.Array:
+        """One Arrow array per state, equally long and without the nulls that a neutral value stands for, to one."""
+        return states[0]
+
+    def result_type(self, *types: pa.DataType) -> pa.DataType:
+        """The Arrow type of the answer, given those of the states."""
+        return types[0]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What may be asked for behind the measure's name: `buyers.low`. Those of a whole family by one example."""
+        return ()
+
+    def part(self, name: str) -> Presenter | None:
+        """How that part is presented, from the same states; None where there is none of that name."""
+        return None
+
+    @property
+    def accuracy(self) -> str:
+        """How far the answer may be off, and whose statement that is; nothing where it is exact."""
+        return ""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """An aggregate a view declares: one or more states and how they become an answer.
+    """An aggregate a view declares: states, and how they are presented.
 
-    `present` takes one Arrow array per state (equal lengths) and gives one of the same length; None presents the only
-    state as it is. `name` is how the measure is declared (`avg`), from which serving finds `present` again.
+    `name` is how it is declared (`avg`), from which, with `options`, serving finds the presenter again. `inner` are the
+    measures that one is composed of; `code` is the user's function that composes them.
     """
 
     name: str
     states: tuple[State, ...]
-    present: Present | None = None
-    result: Callable[..., pa.DataType] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    inner: tuple[tuple[str, Measure], ...] = ()
+    code: Callable[..., Any] | None = field(default=None, compare=False)
 
-    def result_type(self, *state_types: pa.DataType) -> pa.DataType:
-        """The Arrow type of the answer, given those of the states."""
-        return self.result(*state_types) if self.result else state_types[0]
+    @cached_property
+    def presenter(self) -> Presenter:
+        made = PRESENTERS.get(self.name, Presenter)
+        return made(**self.options, **({"measure": self} if self.inner else {}))
+
+    def bound(self, event_time: str | None, *, where: str) -> Measure:
+        """With the event time in place of `EVENT_TIME`; raises DeclarationError where there is none."""
+        inner = tuple((name, m.bound(event_time, where=where)) for name, m in self.inner)
+        if event_time is None and any(s.by == EVENT_TIME for s in self.states):
+            raise DeclarationError(
+                f"{self.name} goes by time, and the source has none", where=where, next="give the source event_time="
+            )
+        states = tuple(replace(s, by=f"`{event_time}`") if s.by == EVENT_TIME else s for s in self.states)
+        return replace(self, states=states, inner=inner)
+
+    @property
+    def composed(self) -> bool:
+        """Whether a user's function presents it or a part of it."""
+        return self.name == "measure" or any(m.composed for _, m in self.inner)
+
+    def coded(self) -> Iterator[Callable[..., Any]]:
+        """The user's functions in it."""
+        if self.code is not None:
+            yield self.code
+        for _, measure in self.inner:
+            yield from measure.coded()
 
     def as_json(self) -> dict[str, Any]:
-        return {"measure": self.name, "states": [s.as_json() for s in self.states]}
+        stored: dict[str, Any] = {"measure": self.name, "states": [s.as_json() for s in self.states]}
+        stored |= {"options": dict(self.options)} if self.options else {}
+        return stored | ({"inner": {name: m.as_json() for name, m in self.inner}} if self.inner else {})
+
+
+KINDS: dict[str, type[StateKind]] = {}
+PRESENTERS: dict[str, type[Presenter]] = {}
+
+K = TypeVar("K", bound=type[StateKind])
+P = TypeVar("P", bound=type[Presenter])
+
+
+def kind(name: str) -> Callable[[K], K]:
+    """Makes a StateKind known under the name that bundles store."""
+
+    def known(made: K) -> K:
+        made.name = name
+        KINDS[name] = made
+        return made
+
+    return known
+
+
+def presents(*names: str) -> Callable[[P], P]:
+    """Makes a Presenter that of the measures of these names."""
+
+    def known(made: P) -> P:
+        PRESENTERS.update(dict.fromkeys(names, made))
+        return made
+
+    return known
+
+
+def refused(what: str, *, next: str = "") -> DeclarationError:  # noqa: A002
+    """The error for what a measure was given, at the user's line."""
+    return DeclarationError(what, where=caller(), next=next)
+
+
+def measure_from_json(stored: Mapping[str, Any]) -> Measure:
+    """The measure a bundle describes: the inverse of `Measure.as_json`, without the user's code."""
+    return Measure(
+        stored["measure"],
+        tuple(_state(s) for s in stored["states"]),
+        stored.get("options", {}),
+        tuple((name, measure_from_json(m)) for name, m in stored.get("inner", {}).items()),
+    )
+
+
+def _state(stored: Mapping[str, Any]) -> State:
+    made = KINDS[stored["kind"]](**stored.get("with", {}))
+    return State(made, stored["expr"], stored["where"], stored.get("by", ""))
+
+
+def near(one: str, other: str) -> str:
+    """A Spark SQL condition: two doubles are equal within 1e-9 relative, which sums in another order are."""
+    return f"({one} <=> {other} OR coalesce(abs({one} - {other}) <= 1e-9D * greatest(abs({one}), abs({other})), false))"
+
+
+def sort_key(value: Any) -> Any:
+    """Orders Python values as SQL does: NaN after every number, structs by their fields, null after all."""
+    if value is None:
+        return (2,)
+    if isinstance(value, Mapping):
+        return (0, *(sort_key(v) for v in value.values()))
+    return (1,) if isinstance(value, float) and value != value else (0, value)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from dovetail.shared.measures.base import Measure, State
+from dovetail.shared.measures.base import Measure, Presenter, State, StateKind, kind, near, presents, sort_key
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,12 +17,11 @@ WIDE = Context(prec=76, rounding=ROUND_HALF_UP)
 """Decimals are added exactly: two of 38 digits never need more."""
 
 
+@kind("count")
 @dataclass(frozen=True)
-class Count:
-    name: str = "count"
-
-    def prepare(self, expr: str, where: str | None) -> str:  # noqa: ARG002
-        return f"count_if({where})" if where else "count(1)"
+class Count(StateKind):
+    def prepare(self, state: State) -> str:
+        return f"count_if({state.where})" if state.where else "count(1)"
 
     def merge(self, column: str) -> str:
         return f"sum({column})"
@@ -31,15 +30,27 @@ class Count:
         return sum(v for v in values if v is not None)
 
 
+@kind("sum")
 @dataclass(frozen=True)
-class Sum:
-    name: str = "sum"
+class Sum(StateKind):
+    numeric: ClassVar[bool] = True
 
-    def prepare(self, expr: str, where: str | None) -> str:
-        return f"sum({taken(expr, where)})"
+    def prepare(self, state: State) -> str:
+        return f"sum({state.taken})"
 
     def merge(self, column: str) -> str:
         return f"sum({column})"
+
+    def merge_in_order(self, column: str) -> str:
+        return f"sum({column} ORDER BY {column})"
+
+    def agree(self, one: str, other: str) -> str:
+        return f"CASE WHEN typeof({one}) IN ('double', 'float') THEN {near(one, other)} ELSE {one} <=> {other} END"
+
+    def exact(self, stored: pa.DataType) -> bool:
+        import pyarrow as pa
+
+        return not pa.types.is_floating(stored)
 
     def merge_values(self, values: Sequence[Any]) -> Any:
         present = [v for v in values if v is not None]
@@ -53,32 +64,30 @@ class Sum:
         return math.fsum(present) if isinstance(present[0], float) else sum(present)
 
 
+@kind("min")
 @dataclass(frozen=True)
-class Min:
-    name: str = "min"
-
-    def prepare(self, expr: str, where: str | None) -> str:
-        return f"min({taken(expr, where)})"
+class Min(StateKind):
+    def prepare(self, state: State) -> str:
+        return f"min({state.taken})"
 
     def merge(self, column: str) -> str:
         return f"min({column})"
 
     def merge_values(self, values: Sequence[Any]) -> Any:
-        return min((v for v in values if v is not None), key=_nan_last, default=None)
+        return min((v for v in values if v is not None), key=sort_key, default=None)
 
 
+@kind("max")
 @dataclass(frozen=True)
-class Max:
-    name: str = "max"
-
-    def prepare(self, expr: str, where: str | None) -> str:
-        return f"max({taken(expr, where)})"
+class Max(StateKind):
+    def prepare(self, state: State) -> str:
+        return f"max({state.taken})"
 
     def merge(self, column: str) -> str:
         return f"max({column})"
 
     def merge_values(self, values: Sequence[Any]) -> Any:
-        return max((v for v in values if v is not None), key=_nan_last, default=None)
+        return max((v for v in values if v is not None), key=sort_key, default=None)
 
 
 def count(*, where: str | None = None) -> Measure:
@@ -110,50 +119,32 @@ def avg(expr: str, *, where: str | None = None) -> Measure:
 
     Decimals of scale s give decimal(38, s + 4), rounded half up, as Spark's avg does; all else gives double.
     """
-    not_null = f"({where}) AND ({expr}) IS NOT NULL" if where else f"({expr}) IS NOT NULL"
-    return Measure("avg", (State(Sum(), expr, where), State(Count(), where=not_null)), _mean, _mean_type)
+    return Measure("avg", (State(Sum(), expr, where), counted(expr, where)))
 
 
-def taken(expr: str, where: str | None) -> str:
-    """`expr` for the rows that `where` takes, null for the others."""
-    return f"CASE WHEN {where} THEN {expr} END" if where else expr
+def counted(expr: str, where: str | None) -> State:
+    """How many rows have a value."""
+    return State(Count(), where=f"({where}) AND ({expr}) IS NOT NULL" if where else f"({expr}) IS NOT NULL")
 
 
-def _mean_type(total: pa.DataType, _count: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
+@presents("avg")
+@dataclass(frozen=True)
+class Mean(Presenter):
+    def result_type(self, *types: pa.DataType) -> pa.DataType:
+        import pyarrow as pa
 
-    return pa.decimal128(38, min(total.scale + 4, 38)) if pa.types.is_decimal(total) else pa.float64()
+        total = types[0]
+        return pa.decimal128(38, min(total.scale + 4, 38)) if pa.types.is_decimal(total) else pa.float64()
 
+    def present(self, *states: pa.Array) -> pa.Array:
+        import pyarrow as pa
 
-def _mean(total: pa.Array, count: pa.Array) -> pa.Array:
-    import pyarrow as pa
-
-    kind = _mean_type(total.type, count.type)
-    pairs = zip(total.to_pylist(), count.to_pylist(), strict=True)
-    if not pa.types.is_decimal(kind):
-        return pa.array([t / n if n and t is not None else None for t, n in pairs], kind)
-    step = Decimal(1).scaleb(-kind.scale)
-    exact = (WIDE.divide(t, Decimal(n)).quantize(step, context=WIDE) if n and t is not None else None for t, n in pairs)
-    return pa.array(list(exact), kind)
-
-
-def _nan_last(value: Any) -> tuple[bool, Any]:
-    nan = isinstance(value, float) and math.isnan(value)
-    return nan, 0 if nan else value
-
-
-KINDS: dict[str, Any] = {k.name: k for k in (Count(), Sum(), Min(), Max())}
-MEASURES: dict[str, tuple[Any, Any]] = {
-    "count": (None, None),
-    "sum": (None, None),
-    "min": (None, None),
-    "max": (None, None),
-    "avg": (_mean, _mean_type),
-}
-
-
-def measure_from_json(stored: dict[str, Any]) -> Measure:
-    """The measure a bundle describes: the inverse of `Measure.as_json`."""
-    present, result = MEASURES[stored["measure"]]
-    states = tuple(State(KINDS[s["kind"]], s["expr"], s["where"]) for s in stored["states"])
-    return Measure(stored["measure"], states, present, result)
+        kind = self.result_type(states[0].type)
+        pairs = zip(states[0].to_pylist(), states[1].to_pylist(), strict=True)
+        if not pa.types.is_decimal(kind):
+            return pa.array([t / n if n and t is not None else None for t, n in pairs], kind)
+        step = Decimal(1).scaleb(-kind.scale)
+        exact = (
+            WIDE.divide(t, Decimal(n)).quantize(step, context=WIDE) if n and t is not None else None for t, n in pairs
+        )
+        return pa.array(list(exact), kind)

@@ -92,7 +92,7 @@ def test_a_broker_killed_outright_and_started_again_loses_nothing(tmp_path: Path
             depot.serve()
             depot.exact()
             below = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
-            java = [p for p in below if "kafka.Kafka" in p.cmdline()[-2:]]
+            java = [p for p in below if "kafka.Kafka" in p.cmdline() and str(tmp_path) in p.cmdline()[-1]]
             for process in java:
                 process.kill()
             psutil.wait_procs(java, timeout=30)

@@ -45,8 +45,8 @@ def test_what_comes_later_is_refused_by_name_with_file_and_line(later):
 def test_dimensions_and_later_measures_say_that_they_come_later():
     with pytest.raises(DeclarationError, match="`dimensions` is not accepted yet"):
         dv.view("v", source=a_source(), measures={"rows": dv.count()}, dimensions=[])
-    with pytest.raises(DeclarationError, match=r"dv\.approx_distinct is not there yet"):
-        dv.approx_distinct  # noqa: B018
+    with pytest.raises(DeclarationError, match=r"dv\.push is not there yet"):
+        dv.push  # noqa: B018
 
 
 def test_an_unknown_argument_is_answered_with_the_nearest_known_one():

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovetail.shared.measures import avg, count, max_, min_, sum_
-from dovetail.shared.measures.numeric import measure_from_json
+from dovetail.shared.measures import avg, count, max_, measure_from_json, min_, sum_
 
 INTS = st.lists(st.none() | st.integers(-(2**40), 2**40))
 DECIMALS = st.lists(st.none() | st.decimals(-(10**12), 10**12, places=2))
@@ -53,13 +52,15 @@ def test_the_sum_of_long_decimals_keeps_every_digit():
 
 def test_a_mean_of_decimals_is_rounded_half_up_four_digits_further():
     mean = avg("x")
-    presented = mean.present(pa.array([Decimal("2.00"), None], pa.decimal128(38, 2)), pa.array([3, 0], pa.int64()))
+    presented = mean.presenter.present(
+        pa.array([Decimal("2.00"), None], pa.decimal128(38, 2)), pa.array([3, 0], pa.int64())
+    )
     assert presented.to_pylist() == [Decimal("0.666667"), None]
-    assert presented.type == mean.result_type(pa.decimal128(38, 2), pa.int64()) == pa.decimal128(38, 6)
+    assert presented.type == mean.presenter.result_type(pa.decimal128(38, 2), pa.int64()) == pa.decimal128(38, 6)
 
 
 def test_a_mean_of_integers_is_a_double():
-    assert avg("x").present(pa.array([1], pa.int64()), pa.array([4], pa.int64())).to_pylist() == [0.25]
+    assert avg("x").presenter.present(pa.array([1], pa.int64()), pa.array([4], pa.int64())).to_pylist() == [0.25]
 
 
 def test_measures_that_need_the_same_state_share_its_column():
