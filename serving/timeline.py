@@ -97,7 +97,8 @@ def filled(plan: Plan, buckets: Calendar, answer: pa.Table, stand_ins: Mapping[s
     of_group = answer.select(plan.by).take(pa.array((row for row, _ in lacking), pa.int64()))
     added = {name: of_group[name] for name in plan.by}
     added |= {"bucket": pa.array((bucket for _, bucket in lacking), pa.int64())}
-    added |= {name: pa.repeat(stand_ins[name][0], len(lacking)) for name in plan.measures}
+    first_of_one = pa.array([0] * len(lacking), pa.int64())
+    added |= {name: stand_ins[name].take(first_of_one) for name in plan.measures}
     return pa.concat_tables([answer, pa.table(added, schema=answer.schema)])
 
 
