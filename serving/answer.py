@@ -11,11 +11,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dovetail.serving.buckets import MICROS, calendar, iso
+from dovetail.serving.buckets import Calendar, iso
 from dovetail.serving.dimensions import Joined
-from dovetail.serving.query import Plan
+from dovetail.serving.query import Fill, Plan
 from dovetail.serving.shape import BUCKET, Shape, alias, held_type, quoted, sql_type, typed
+from dovetail.serving.timeline import calendar_of, filled, stand_in, windows
 from dovetail.serving.values import rendered
+from dovetail.shared.duration import Span
 from dovetail.shared.errors import QueryError
 
 TOO_LARGE = (duckdb.OutOfRangeException, duckdb.ConversionException)
@@ -46,7 +48,7 @@ def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckD
     """
     condition, values = _condition(shape, plan)
     source = _source(shape, plan, tables) + _looked_up(shape, plan)
-    bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
+    bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor, windowed=plan.window is not None)
     grouped = [*(_column(shape, name) for name in plan.by), *([bucket] if bucket else [])]
     named = [f"{_column(shape, name)} AS {quoted(name)}" for name in plan.by]
     shown = [*named, *([f"{bucket} AS {BUCKET}"] if bucket else [])]
@@ -62,7 +64,8 @@ def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckD
 def groups_of_key(
     shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection
 ) -> dict[int | None, tuple[Any, ...]]:
-    """The same for a plan that fixes every key: bucket start (None without one) to merged states.
+    """The same for a plan that fixes every key: bucket start (None without one) to merged states, each of its own
+    records alone also where a window is asked for.
 
     Without grouping by what is one value anyway, and without Arrow: half the work, which is all there is to few rows.
     """
@@ -90,6 +93,9 @@ def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
     if plan.bucket:
         columns["bucket"] = merged[BUCKET]
     answer = pa.table({**columns, **{name: _presented(shape, name, merged) for name in plan.measures}})
+    buckets = calendar_of(shape, plan)
+    if plan.fill and buckets:
+        answer = filled(plan, buckets, answer, _stand_ins(shape, plan, plan.fill))
     if answer.num_rows > 1:
         keys = [(name, "descending" if down else "ascending") for name, down in plan.order_by]
         answer = answer.take(pc.sort_indices(answer, sort_keys=keys)) if keys else answer
@@ -153,7 +159,7 @@ def _condition(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
         either += [f"{column} IS NULL"] if None in wanted else []
         parts.append(f"({' OR '.join(either)})")
         values += given
-    for bound, sign in ((plan.start, ">="), (plan.end, "<")):
+    for bound, sign in ((plan.since, ">="), (plan.end, "<")):
         if bound is not None:
             parts.append(f"{BUCKET} {sign} ?")
             values.append(bound)
@@ -161,30 +167,43 @@ def _condition(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
 
 
 def _bucket(
-    shape: Shape, plan: Plan, rows: str, values: list[Any], cursor: duckdb.DuckDBPyConnection
+    shape: Shape, plan: Plan, rows: str, values: list[Any], cursor: duckdb.DuckDBPyConnection, *, windowed: bool = False
 ) -> tuple[str, str]:
-    """The SQL expression of a row's bucket, and what must be joined for it."""
-    if plan.bucket is None or shape.bucket_seconds is None:
+    """The SQL expression of a row's bucket, and what must be joined for it: with windows a row has many."""
+    asked = calendar_of(shape, plan)
+    if asked is None:
         return "", ""
-    asked = calendar(plan.tz, plan.bucket, shape.bucket_seconds)
-    if asked.utc:
-        width = plan.bucket * MICROS
-        return (BUCKET if plan.bucket == shape.bucket_seconds else _floored(width)), ""
+    if asked.grid and not windowed:
+        width, origin = asked.grid
+        return (BUCKET if asked.span == Span(asked.stored_seconds) else _floored(width, origin)), ""
     stored = cursor.execute(f"SELECT DISTINCT {BUCKET} FROM {rows}", values).fetchall()  # noqa: S608
     starts = asked.starts(us for (us,) in stored if us is not None)
-    of_starts = pa.table({"stored": pa.array(starts, pa.int64()), "start": pa.array(starts.values(), pa.int64())})
-    cursor.register("starts", of_starts)
-    return "starts.start", f" LEFT JOIN starts ON starts.stored = r.{BUCKET}"
+    cursor.register("starts", _of_windows(plan, asked, starts) if windowed else _pairs(starts, starts.values()))
+    return "starts.start", f" {'' if windowed else 'LEFT '}JOIN starts ON starts.stored = r.{BUCKET}"
 
 
-def _floored(width: int) -> str:
-    return f"({BUCKET} - ((({BUCKET} % {width}) + {width}) % {width}))"
+def _of_windows(plan: Plan, buckets: Calendar, starts: dict[int, int]) -> pa.Table:
+    ordered = sorted(starts, key=starts.__getitem__)
+    stored, rows = list[int](), list[int]()
+    for row, low, high in windows(plan, buckets, [starts[us] for us in ordered]):
+        stored += ordered[low:high]
+        rows += [row] * (high - low)
+    return _pairs(stored, rows)
+
+
+def _pairs(stored: Iterable[int], starts: Iterable[int]) -> pa.Table:
+    return pa.table({"stored": pa.array(stored, pa.int64()), "start": pa.array(starts, pa.int64())})
+
+
+def _floored(width: int, origin: int) -> str:
+    past = f"({BUCKET} - {origin})" if origin else BUCKET
+    return f"({BUCKET} - ((({past} % {width}) + {width}) % {width}))"
 
 
 def _top(shape: Shape, plan: Plan) -> str:
     """Leaves ordering and cutting to the database where that needs no presented measure."""
     names = {**{name: quoted(name) for name in plan.by}, **({"bucket": BUCKET} if plan.bucket else {})}
-    if any(n not in names or _is_floating(shape, n) for n, _ in plan.order_by):
+    if plan.fill or any(n not in names or _is_floating(shape, n) for n, _ in plan.order_by):
         return ""
     order = [f"{names[n]} {'DESC' if down else 'ASC'} NULLS LAST" for n, down in plan.order_by]
     return f" ORDER BY {', '.join(order)} LIMIT {plan.limit + 1}" if order else ""
@@ -199,6 +218,11 @@ def _presented(shape: Shape, name: str, merged: pa.Table) -> pa.Array:
     states = (typed(_neutral(shape, c, merged[c].combine_chunks()), shape.states[c]) for c in asked.columns)
     presented = asked.presenter.present(*states)
     return typed(presented, held_type(presented.type))
+
+
+def _stand_ins(shape: Shape, plan: Plan, fill: Fill) -> dict[str, pa.Array]:
+    no_rows = pa.table({c: pa.nulls(1, held_type(shape.states[c])) for c in states_of(shape, plan)})
+    return {m: stand_in(fill, _presented(shape, m, no_rows), shape.presented(m).result) for m in plan.measures}
 
 
 def _neutral(shape: Shape, column: str, states: pa.Array) -> pa.Array:

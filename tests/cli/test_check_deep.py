@@ -76,7 +76,8 @@ def test_each_view_is_folded_and_what_does_not_fit_is_told(project: Path) -> Non
         ),
     ]
     assert typed[0] == "typed"
-    assert typed[1].startswith("measure n: [DATATYPE_MISMATCH.")
+    assert typed[1].startswith("measure n: sum of ")
+    assert typed[1].endswith(" is not a number")
     assert typed[2] == f"views.py:{place['typed']}"
     assert "Traceback" not in done.stderr
     assert "QueryContextLogger" not in done.stderr

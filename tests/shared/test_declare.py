@@ -71,6 +71,7 @@ def test_a_name_that_could_not_be_a_folder_or_a_column_is_refused(name):
         ({"keys": ["_mine"]}, "cannot be a key"),
         ({"bucket": "7h"}, "neither divides a day"),
         ({"bucket": "1500ms"}, "neither divides a day"),
+        ({"bucket": "1mo"}, "a stored bucket of '1mo' would differ between time zones"),
     ],
 )
 def test_a_view_that_cannot_be_is_refused(changes, says):
