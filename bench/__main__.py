@@ -13,10 +13,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import answers, batch, freshness
+from bench import answers, batch, freshness, rollup
 
 BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "answers": answers.run,
+    "rollup": rollup.run,
     "freshness": freshness.run,
     "batch": batch.run,
 }
