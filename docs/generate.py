@@ -18,6 +18,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import dovetail as dv
 from dovetail import transforms
 
 FOLDER = Path(__file__).resolve().parent
@@ -54,7 +55,14 @@ def _listed(module: Any, prefix: str) -> dict[str, Callable[..., Any]]:
     return {name: value for name, value in found.items() if inspect.isfunction(value)}
 
 
-PAGES = (Page("transforms.md", _listed(transforms, "dv.transforms")),)
+MEASURES = (
+    "count sum min max avg variance stddev geometric_mean first last any_value top_k collect_set bool_or bool_and "
+    "histogram ratio approx_distinct approx_quantiles approx_top_k measure"
+)
+PAGES = (
+    Page("transforms.md", _listed(transforms, "dv.transforms")),
+    Page("measures.md", {f"dv.{name}": getattr(dv, name) for name in MEASURES.split()}),
+)
 
 
 def entry(name: str, function: Callable[..., Any]) -> str:

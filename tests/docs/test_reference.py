@@ -8,6 +8,8 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import dovetail as dv
+from dovetail.testing import answer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -46,12 +49,21 @@ def test_an_example_gives_what_it_shows(
     name: str, function: Any, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    known = {"spark": spark, "dv": dv, "Path": Path}
+    known = {"spark": spark, "dv": dv, "Path": Path, "Decimal": Decimal, "answer": partial(answer, spark=spark)}
     example = doctest.DocTestParser().get_doctest(function.__doc__, known, name, None, None)
     assert example.examples, "there is none"
     said: list[str] = []
     doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=said.append)
     assert not said, "".join(said)
+
+
+@pytest.mark.java
+def test_the_law_kit_s_example_holds(spark: SparkSession) -> None:
+    text = (DOCS / "measures.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```python\n(import dovetail.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    known: dict[str, Any] = {}
+    exec(block, known)
+    known["test_the_spread_of_prices_merges"](spark)
 
 
 def _files() -> Iterator[tuple[str, str]]:
