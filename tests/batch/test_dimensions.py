@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from postgres import Postgres, binaries, postgres
 
 import dovetail as dv
 from dovetail.batch.dimensions import refresh, refresh_all
@@ -16,9 +16,6 @@ from dovetail.shared.dimensions import Versions
 from dovetail.shared.errors import DeclarationError, Mend, ServiceMissing, SettingsError
 from dovetail.shared.log import Log
 from dovetail.shared.project import Project
-
-sys.path.insert(0, str(Path(__file__).parent))
-from postgres import Postgres, binaries, postgres
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
