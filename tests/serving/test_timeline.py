@@ -45,6 +45,8 @@ def test_each_row_merges_what_is_in_its_window(
     two = {"bucket": "1d", "window": "2d", "measures": "lines", "limit": 2, **asked}
     assert lines(serving.rows("sales", **two)) == {"2026-03-01": 1, "2026-03-02": 2}
     assert lines(serving.rows("sales", **two, order_by="-bucket")) == {"2026-03-04": 1, "2026-03-03": 1}
+    last = two | {"window": "4d", "limit": 1, "order_by": "-bucket"}
+    assert lines(serving.rows("sales", **last)) == {"2026-03-04": 3}
     assert lines(serving.rows("sales", **two, order_by="-lines")) == {"2026-03-02": 2, "2026-03-01": 1}
 
 
