@@ -44,6 +44,15 @@ def whole(view: View) -> dict[str, Any]:
         "measures": {name: type_name(shape.presented(name).result) for name in shape.measures},
         "parts": {name: list(m.presenter.parts) for name, m in shape.measures.items() if m.presenter.parts},
         "accuracy": {name: m.presenter.accuracy for name, m in shape.measures.items() if m.presenter.accuracy},
+        "dimensions": {
+            d.name: {
+                "key": d.key,
+                "version": d.n,
+                "columns": {n: type_name(t) for n, t in d.types.items()},
+                **view.dimensions.standing(d.name),
+            }
+            for d in shape.dimensions
+        },
         "generation": manifest.generation,
         "runs": [{"id": r.id, "from_seq": r.from_seq, "to_seq": r.to_seq, "records": r.records} for r in manifest.runs],
         "cut": manifest.cut.as_json(),
@@ -69,6 +78,7 @@ _TEXTS = {
     "order_by": ("list", "Columns of the answer, with - for descending; nulls last; default the grouped columns."),
     "limit": ("integer", f"Rows at most; default {LIMIT}, at most {MOST}. `more` in the receipt: some were cut off."),
     "at_least": ("string", "Wait for an answer that includes this ledger seq, or this record as partition@offset."),
+    "as_of": ("string", "The answer that the receipt of this id stands for, or 410 where it is not kept any more."),
     "timeout": ("number", f"Seconds to wait for at_least; default {TIMEOUT:g}, at most {LONGEST:g}."),
     "where.KEY": ("list", "Only these values of a key, separated by commas; a backslash keeps a comma in a value."),
     "where.KEY.null": ("boolean", "true: null matches too."),

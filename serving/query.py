@@ -13,16 +13,17 @@ import orjson
 import pyarrow as pa
 
 from dovetail.serving.buckets import MICROS, calendar, instant, on_boundary, zone
+from dovetail.serving.dimensions import Joined
 from dovetail.serving.shape import Shape
 from dovetail.serving.values import typed
 from dovetail.shared import duration
 from dovetail.shared.duration import DAY, Span, length
-from dovetail.shared.errors import DeclarationError, QueryError, unknown
+from dovetail.shared.errors import DeclarationError, NotYet, QueryError, unknown
 from dovetail.shared.position import RecordId
 
-SCALARS = ("start", "end", "bucket", "window", "fill", "tz", "limit", "at_least", "timeout")
+SCALARS = ("start", "end", "bucket", "window", "fill", "tz", "limit", "at_least", "timeout", "as_of")
 LISTS = ("by", "measures", "order_by")
-LATER = ("as_of", "max_age")
+LATER = ("max_age",)
 WHERE = "where."
 NULL = ".null"
 
@@ -73,10 +74,16 @@ class Plan:
     def __hash__(self) -> int:
         return self._hash
 
+    def dimensions(self, shape: Shape) -> tuple[Joined, ...]:
+        """Those whose columns are asked for."""
+        asked = [shape.attribute(name) for name in (*self.by, *(name for name, _ in self.where))]
+        return tuple({a.dimension.name: a.dimension for a in asked if a}.values())
+
     def key(self, shape: Shape) -> tuple[Any, ...] | None:
         """The one group of keys that `where` leaves, or None. Floating keys have no one way to be equal."""
         fixed = {name: values[0] for name, values in self.where if len(values) == 1}
-        if len(fixed) < len(shape.keys) or any(pa.types.is_floating(kind) for kind in shape.keys.values()):
+        floating = any(pa.types.is_floating(kind) for kind in shape.keys.values())
+        if len(fixed) < len(shape.keys) or floating or self.dimensions(shape):
             return None
         return tuple(fixed[name] for name in shape.keys)
 
@@ -150,7 +157,7 @@ def plan(shape: Shape, fields: Fields) -> Asked:
     start, end = (_time(shape, name, fields.scalars.get(name), bucket, window, tz) for name in ("start", "end"))
     if start is not None and end is not None and end <= start:
         raise QueryError("end does not lie after start", why="end is excluded")
-    by = _names("key", fields.lists.get("by", ()), shape.keys)
+    by = _names(shape, fields.lists.get("by", ()))
     measures = _measures(shape, fields.lists.get("measures", ())) or tuple(shape.measures)
     shown = (*by, *(["bucket"] if bucket else []))
     if len(set(shown)) < len(shown):
@@ -220,11 +227,14 @@ def _text(name: str, value: Any) -> str:
     raise QueryError(f"{name}: {orjson.dumps(value).decode()} is not a text, a number or a truth value")
 
 
-def _names(kind: str, given: Sequence[str], known: Mapping[str, Any]) -> tuple[str, ...]:
+def _names(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
     for name in given:
-        if name not in known:
-            hint = "bucket=1d groups by time" if kind == "key" and name == "bucket" else ""
-            raise QueryError(unknown(kind, name, known), next=hint)
+        if name not in shape.keys and shape.attribute(name) is None:
+            never = [d.name for d in shape.dimensions if not d.n]
+            if never:
+                raise NotYet(f"'{name}' is no key, and dimension {never[0]} has never been read", next="dovetail batch")
+            hint = "bucket=1d groups by time" if name == "bucket" else ""
+            raise QueryError(unknown("key", name, [*shape.keys, *shape.attributes]), next=hint)
     return tuple(dict.fromkeys(given))
 
 
@@ -242,11 +252,11 @@ def _measures(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _where(shape: Shape, given: Mapping[str, Sequence[str | None]], tz: str) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    _names("key", list(given), shape.keys)
+    _names(shape, list(given))
     found = []
-    for key in shape.keys:
+    for key in (*shape.keys, *shape.attributes):
         if key in given:
-            kind = shape.keys[key]
+            kind = shape.grouping_type(key)
             values = {None if v is None else typed(v, kind, key=key, tz=tz) for v in given[key]}
             if not values:
                 raise QueryError(f"where.{key} has no value")

@@ -129,8 +129,17 @@ class LedgerTail:
             raise IntegrityError(f"the ledger was read up to seq {self._through}, not {through}")
         return self._quarantined, tuple(self._gaps)
 
+    @classmethod
+    def accounted(cls, path: Path, through: int) -> tuple[int, tuple[dict[str, str | int], ...]]:
+        """The same for a row of the past."""
+        ledger = cls(path)
+        ledger._account_below(through + 1)
+        return ledger._quarantined, tuple(ledger._gaps)
+
     def _account_anew(self) -> None:
-        first = self._rows[0].seq if self._rows else 0
+        self._account_below(self._rows[0].seq if self._rows else 0)
+
+    def _account_below(self, first: int) -> None:
         for stored in self._tail.below(first, ["seq", "kind", "quarantined", "from", "to", "note"]):
             self._quarantined += pc.sum(stored["quarantined"]).as_py() or 0
             for lost in stored.filter(pc.equal(stored["kind"], "lost")).sort_by("seq").to_pylist():

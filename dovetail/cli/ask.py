@@ -57,6 +57,16 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
             ],
             "sources": sources,
             "views": views,
+            "dimensions": [
+                {
+                    "dimension": d.dimension.name,
+                    "version": d.version.n if d.version else None,
+                    "rows": d.version.rows if d.version else None,
+                    "age_seconds": round(d.age_seconds, 1) if d.read_at else None,
+                    "problem": d.problem,
+                }
+                for d in found.dimensions
+            ],
         }
     )
     if troubles:

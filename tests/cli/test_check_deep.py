@@ -31,6 +31,7 @@ good = dv.view("good", source=lines, transform=doubled, keys=["country"], bucket
 column = dv.view("column", source=lines, transform=misspelt, measures={"n": dv.count()})
 keyed = dv.view("keyed", source=lines, transform=doubled, keys=["contry"], measures={"n": dv.sum("amonut")})
 timed = dv.view("timed", source=lines, transform=doubled, measures={"n": dv.count(where="amuont > 1")})
+library = dv.view("library", source=lines, transform=dv.transforms.rename({"contry": "x"}), measures={"n": dv.count()})
 typed = dv.view("typed", source=lines, transform=doubled, measures={"n": dv.sum("to_date(country)")})
 """
 
@@ -68,9 +69,15 @@ def test_each_view_is_folded_and_what_does_not_fit_is_told(project: Path) -> Non
             f"measure n: unknown column 'amuont': did you mean 'amount'? Known: {columns}",
             f"views.py:{place['timed']}",
         ),
+        (
+            "library",
+            "rename: unknown column 'contry': did you mean 'country'? Known: at, country, quantity",
+            f"views.py:{place['library']}",
+        ),
     ]
     assert typed[0] == "typed"
-    assert typed[1].startswith("measure n: [DATATYPE_MISMATCH.")
+    assert typed[1].startswith("measure n: sum of ")
+    assert typed[1].endswith(" is not a number")
     assert typed[2] == f"views.py:{place['typed']}"
     assert "Traceback" not in done.stderr
     assert "QueryContextLogger" not in done.stderr

@@ -96,7 +96,7 @@ def test_values_are_of_the_type_of_their_key(text: str, values: tuple[Any, ...])
         ("tz=", "unknown time zone ''"),
         ("limt=3", "unknown parameter 'limt': did you mean 'limit'?"),
         ("country=FR", "unknown parameter 'country'"),
-        ("as_of=3", "as_of comes in a later release"),
+        ("max_age=3", "max_age comes in a later release"),
         ("limit=0", "limit=0: write a number from 1 to 100000"),
         ("limit=100001", "limit=100001"),
         ("limit=1.5", "limit=1.5"),
