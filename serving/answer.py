@@ -48,17 +48,16 @@ def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckD
     """
     condition, values = _condition(shape, plan)
     source = _source(shape, plan, tables) + _looked_up(shape, plan)
-    bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor, windowed=plan.window is not None)
-    grouped = [*(_column(shape, name) for name in plan.by), *([bucket] if bucket else [])]
-    named = [f"{_column(shape, name)} AS {quoted(name)}" for name in plan.by]
-    shown = [*named, *([f"{bucket} AS {BUCKET}"] if bucket else [])]
-    merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in states_of(shape, plan)]
-    grouping = f" GROUP BY {', '.join(grouped)}" if grouped else ""
-    statement = f"SELECT {', '.join([*shown, *merged])} FROM {source}{joined}{condition}{grouping}"  # noqa: S608  names are the bundle's, values are bound
-    try:
-        return shape.gathered(cursor.sql(statement + _top(shape, plan), params=values).to_arrow_table())
-    except TOO_LARGE as error:
-        raise too_large(plan) from error
+    bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
+    statement = _merging(shape, plan, [_column(shape, n) for n in plan.by], bucket, f"{source}{joined}{condition}")
+    buckets = calendar_of(shape, plan)
+    if plan.window is None or buckets is None:
+        return _run(shape, plan, statement + _top(shape, plan), values, cursor)
+    own = _run(shape, plan, statement, values, cursor)
+    cursor.register("_owns", own)  # no key begins with an underscore
+    cursor.register("_windows", _of_windows(plan, buckets, own[BUCKET]))
+    statement = _merging(shape, plan, [*map(quoted, plan.by)], "_start", f"_owns JOIN _windows ON _own = {BUCKET}")
+    return _run(shape, plan, statement + _top(shape, plan), [], cursor)
 
 
 def groups_of_key(
@@ -114,6 +113,32 @@ def too_large(plan: Plan) -> QueryError:
     )
 
 
+def _merging(shape: Shape, plan: Plan, by: Sequence[str], bucket: str, rows: str) -> str:
+    grouped = [*by, *([bucket] if bucket else [])]
+    named = [f"{column} AS {quoted(name)}" for column, name in zip(by, plan.by, strict=True)]
+    shown = [*named, *([f"{bucket} AS {BUCKET}"] if bucket else [])]
+    merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in states_of(shape, plan)]
+    grouping = f" GROUP BY {', '.join(grouped)}" if grouped else ""
+    return f"SELECT {', '.join([*shown, *merged])} FROM {rows}{grouping}"  # noqa: S608  names are the bundle's, values are bound
+
+
+def _run(shape: Shape, plan: Plan, statement: str, values: list[Any], cursor: duckdb.DuckDBPyConnection) -> pa.Table:
+    try:
+        return shape.gathered(cursor.sql(statement, params=values).to_arrow_table())
+    except TOO_LARGE as error:
+        raise too_large(plan) from error
+
+
+def _of_windows(plan: Plan, buckets: Calendar, own: pa.ChunkedArray) -> pa.Table:
+    """The rows that each bucket with records of its own is merged into."""
+    starts = sorted(pc.unique(own.drop_null()).to_pylist())
+    merged, rows = list[int](), list[int]()
+    for row, low, high in windows(plan, buckets, starts):
+        merged += starts[low:high]
+        rows += [row] * (high - low)
+    return pa.table({"_own": pa.array(merged, pa.int64()), "_start": pa.array(rows, pa.int64())})
+
+
 def _source(shape: Shape, plan: Plan, tables: Sequence[str]) -> str:
     named = [*plan.by, *(name for name, _ in plan.where)]
     keys = dict.fromkeys([*(n for n in named if n in shape.keys), *(d.key for d in plan.dimensions(shape))])
@@ -167,32 +192,20 @@ def _condition(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
 
 
 def _bucket(
-    shape: Shape, plan: Plan, rows: str, values: list[Any], cursor: duckdb.DuckDBPyConnection, *, windowed: bool = False
+    shape: Shape, plan: Plan, rows: str, values: list[Any], cursor: duckdb.DuckDBPyConnection
 ) -> tuple[str, str]:
-    """The SQL expression of a row's bucket, and what must be joined for it: with windows a row has many."""
+    """The SQL expression of a row's bucket, and what must be joined for it."""
     asked = calendar_of(shape, plan)
     if asked is None:
         return "", ""
-    if asked.grid and not windowed:
+    if asked.grid:
         width, origin = asked.grid
         return (BUCKET if asked.span == Span(asked.stored_seconds) else _floored(width, origin)), ""
     stored = cursor.execute(f"SELECT DISTINCT {BUCKET} FROM {rows}", values).fetchall()  # noqa: S608
     starts = asked.starts(us for (us,) in stored if us is not None)
-    cursor.register("starts", _of_windows(plan, asked, starts) if windowed else _pairs(starts, starts.values()))
-    return "starts.start", f" {'' if windowed else 'LEFT '}JOIN starts ON starts.stored = r.{BUCKET}"
-
-
-def _of_windows(plan: Plan, buckets: Calendar, starts: dict[int, int]) -> pa.Table:
-    ordered = sorted(starts, key=starts.__getitem__)
-    stored, rows = list[int](), list[int]()
-    for row, low, high in windows(plan, buckets, [starts[us] for us in ordered]):
-        stored += ordered[low:high]
-        rows += [row] * (high - low)
-    return _pairs(stored, rows)
-
-
-def _pairs(stored: Iterable[int], starts: Iterable[int]) -> pa.Table:
-    return pa.table({"stored": pa.array(stored, pa.int64()), "start": pa.array(starts, pa.int64())})
+    of_starts = pa.table({"_stored": pa.array(starts, pa.int64()), "_start": pa.array(starts.values(), pa.int64())})
+    cursor.register("_starts", of_starts)
+    return "_starts._start", f" LEFT JOIN _starts ON _starts._stored = r.{BUCKET}"
 
 
 def _floored(width: int, origin: int) -> str:

@@ -18,9 +18,7 @@ from dovetail.shared.measures.base import StateKind
 GROUPS = 100_000
 """How many groups all kept answers of a view hold at most, together; the longest unused go first."""
 LARGEST = 2_000
-"""An answer of more groups or rows is not kept: rendering it would hold up the others."""
-MERGES = 20_000
-"""Nor is one whose windows merge more states than this."""
+"""An answer of more groups, rows or merges into windows is not kept: rendering it would hold up the others."""
 MANY = 20_000
 """A commit with more state rows than this (a catch-up) empties the store: asking again is cheaper than patching."""
 
@@ -46,7 +44,7 @@ class Kept:
         """Whether it may be rendered while others wait."""
         buckets = calendar_of(self._shape, self.plan) if self.plan.window or self.plan.fill else None
         rows, merges = about(self.plan, buckets, self._starts) if buckets else (0, 0)
-        return max(len(self.groups), rows) <= LARGEST and merges <= MERGES
+        return max(len(self.groups), rows, merges) <= LARGEST
 
     def rows(self) -> Rows:
         """Raises QueryError when a merged state does not fit its type, or there are too many rows or windows."""

@@ -28,7 +28,7 @@ from dovetail.shared.duration import Span
 from dovetail.shared.errors import QueryError
 
 MOST_MERGED = 5_000_000
-"""How many stored buckets the windows of one group may hold, together."""
+"""How many buckets the windows of one group may hold, together."""
 CLOCK = 86400 * MICROS * 2
 """No clock was ever put on or back by more, all changes within a window together."""
 
@@ -46,7 +46,7 @@ def windows(plan: Plan, buckets: Calendar, starts: Sequence[int]) -> list[Row]:
     """The rows of a plan with a window: each with the part of `starts` it merges, as from and to.
 
     Args:
-        starts: the buckets that records which match lie in, ascending; one may be given many times.
+        starts: the buckets that records which match lie in, ascending.
 
     Raises:
         QueryError: they are more than can be answered.

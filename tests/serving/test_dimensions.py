@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from serving_stand import Client, Stand, ViewSpec, event
+from serving_stand import T0, Client, Stand, ViewSpec, event
 
 from dovetail.shared.dimensions import Joins, Versions
 
@@ -68,6 +69,24 @@ def test_states_are_filtered_by_a_column_of_a_dimension(serving: Client) -> None
     assert pieces(serving, by="country,line", where__line="Ships,Cars") == [
         ("DE", "Cars", 2), ("FR", "Cars", 1), ("FR", "Ships", 4),
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("products")
+def test_columns_of_dimensions_have_windows_and_filled_buckets(stand: Stand, serving: Client) -> None:
+    stand.commit([event(product=1, quantity=32, ordered_at=T0 + dt.timedelta(days=2))])
+    first, second, third = (f"2026-03-0{d}T00:00:00+01:00" for d in (1, 2, 3))
+    days = {"bucket": "1d", "window": "2d", "tz": "Europe/Paris"}
+    found = [
+        ("Cars", first, 3), ("Cars", second, 3), ("Cars", third, 32),
+        ("Ships", first, 4), ("Ships", second, 4),
+        (None, first, 24), (None, second, 24),
+    ]  # fmt: skip
+    assert pieces(serving, by="line", **days) == found
+    assert pieces(serving, by="line", **days, where__line="Ships", fill="zero", end="2026-03-04") == [
+        *found[3:5], ("Ships", third, 0),
+    ]  # fmt: skip
+    by_country = pieces(serving, by="products.country", **days, fill="null")
+    assert by_country[-3:] == [(None, first, 28), (None, second, 28), (None, third, None)]
 
 
 @pytest.mark.usefixtures("products")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from serving_stand import T0, Client, Event, Stand, ViewSpec, event
+from serving_stand import T0, TYPES, Client, Event, Stand, ViewSpec, event
 
 from dovetail.serving.timeline import stand_in
 
@@ -42,6 +42,12 @@ def test_each_row_merges_what_is_in_its_window(
         {"bucket": "2026-03-03T00:00:00Z", "lines": 1, "most": 1, "average": "10.000000"},  # of the day before
         {"bucket": "2026-03-04T00:00:00Z", "lines": 1, "most": 5, "average": "10.000000"},
     ]
+    two = {"bucket": "1d", "window": "2d", "measures": "lines", "limit": 2, **asked}
+    assert lines(serving.rows("sales", **two)) == {"2026-03-01": 1, "2026-03-02": 2}
+    assert lines(serving.rows("sales", **two, order_by="-bucket")) == {"2026-03-04": 1, "2026-03-03": 1}
+    last = two | {"window": "4d", "limit": 1, "order_by": "-bucket"}
+    assert lines(serving.rows("sales", **last)) == {"2026-03-04": 3}
+    assert lines(serving.rows("sales", **two, order_by="-lines")) == {"2026-03-02": 2, "2026-03-01": 1}
 
 
 @BOTH_WAYS
@@ -134,6 +140,18 @@ def test_a_measure_that_says_a_number_of_no_rows_says_it_in_a_filled_bucket() ->
         assert stand_in("null", pa.array(nothing, pa.int64()), pa.int64()).to_pylist() == [None]
     for kind in (pa.string(), pa.timestamp("us"), pa.bool_(), pa.list_(pa.int64())):
         assert stand_in("zero", pa.nulls(1, kind), kind).to_pylist() == [None]
+
+
+def test_keys_may_be_called_anything(stand: Stand, serving: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("start", "stored", "own", "starts", "windows", "r")
+    for name in names:
+        monkeypatch.setitem(TYPES, name, pa.string())
+    stand.attach(ViewSpec("odd", keys=names))
+    stand.commit([on(0, **dict.fromkeys(names, "a"))])
+    shown = {"bucket": "2026-03-01T00:00:00+01:00", **dict.fromkeys(names, "a"), "lines": 1}
+    for more in ({}, {"window": "2d"}, {"window": "2d", "fill": "zero"}):
+        day = {"bucket": "1d", "tz": "Europe/Paris", "measures": "lines", "by": ",".join(names), **more}
+        assert serving.rows("odd", **day) == [shown]
 
 
 def test_weeks_are_made_of_seconds(stand: Stand, serving: Client) -> None:
