@@ -42,9 +42,7 @@ def test_what_comes_later_is_refused_by_name_with_file_and_line(later):
     assert caught.value.where.startswith("test_declare.py:")
 
 
-def test_dimensions_and_later_measures_say_that_they_come_later():
-    with pytest.raises(DeclarationError, match="`dimensions` is not accepted yet"):
-        dv.view("v", source=a_source(), measures={"rows": dv.count()}, dimensions=[])
+def test_what_comes_later_says_so():
     with pytest.raises(DeclarationError, match=r"dv\.push is not there yet"):
         dv.push  # noqa: B018
 
