@@ -28,6 +28,9 @@ format: $(READY)  ## put the code into its format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only .
 
+docs: $(READY)  ## the reference pages, from the docstrings
+	@$(BIN)/python docs/generate.py
+
 bench: $(READY)  ## freshness, batch speed and answer latency, each against a control in the same run
 	@$(BIN)/python -m bench
 
@@ -55,4 +58,4 @@ $(READY): pyproject.toml conf/constraints.txt
 	fi
 	@touch $@
 
-.PHONY: help demo test test-long check format bench wheel constraints setup clean
+.PHONY: help demo test test-long check format docs bench wheel constraints setup clean

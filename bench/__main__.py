@@ -13,10 +13,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import answers, batch, freshness
+from bench import answers, batch, freshness, quantiles, rollup
 
 BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "answers": answers.run,
+    "rollup": rollup.run,
+    "quantiles": quantiles.run,
     "freshness": freshness.run,
     "batch": batch.run,
 }

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from dovetail.shared import transforms
 from dovetail.shared.declare import Json, Source, View, json, source, view
+from dovetail.shared.dimensions import Dimension, dimension
 from dovetail.shared.errors import DeclarationError, DovetailError
 from dovetail.shared.measures import (
     Measure,
@@ -33,6 +35,7 @@ from dovetail.shared.rules import CommitRule, Rule, rule
 __version__ = "0.1.0"
 __all__ = [
     "CommitRule",
+    "Dimension",
     "DovetailError",
     "Json",
     "Measure",
@@ -48,6 +51,7 @@ __all__ = [
     "bool_or",
     "collect_set",
     "count",
+    "dimension",
     "first",
     "geometric_mean",
     "histogram",
@@ -62,11 +66,12 @@ __all__ = [
     "stddev",
     "sum",
     "top_k",
+    "transforms",
     "variance",
     "view",
 ]
 
-_LATER = frozenset("dimension mask avro protobuf csv transforms gate push".split())
+_LATER = frozenset("mask avro protobuf csv gate push".split())
 
 
 def __getattr__(name: str) -> Any:

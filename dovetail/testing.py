@@ -60,6 +60,12 @@ def check_measure(
     return answer
 
 
+def answer(measure: Measure, rows: Sequence[Row], *, schema: str, spark: SparkSession) -> Any:
+    """What a measure answers for all of `rows`, as a Python value; `schema` is their columns as Spark DDL."""
+    whole, _ = _prepared(measure, rows, schema, spark, 0, splits=0)
+    return presented(measure, whole)
+
+
 def presented(measure: Measure, states: Sequence[pa.Array]) -> Any:
     """The answer from one merged state per state of the measure, each an array of one, as a Python value."""
     return measure.presenter.present(*(_neutral(s, a) for s, a in zip(measure.states, states, strict=True)))[0].as_py()
@@ -86,7 +92,7 @@ def same(answer: Any, truth: Any) -> bool:
 
 
 def _prepared(
-    measure: Measure, rows: Sequence[Row], schema: str, spark: SparkSession, seed: int
+    measure: Measure, rows: Sequence[Row], schema: str, spark: SparkSession, seed: int, *, splits: int = SPLITS
 ) -> tuple[list[pa.Array], list[dict[str, pa.Array]]]:
     """The states of all rows, and for each split those of its parts and of no rows."""
     from pyspark.sql import functions as F
@@ -94,7 +100,7 @@ def _prepared(
     shuffled = random.Random(seed)  # noqa: S311  a split is no secret
     placed = [
         (*(row.get(c) for c in ddl.columns(schema, where="")), i % 3, i, split, part)
-        for split in range(SPLITS + 1)
+        for split in range(splits + 1)
         for i, row in enumerate(rows)
         for part in [shuffled.randrange(PARTS) if split else 0]
     ]
@@ -107,14 +113,14 @@ def _prepared(
     typed = {c: none.schema.field(c).type for c in states}
     import pyarrow as pa
 
-    splits = [
+    parts = [
         {
             c: pa.array([none[c][0].as_py(), None, *(r[c] for r in by_part if r["_split"] == split)], typed[c])
             for c in states
         }
-        for split in range(1, SPLITS + 1)
+        for split in range(1, splits + 1)
     ]
-    return [pa.array([whole[0][s.column]], typed[s.column]) for s in measure.states], splits
+    return [pa.array([whole[0][s.column]], typed[s.column]) for s in measure.states], parts
 
 
 def in_duckdb(state: State, parts: pa.Array) -> pa.Array:

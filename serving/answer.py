@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -11,10 +11,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dovetail.serving.buckets import MICROS, calendar, iso
-from dovetail.serving.query import Plan
-from dovetail.serving.shape import BUCKET, Shape, held_type, quoted, typed
+from dovetail.serving.buckets import Calendar, iso
+from dovetail.serving.dimensions import Joined
+from dovetail.serving.query import Fill, Plan
+from dovetail.serving.shape import BUCKET, Shape, alias, held_type, quoted, sql_type, typed
+from dovetail.serving.timeline import calendar_of, filled, stand_in, windows
 from dovetail.serving.values import rendered
+from dovetail.shared.duration import Span
 from dovetail.shared.errors import QueryError
 
 TOO_LARGE = (duckdb.OutOfRangeException, duckdb.ConversionException)
@@ -26,6 +29,8 @@ class Rows:
 
     json: bytes
     more: bool
+    unmatched: Mapping[str, int] = field(default_factory=dict)
+    """Per dimension that was asked for: how many of the view's keys it lacks."""
 
 
 def states_of(shape: Shape, plan: Plan) -> tuple[str, ...]:
@@ -41,28 +46,29 @@ def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckD
     Raises:
         QueryError: the stored buckets cannot answer it, or a merged state does not fit its type.
     """
-    condition, values = _condition(plan)
-    source = _source(shape, plan, tables)
+    condition, values = _condition(shape, plan)
+    source = _source(shape, plan, tables) + _looked_up(shape, plan)
     bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
-    grouped = [*map(quoted, plan.by), *([bucket] if bucket else [])]
-    shown = [*map(quoted, plan.by), *([f"{bucket} AS {BUCKET}"] if bucket else [])]
-    merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in states_of(shape, plan)]
-    grouping = f" GROUP BY {', '.join(grouped)}" if grouped else ""
-    statement = f"SELECT {', '.join([*shown, *merged])} FROM {source}{joined}{condition}{grouping}"  # noqa: S608  names are the bundle's, values are bound
-    try:
-        return shape.gathered(cursor.sql(statement + _top(shape, plan), params=values).to_arrow_table())
-    except TOO_LARGE as error:
-        raise too_large(plan) from error
+    statement = _merging(shape, plan, [_column(shape, n) for n in plan.by], bucket, f"{source}{joined}{condition}")
+    buckets = calendar_of(shape, plan)
+    if plan.window is None or buckets is None:
+        return _run(shape, plan, statement + _top(shape, plan), values, cursor)
+    own = _run(shape, plan, statement, values, cursor)
+    cursor.register("_owns", own)  # no key begins with an underscore
+    cursor.register("_windows", _of_windows(plan, buckets, own[BUCKET]))
+    statement = _merging(shape, plan, [*map(quoted, plan.by)], "_start", f"_owns JOIN _windows ON _own = {BUCKET}")
+    return _run(shape, plan, statement + _top(shape, plan), [], cursor)
 
 
 def groups_of_key(
     shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection
 ) -> dict[int | None, tuple[Any, ...]]:
-    """The same for a plan that fixes every key: bucket start (None without one) to merged states.
+    """The same for a plan that fixes every key: bucket start (None without one) to merged states, each of its own
+    records alone also where a window is asked for.
 
     Without grouping by what is one value anyway, and without Arrow: half the work, which is all there is to few rows.
     """
-    condition, values = _condition(plan)
+    condition, values = _condition(shape, plan)
     source = _source(shape, plan, tables)
     bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
     merged = ", ".join(shape.merged(c) for c in states_of(shape, plan))
@@ -86,6 +92,9 @@ def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
     if plan.bucket:
         columns["bucket"] = merged[BUCKET]
     answer = pa.table({**columns, **{name: _presented(shape, name, merged) for name in plan.measures}})
+    buckets = calendar_of(shape, plan)
+    if plan.fill and buckets:
+        answer = filled(plan, buckets, answer, _stand_ins(shape, plan, plan.fill))
     if answer.num_rows > 1:
         keys = [(name, "descending" if down else "ascending") for name, down in plan.order_by]
         answer = answer.take(pc.sort_indices(answer, sort_keys=keys)) if keys else answer
@@ -104,23 +113,78 @@ def too_large(plan: Plan) -> QueryError:
     )
 
 
+def _merging(shape: Shape, plan: Plan, by: Sequence[str], bucket: str, rows: str) -> str:
+    grouped = [*by, *([bucket] if bucket else [])]
+    named = [f"{column} AS {quoted(name)}" for column, name in zip(by, plan.by, strict=True)]
+    shown = [*named, *([f"{bucket} AS {BUCKET}"] if bucket else [])]
+    merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in states_of(shape, plan)]
+    grouping = f" GROUP BY {', '.join(grouped)}" if grouped else ""
+    return f"SELECT {', '.join([*shown, *merged])} FROM {rows}{grouping}"  # noqa: S608  names are the bundle's, values are bound
+
+
+def _run(shape: Shape, plan: Plan, statement: str, values: list[Any], cursor: duckdb.DuckDBPyConnection) -> pa.Table:
+    try:
+        return shape.gathered(cursor.sql(statement, params=values).to_arrow_table())
+    except TOO_LARGE as error:
+        raise too_large(plan) from error
+
+
+def _of_windows(plan: Plan, buckets: Calendar, own: pa.ChunkedArray) -> pa.Table:
+    """The rows that each bucket with records of its own is merged into."""
+    starts = sorted(pc.unique(own.drop_null()).to_pylist())
+    merged, rows = list[int](), list[int]()
+    for row, low, high in windows(plan, buckets, starts):
+        merged += starts[low:high]
+        rows += [row] * (high - low)
+    return pa.table({"_own": pa.array(merged, pa.int64()), "_start": pa.array(rows, pa.int64())})
+
+
 def _source(shape: Shape, plan: Plan, tables: Sequence[str]) -> str:
-    keys = dict.fromkeys([*plan.by, *(name for name, _ in plan.where)])
+    named = [*plan.by, *(name for name, _ in plan.where)]
+    keys = dict.fromkeys([*(n for n in named if n in shape.keys), *(d.key for d in plan.dimensions(shape))])
     timed = plan.bucket is not None or plan.start is not None or plan.end is not None
     columns = [*keys, *([BUCKET] if timed else []), *states_of(shape, plan)]
     selected = ", ".join(map(quoted, columns))
     return f"({' UNION ALL '.join(f'SELECT {selected} FROM {t}' for t in tables)}) AS r"  # noqa: S608  our own names
 
 
-def _condition(plan: Plan) -> tuple[str, list[Any]]:
+def _looked_up(shape: Shape, plan: Plan) -> str:
+    """The joins of the dimensions that are asked for."""
+    return "".join(f" LEFT JOIN {d.table} AS {alias(d.name)} ON {_matches(shape, d)}" for d in plan.dimensions(shape))
+
+
+def _matches(shape: Shape, dimension: Joined) -> str:
+    key = f"{alias(dimension.name)}.{quoted(dimension.key)}"
+    # A CSV's keys are text, whatever the view's are.
+    return f"TRY_CAST({key} AS {sql_type(shape.keys[dimension.key])}) = r.{quoted(dimension.key)}"
+
+
+def unmatched(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """How many of the view's keys each dimension that is asked for lacks, null not counted."""
+    found = {}
+    for d in plan.dimensions(shape):
+        keys = " UNION ".join(f"SELECT DISTINCT {quoted(d.key)} FROM {t}" for t in tables)  # noqa: S608
+        lacking = f"FROM ({keys}) AS r ANTI JOIN {d.table} AS {alias(d.name)} ON {_matches(shape, d)}"
+        counted = cursor.execute(f"SELECT count(r.{quoted(d.key)}) {lacking}").fetchall()
+        found[d.name] = int(counted[0][0])
+    return found
+
+
+def _column(shape: Shape, name: str) -> str:
+    found = shape.attribute(name)
+    return f"r.{quoted(name)}" if found is None else found.sql
+
+
+def _condition(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
     parts, values = list[str](), list[Any]()
     for name, wanted in plan.where:
         given = [v for v in wanted if v is not None]
-        either = [f"{quoted(name)} IN ({', '.join('?' * len(given))})"] if given else []
-        either += [f"{quoted(name)} IS NULL"] if None in wanted else []
+        column = _column(shape, name)
+        either = [f"{column} IN ({', '.join('?' * len(given))})"] if given else []
+        either += [f"{column} IS NULL"] if None in wanted else []
         parts.append(f"({' OR '.join(either)})")
         values += given
-    for bound, sign in ((plan.start, ">="), (plan.end, "<")):
+    for bound, sign in ((plan.since, ">="), (plan.end, "<")):
         if bound is not None:
             parts.append(f"{BUCKET} {sign} ?")
             values.append(bound)
@@ -131,30 +195,35 @@ def _bucket(
     shape: Shape, plan: Plan, rows: str, values: list[Any], cursor: duckdb.DuckDBPyConnection
 ) -> tuple[str, str]:
     """The SQL expression of a row's bucket, and what must be joined for it."""
-    if plan.bucket is None or shape.bucket_seconds is None:
+    asked = calendar_of(shape, plan)
+    if asked is None:
         return "", ""
-    asked = calendar(plan.tz, plan.bucket, shape.bucket_seconds)
-    if asked.utc:
-        width = plan.bucket * MICROS
-        return (BUCKET if plan.bucket == shape.bucket_seconds else _floored(width)), ""
+    if asked.grid:
+        width, origin = asked.grid
+        return (BUCKET if asked.span == Span(asked.stored_seconds) else _floored(width, origin)), ""
     stored = cursor.execute(f"SELECT DISTINCT {BUCKET} FROM {rows}", values).fetchall()  # noqa: S608
     starts = asked.starts(us for (us,) in stored if us is not None)
-    of_starts = pa.table({"stored": pa.array(starts, pa.int64()), "start": pa.array(starts.values(), pa.int64())})
-    cursor.register("starts", of_starts)
-    return "starts.start", f" LEFT JOIN starts ON starts.stored = r.{BUCKET}"
+    of_starts = pa.table({"_stored": pa.array(starts, pa.int64()), "_start": pa.array(starts.values(), pa.int64())})
+    cursor.register("_starts", of_starts)
+    return "_starts._start", f" LEFT JOIN _starts ON _starts._stored = r.{BUCKET}"
 
 
-def _floored(width: int) -> str:
-    return f"({BUCKET} - ((({BUCKET} % {width}) + {width}) % {width}))"
+def _floored(width: int, origin: int) -> str:
+    past = f"({BUCKET} - {origin})" if origin else BUCKET
+    return f"({BUCKET} - ((({past} % {width}) + {width}) % {width}))"
 
 
 def _top(shape: Shape, plan: Plan) -> str:
     """Leaves ordering and cutting to the database where that needs no presented measure."""
     names = {**{name: quoted(name) for name in plan.by}, **({"bucket": BUCKET} if plan.bucket else {})}
-    if any(n not in names or pa.types.is_floating(shape.keys.get(n, pa.int64())) for n, _ in plan.order_by):
+    if plan.fill or any(n not in names or _is_floating(shape, n) for n, _ in plan.order_by):
         return ""
     order = [f"{names[n]} {'DESC' if down else 'ASC'} NULLS LAST" for n, down in plan.order_by]
     return f" ORDER BY {', '.join(order)} LIMIT {plan.limit + 1}" if order else ""
+
+
+def _is_floating(shape: Shape, name: str) -> bool:
+    return name != "bucket" and bool(pa.types.is_floating(shape.grouping_type(name)))
 
 
 def _presented(shape: Shape, name: str, merged: pa.Table) -> pa.Array:
@@ -164,6 +233,11 @@ def _presented(shape: Shape, name: str, merged: pa.Table) -> pa.Array:
     return typed(presented, held_type(presented.type))
 
 
+def _stand_ins(shape: Shape, plan: Plan, fill: Fill) -> dict[str, pa.Array]:
+    no_rows = pa.table({c: pa.nulls(1, held_type(shape.states[c])) for c in states_of(shape, plan)})
+    return {m: stand_in(fill, _presented(shape, m, no_rows), shape.presented(m).result) for m in plan.measures}
+
+
 def _neutral(shape: Shape, column: str, states: pa.Array) -> pa.Array:
     empty = shape.empty[column]
     return states.fill_null(empty) if states.null_count and isinstance(empty, int) else states
@@ -171,8 +245,8 @@ def _neutral(shape: Shape, column: str, states: pa.Array) -> pa.Array:
 
 def _rendered(shape: Shape, plan: Plan, name: str, column: pa.ChunkedArray) -> list[Any]:
     column = column.slice(0, plan.limit)
-    if name in shape.keys and name in plan.by:
-        return rendered(column, shape.keys[name])
+    if name in plan.by:
+        return rendered(column, shape.grouping_type(name))
     if name == "bucket" and plan.bucket:
         return _instants(column.to_pylist(), plan.tz)
     return rendered(column, shape.presented(name).result)

@@ -22,6 +22,7 @@ from dovetail.serving.answer import Rows
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
 from dovetail.serving.edition import Edition
 from dovetail.serving.metrics import Measured, Metrics
+from dovetail.serving.past import Receipt
 from dovetail.serving.query import Asked, Fields
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
@@ -65,6 +66,17 @@ class Serving:
             found = await anyio.to_thread.run_sync(view.looked_up, asked.plan, limiter=self.lookups)
         return self._said(asked, *found)
 
+    async def answer_of_then(self, view: View, fields: Fields) -> Response:
+        """The answer that an earlier receipt stands for."""
+        receipt = Receipt.parse(fields.scalars["as_of"])
+
+        def look(edition: Edition) -> tuple[Asked, Edition, Rows]:
+            asked = query.plan(edition.shape, fields)
+            return asked, edition, view.looked_up_in(edition, asked.plan)
+
+        found = await anyio.to_thread.run_sync(self.store.past.asked, view.name, receipt, look, limiter=self.lookups)
+        return self._said(*found)
+
     def metrics_text(self) -> bytes:
         for name, view in self.store.views.items():
             edition = view.published
@@ -80,7 +92,7 @@ class Serving:
 
     def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
         behind = self.behind.of(edition.shape.topic, edition.position)
-        receipt = edition.receipt(asked.plan, behind=behind, more=rows.more)
+        receipt = edition.receipt(asked.plan, behind=behind, more=rows.more, unmatched=rows.unmatched)
         body = b"".join((b'{"rows":', rows.json, b',"receipt":', orjson.dumps(receipt), b"}"))
         return Response(body, media_type="application/json", headers=_headers(receipt["id"]))
 
@@ -191,6 +203,8 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
     )  # fmt: skip
     async def ask(view: str, request: Request) -> Response:
         held, raw = serving.view(view), request.scope["query_string"].decode("latin-1")
+        if "as_of" in raw and "as_of" in (fields := query.from_url(raw)).scalars:
+            return await serving.answer_of_then(held, fields)
         asked = await understood(held, raw, lambda: query.from_url(raw))
         return await serving.answer(held, asked, request.headers.get("if-none-match", ""))
 
@@ -200,6 +214,8 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
     )  # fmt: skip
     async def ask_json(view: str, request: Request) -> Response:
         held, body = serving.view(view), await _body(request)
+        if b"as_of" in body and "as_of" in (fields := query.from_json(body)).scalars:
+            return await serving.answer_of_then(held, fields)
         named = f"POST {body.decode('utf-8', 'backslashreplace')}"
         asked = await understood(held, named, lambda: query.from_json(body))
         return await serving.answer(held, asked, request.headers.get("if-none-match", ""))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dovetail.serving.buckets import length
 from dovetail.serving.query import LIMIT, LONGEST, MOST, TIMEOUT
 from dovetail.serving.shape import type_name
 from dovetail.serving.view import View
+from dovetail.shared.duration import length
 from dovetail.shared.errors import DovetailError
 
 
@@ -44,6 +44,15 @@ def whole(view: View) -> dict[str, Any]:
         "measures": {name: type_name(shape.presented(name).result) for name in shape.measures},
         "parts": {name: list(m.presenter.parts) for name, m in shape.measures.items() if m.presenter.parts},
         "accuracy": {name: m.presenter.accuracy for name, m in shape.measures.items() if m.presenter.accuracy},
+        "dimensions": {
+            d.name: {
+                "key": d.key,
+                "version": d.n,
+                "columns": {n: type_name(t) for n, t in d.types.items()},
+                **view.dimensions.standing(d.name),
+            }
+            for d in shape.dimensions
+        },
         "generation": manifest.generation,
         "runs": [{"id": r.id, "from_seq": r.from_seq, "to_seq": r.to_seq, "records": r.records} for r in manifest.runs],
         "cut": manifest.cut.as_json(),
@@ -55,13 +64,21 @@ def whole(view: View) -> dict[str, Any]:
 _TEXTS = {
     "by": ("list", "Keys to group by, separated by commas; none: one total."),
     "measures": ("list", "Measures to show; default all."),
-    "bucket": ("string", "Also group by time: a multiple of the stored bucket, such as 1h or 1d."),
+    "bucket": ("string", "Also group by time: a multiple of the stored bucket, such as 1h or 1d, counted from "
+        "1970-01-01; 1w is a week from Monday, 1mo a month, 1q a quarter, 1y a year. Shown as its first instant."),
+    "window": ("string", "Each row merges this much time, up to the end of its bucket: window=7d with bucket=1d. "
+        "Default bucket: the stored one. Days, weeks and months go back on the calendar of tz. start and end say which "
+        "rows are shown; what lies before start is merged. Records without a time are in no window."),
+    "fill": ("string", "Also a row for each bucket without records, for every group in the answer, from start (or the "
+        "first with records) to end (or the last). null: its measures are null. zero: they are what they say of no "
+        f"rows, or 0 where that is null and they are numbers, averages too. At most {MOST} rows are added."),
     "start": ("string", "Only from here on: an ISO 8601 date or datetime on a boundary of stored buckets."),
     "end": ("string", "Only before here; excluded."),
     "tz": ("string", "The IANA zone of buckets and of times without an offset; default UTC."),
     "order_by": ("list", "Columns of the answer, with - for descending; nulls last; default the grouped columns."),
     "limit": ("integer", f"Rows at most; default {LIMIT}, at most {MOST}. `more` in the receipt: some were cut off."),
     "at_least": ("string", "Wait for an answer that includes this ledger seq, or this record as partition@offset."),
+    "as_of": ("string", "The answer that the receipt of this id stands for, or 410 where it is not kept any more."),
     "timeout": ("number", f"Seconds to wait for at_least; default {TIMEOUT:g}, at most {LONGEST:g}."),
     "where.KEY": ("list", "Only these values of a key, separated by commas; a backslash keeps a comma in a value."),
     "where.KEY.null": ("boolean", "true: null matches too."),

@@ -43,10 +43,20 @@ class Edition:
     def id(self, plan: Plan) -> str:
         """Names the rows of an answer: equal ids, equal rows."""
         digest = blake2b(f"{self._parts}|{self.seq}|{plan.digest}".encode(), digest_size=4).hexdigest()
-        return f"s{self.manifest.generation}.{self.seq}.{digest}"
+        dimensions = "-".join(str(d.n) for d in self.shape.dimensions)
+        return f"s{self.manifest.generation}.{self.seq}.{f'd{dimensions}.' if dimensions else ''}{digest}"
 
-    def receipt(self, plan: Plan, *, behind: dict[str, Any], more: bool) -> dict[str, Any]:
-        receipt = {"id": self.id(plan), **self._said, "approximate": self._approximate(plan), "behind": behind}
+    def receipt(
+        self, plan: Plan, *, behind: dict[str, Any], more: bool, unmatched: Mapping[str, int]
+    ) -> dict[str, Any]:
+        joined = {d.name: {"version": d.n, "unmatched": unmatched.get(d.name)} for d in plan.dimensions(self.shape)}
+        receipt = {
+            "id": self.id(plan),
+            **self._said,
+            "dimensions": joined,
+            "approximate": self._approximate(plan),
+            "behind": behind,
+        }
         return {**receipt, "more": True} if more else receipt
 
     def _approximate(self, plan: Plan) -> list[str]:
@@ -55,7 +65,8 @@ class Edition:
 
     @cached_property
     def _parts(self) -> str:
-        return "|".join([self.shape.version, *(run.id for run in self.manifest.runs)])
+        dimensions = [f"{d.name}:{d.n}" for d in self.shape.dimensions]
+        return "|".join([self.shape.version, *(run.id for run in self.manifest.runs), *dimensions])
 
     @cached_property
     def _said(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from dovetail.serving import snapshot
 from dovetail.serving.database import Database
+from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.edition import Edition
 from dovetail.serving.kept import MANY, Kept, by_key, patches
 from dovetail.serving.query import Plan
@@ -28,6 +29,7 @@ from dovetail.shared.tables import Layout
 
 MANIFEST_EVERY = 0.1
 """Seconds between two looks at a manifest; the ledger is looked at more often."""
+DIMENSIONS_EVERY = 0.5
 LEDGER_ROWS = 1_000
 """Ledger rows kept in memory for the views of a source that lag; what lies further back is read again."""
 MERGE_ABOVE = 50_000
@@ -56,8 +58,11 @@ class Ledgers:
 class ViewFollower:
     """Keeps one View up to date. For the follower's thread only."""
 
-    def __init__(self, layout: Layout, view: View, database: Database, runs: Runs, ledgers: Ledgers) -> None:
+    def __init__(
+        self, layout: Layout, view: View, database: Database, runs: Runs, ledgers: Ledgers, dimensions: Dimensions
+    ) -> None:
         self.view = view
+        self._dimensions, self._joined_at = dimensions, -DIMENSIONS_EVERY
         self._layout, self._database, self._runs, self._ledgers = layout, database, runs, ledgers
         self._manifests = DeltaManifest(layout.manifest(view.name))
         self._manifest: Manifest | None = None
@@ -84,11 +89,27 @@ class ViewFollower:
         self._look_at_manifest()
         if self._manifest is None:
             return False
+        joined = self._join()
         published = self.view.published
         if published is None or self.view.problem:
             return self._rebuild(self._manifest)
         if published.manifest.generation == self._manifest.generation or not self._rebuild(self._manifest):
-            return self._advance(published)
+            return self._advance(self.view.published or published) or joined
+        return True
+
+    def _join(self) -> bool:
+        """Answers with the newest versions of the view's dimensions from now on; gives whether any was new."""
+        now = time.monotonic()
+        if self._shape is None or now - self._joined_at < DIMENSIONS_EVERY:
+            return False
+        self._joined_at, joined = now, self._dimensions.of(self.view.name)
+        if joined == self._shape.dimensions:
+            return False
+        before, self._shape = self._shape, replace(self._shape, dimensions=joined)
+        published = self.view.published
+        if published is None or published.shape is not before or self.view.problem:
+            return False
+        self._swap(replace(published, token=next(_tokens), shape=self._shape), [], patched={})
         return True
 
     def failed(self, problem: str) -> None:
@@ -154,7 +175,8 @@ class ViewFollower:
         if self._shape is None or self._shape.version != manifest.live:
             bundle = versions.load(self._layout.version(manifest.live))
             self._states = StatesTail(self._layout.states(manifest.live))
-            self._shape = Shape.of(bundle, self._states.schema)
+            dimensions = self._dimensions.of(self.view.name)
+            self._shape = replace(Shape.of(bundle, self._states.schema), dimensions=dimensions)
         return self._shape
 
     def _edition(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from dovetail.serving.answer import Rows, finished, states_of, too_large
-from dovetail.serving.buckets import calendar
 from dovetail.serving.query import Plan
 from dovetail.serving.shape import BUCKET, Shape, held_type
+from dovetail.serving.timeline import about, calendar_of, windows
 from dovetail.shared.errors import QueryError
+from dovetail.shared.measures.base import StateKind
 
 GROUPS = 100_000
 """How many groups all kept answers of a view hold at most, together; the longest unused go first."""
 LARGEST = 2_000
-"""An answer of more groups is not kept: rendering it would hold up the others."""
+"""An answer of more groups, rows or merges into windows is not kept: rendering it would hold up the others."""
 MANY = 20_000
 """A commit with more state rows than this (a catch-up) empties the store: asking again is cheaper than patching."""
 
@@ -25,7 +26,11 @@ Key = tuple[Any, ...]
 
 
 class Kept:
-    """The groups of one plan that fixes every key: bucket start (or None) to merged states. Never changed once made."""
+    """The groups of one plan that fixes every key: bucket start (or None) to merged states. Never changed once made.
+
+    With a window they are still of the buckets' own records, back to where the first window begins: a commit changes
+    one group, and rendering merges the windows.
+    """
 
     __slots__ = ("_rows", "_shape", "groups", "key", "plan")
 
@@ -34,8 +39,15 @@ class Kept:
         self._shape = shape
         self._rows: Rows | None = None
 
+    @property
+    def small(self) -> bool:
+        """Whether it may be rendered while others wait."""
+        buckets = calendar_of(self._shape, self.plan) if self.plan.window or self.plan.fill else None
+        rows, merges = about(self.plan, buckets, self._starts) if buckets else (0, 0)
+        return max(len(self.groups), rows, merges) <= LARGEST
+
     def rows(self) -> Rows:
-        """Raises QueryError when a merged state does not fit its type."""
+        """Raises QueryError when a merged state does not fit its type, or there are too many rows or windows."""
         if self._rows is None:
             self._rows = finished(self._shape, self.plan, self._table())
         return self._rows
@@ -45,33 +57,45 @@ class Kept:
         plan, shape = self.plan, self._shape
         if not shape.inexact.isdisjoint(states_of(shape, plan)):
             return None  # patched and asked anew would differ in the last digits, under one receipt
-        kinds = [(c, shape.kinds[c]) for c in states_of(shape, plan)]
+        kinds = self._kinds
         groups = dict(self.groups)
-        for bucket, row in added:
-            if not _within(plan, bucket):
-                continue
-            try:
-                start = _start(shape, plan, bucket)
-            except QueryError:
-                return None
-            old = groups.get(start)
-            news = tuple(row[c] for c, _ in kinds)
-            groups[start] = (
-                tuple(kind.merge_values((o, n)) for (_, kind), o, n in zip(kinds, old, news, strict=True))
-                if old
-                else news
-            )
-        return Kept(shape, plan, self.key, groups) if len(groups) <= LARGEST else None
+        try:
+            for bucket, row in added:
+                if _within(plan, bucket):
+                    start, news = _start(shape, plan, bucket), tuple(row[c] for c in kinds)
+                    old = groups.get(start)
+                    groups[start] = _merged(kinds, (old, news)) if old else news
+            kept = Kept(shape, plan, self.key, groups)
+        except QueryError:
+            return None
+        return kept if kept.small else None
+
+    @property
+    def _starts(self) -> list[int]:
+        return sorted(start for start in self.groups if start is not None)
+
+    @property
+    def _kinds(self) -> dict[str, StateKind]:
+        return {c: self._shape.kinds[c] for c in states_of(self._shape, self.plan)}
+
+    def _shown(self) -> Mapping[int | None, tuple[Any, ...]]:
+        """The groups of the answer's rows."""
+        buckets = calendar_of(self._shape, self.plan) if self.plan.window else None
+        if buckets is None:
+            return self.groups
+        kinds, starts = self._kinds, self._starts
+        states = [self.groups[start] for start in starts]
+        return {row: _merged(kinds, states[low:high]) for row, low, high in windows(self.plan, buckets, starts)}
 
     def _table(self) -> pa.Table:
-        shape, plan, n = self._shape, self.plan, len(self.groups)
+        shape, plan, groups = self._shape, self.plan, self._shown()
         of_key = dict(zip(shape.keys, self.key, strict=True))
-        columns = {name: pa.array([of_key[name]] * n, held_type(shape.keys[name])) for name in plan.by}
+        columns = {name: pa.array([of_key[name]] * len(groups), held_type(shape.keys[name])) for name in plan.by}
         if plan.bucket:
-            columns[BUCKET] = pa.array(self.groups, pa.int64())
+            columns[BUCKET] = pa.array(groups, pa.int64())
         try:
             for i, c in enumerate(states_of(shape, plan)):
-                columns[c] = pa.array([states[i] for states in self.groups.values()], held_type(shape.states[c]))
+                columns[c] = pa.array([states[i] for states in groups.values()], held_type(shape.states[c]))
         except (pa.ArrowInvalid, OverflowError) as error:
             raise too_large(plan) from error
         return pa.table(columns)
@@ -94,7 +118,7 @@ class KeptAnswers:
         return kept
 
     def put(self, kept: Kept) -> None:
-        if not self.open or len(kept.groups) > LARGEST:
+        if not self.open or not kept.small:
             return
         self.remove(kept.plan)
         self._by_plan[kept.plan] = kept
@@ -148,15 +172,19 @@ def by_key(shape: Shape, rows: pa.Table) -> dict[Key, list[Mapping[str, Any]]]:
     return found
 
 
+def _merged(kinds: Mapping[str, StateKind], states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    columns = zip(*states, strict=True)
+    return tuple(kind.merge_values(column) for kind, column in zip(kinds.values(), columns, strict=True))
+
+
 def _within(plan: Plan, bucket: int | None) -> bool:
-    if plan.start is None and plan.end is None:
+    if plan.since is None and plan.end is None:
         return True
     if bucket is None:
         return False
-    return (plan.start is None or bucket >= plan.start) and (plan.end is None or bucket < plan.end)
+    return (plan.since is None or bucket >= plan.since) and (plan.end is None or bucket < plan.end)
 
 
 def _start(shape: Shape, plan: Plan, bucket: int | None) -> int | None:
-    if plan.bucket is None or bucket is None or shape.bucket_seconds is None:
-        return None
-    return calendar(plan.tz, plan.bucket, shape.bucket_seconds).starts((bucket,))[bucket]
+    buckets = calendar_of(shape, plan)
+    return buckets.starts((bucket,))[bucket] if buckets and bucket is not None else None

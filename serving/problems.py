@@ -18,6 +18,10 @@ class NotFound(QueryError):
     """What is asked for by its name is not there."""
 
 
+class Gone(QueryError):
+    """What an older receipt stands for has been pruned."""
+
+
 class TooLarge(QueryError):
     """More was sent than is read."""
 
@@ -46,8 +50,8 @@ async def _ours(request: Request, error: Exception) -> Response:
     detail = ": ".join(part for part in (error.what, error.why) if part)
     if isinstance(error, NotFound):
         return problem("not-found", "There is nothing of that name", 404, detail, error.next)
-    if isinstance(error, TooLarge):
-        return problem("too-large", "More was sent than is read", 413, detail, error.next)
+    if isinstance(error, Gone):
+        return problem("gone", "That answer is not kept any more", 410, detail, error.next)
     if isinstance(error, TooLarge):
         return problem("too-large", "More was sent than is read", 413, detail, error.next)
     if isinstance(error, QueryError):

@@ -6,25 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal, cast, get_args
 from urllib.parse import parse_qsl
 
 import orjson
 import pyarrow as pa
 
-from dovetail.serving.buckets import MICROS, calendar, instant, length, on_boundary, zone
+from dovetail.serving.buckets import MICROS, calendar, instant, on_boundary, zone
+from dovetail.serving.dimensions import Joined
 from dovetail.serving.shape import Shape
 from dovetail.serving.values import typed
 from dovetail.shared import duration
-from dovetail.shared.errors import DeclarationError, QueryError, unknown
+from dovetail.shared.duration import DAY, Span, length
+from dovetail.shared.errors import DeclarationError, NotYet, QueryError, unknown
 from dovetail.shared.position import RecordId
 
-SCALARS = ("start", "end", "bucket", "tz", "limit", "at_least", "timeout")
+SCALARS = ("start", "end", "bucket", "window", "fill", "tz", "limit", "at_least", "timeout", "as_of")
 LISTS = ("by", "measures", "order_by")
-LATER = ("as_of", "max_age")
+LATER = ("max_age",)
 WHERE = "where."
 NULL = ".null"
 
+Fill = Literal["zero", "null"]
 LIMIT, MOST = 1_000, 100_000
 TIMEOUT, LONGEST = 10.0, 60.0
 
@@ -43,7 +46,8 @@ class Plan:
     """What is asked of a view. Two questions with equal plans have equal rows.
 
     `where` holds per key the values of which one must match, None for null; times are microseconds since 1970, `end`
-    excluded; `order_by` holds every grouped column, so that the order is total.
+    excluded; `order_by` holds every grouped column, so that the order is total. With a window, `start` and `end` are of
+    the buckets shown, and `since` is where the first of their windows begins; without one, `since` is `start`.
     """
 
     by: tuple[str, ...]
@@ -51,7 +55,10 @@ class Plan:
     where: tuple[tuple[str, tuple[Any, ...]], ...]
     start: int | None
     end: int | None
-    bucket: int | None
+    since: int | None
+    bucket: Span | None
+    window: Span | None
+    fill: Fill | None
     tz: str
     order_by: tuple[tuple[str, bool], ...]
     limit: int
@@ -67,10 +74,16 @@ class Plan:
     def __hash__(self) -> int:
         return self._hash
 
+    def dimensions(self, shape: Shape) -> tuple[Joined, ...]:
+        """Those whose columns are asked for."""
+        asked = [shape.attribute(name) for name in (*self.by, *(name for name, _ in self.where))]
+        return tuple({a.dimension.name: a.dimension for a in asked if a}.values())
+
     def key(self, shape: Shape) -> tuple[Any, ...] | None:
         """The one group of keys that `where` leaves, or None. Floating keys have no one way to be equal."""
         fixed = {name: values[0] for name, values in self.where if len(values) == 1}
-        if len(fixed) < len(shape.keys) or any(pa.types.is_floating(kind) for kind in shape.keys.values()):
+        floating = any(pa.types.is_floating(kind) for kind in shape.keys.values())
+        if len(fixed) < len(shape.keys) or floating or self.dimensions(shape):
             return None
         return tuple(fixed[name] for name in shape.keys)
 
@@ -140,11 +153,11 @@ def plan(shape: Shape, fields: Fields) -> Asked:
     """
     tz = fields.scalars.get("tz", "UTC")
     tz = zone(tz).key
-    bucket = _bucket(shape, fields.scalars.get("bucket"))
-    start, end = (_time(shape, name, fields.scalars.get(name), bucket, tz) for name in ("start", "end"))
+    bucket, window = _bucket_and_window(shape, fields.scalars.get("bucket"), fields.scalars.get("window"))
+    start, end = (_time(shape, name, fields.scalars.get(name), bucket, window, tz) for name in ("start", "end"))
     if start is not None and end is not None and end <= start:
         raise QueryError("end does not lie after start", why="end is excluded")
-    by = _names("key", fields.lists.get("by", ()), shape.keys)
+    by = _names(shape, fields.lists.get("by", ()))
     measures = _measures(shape, fields.lists.get("measures", ())) or tuple(shape.measures)
     shown = (*by, *(["bucket"] if bucket else []))
     if len(set(shown)) < len(shown):
@@ -156,7 +169,10 @@ def plan(shape: Shape, fields: Fields) -> Asked:
             where=_where(shape, fields.where, tz),
             start=start,
             end=end,
+            since=_since(shape, start, bucket, window, tz),
             bucket=bucket,
+            window=window,
+            fill=_fill(fields.scalars.get("fill"), bucket),
             tz=tz if bucket else "UTC",
             order_by=_order(fields.lists.get("order_by", ()), shown, measures),
             limit=int(_number("limit", fields.scalars.get("limit"), LIMIT, 1, MOST)),
@@ -211,11 +227,14 @@ def _text(name: str, value: Any) -> str:
     raise QueryError(f"{name}: {orjson.dumps(value).decode()} is not a text, a number or a truth value")
 
 
-def _names(kind: str, given: Sequence[str], known: Mapping[str, Any]) -> tuple[str, ...]:
+def _names(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
     for name in given:
-        if name not in known:
-            hint = "bucket=1d groups by time" if kind == "key" and name == "bucket" else ""
-            raise QueryError(unknown(kind, name, known), next=hint)
+        if name not in shape.keys and shape.attribute(name) is None:
+            never = [d.name for d in shape.dimensions if not d.n]
+            if never:
+                raise NotYet(f"'{name}' is no key, and dimension {never[0]} has never been read", next="dovetail batch")
+            hint = "bucket=1d groups by time" if name == "bucket" else ""
+            raise QueryError(unknown("key", name, [*shape.keys, *shape.attributes]), next=hint)
     return tuple(dict.fromkeys(given))
 
 
@@ -233,11 +252,11 @@ def _measures(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _where(shape: Shape, given: Mapping[str, Sequence[str | None]], tz: str) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    _names("key", list(given), shape.keys)
+    _names(shape, list(given))
     found = []
-    for key in shape.keys:
+    for key in (*shape.keys, *shape.attributes):
         if key in given:
-            kind = shape.keys[key]
+            kind = shape.grouping_type(key)
             values = {None if v is None else typed(v, kind, key=key, tz=tz) for v in given[key]}
             if not values:
                 raise QueryError(f"where.{key} has no value")
@@ -245,28 +264,86 @@ def _where(shape: Shape, given: Mapping[str, Sequence[str | None]], tz: str) -> 
     return tuple(found)
 
 
-def _bucket(shape: Shape, text: str | None) -> int | None:
-    if text is None:
-        return None
+def _bucket_and_window(shape: Shape, bucket: str | None, window: str | None) -> tuple[Span | None, Span | None]:
+    wide = _window(shape, window) if window is not None else None
+    own = _bucket(shape, bucket) if bucket is not None else Span(_stored_bucket(shape, "window")) if wide else None
+    if own is not None and wide is not None:
+        _check_made_of(own, wide)
+    return own, wide
+
+
+def _bucket(shape: Shape, text: str) -> Span:
     stored = _stored_bucket(shape, "bucket")
     try:
-        seconds = duration.bucket_seconds(text)
+        span = duration.bucket_span(text)
     except DeclarationError as error:
         raise QueryError(error.what) from None
-    if seconds % stored:
+    if span.unit == "s" and span.n % stored:
         raise QueryError(
             f"a bucket of {text} is no multiple of the stored {length(stored)}", next=f"bucket={length(stored)}"
         )
-    return seconds
+    if span.unit != "s" and DAY % stored:
+        raise QueryError(
+            f"a bucket of {text} cannot be made of stored ones of {length(stored)}",
+            why=f"the largest stored bucket that can answer this is {length(DAY)}: weeks and months begin on any day",
+            next=f'declare the view with bucket="{length(DAY)}", or ask for bucket={length(stored)}',
+        )
+    return span
 
 
-def _time(shape: Shape, name: str, text: str | None, bucket: int | None, tz: str) -> int | None:
+def _window(shape: Shape, text: str) -> Span:
+    _stored_bucket(shape, "window")
+    try:
+        return duration.span(text)
+    except DeclarationError as error:
+        raise QueryError(error.what) from None
+
+
+def _check_made_of(bucket: Span, window: Span) -> None:
+    """Whether a window is whole buckets wherever it ends; the next that is, is given where it is not."""
+    if bucket.unit == window.unit:
+        good = window.n % bucket.n == 0
+    elif bucket.unit == "mo":
+        good = False  # a month is no number of days
+    elif window.unit == "mo":
+        good = bucket.unit == "s" and DAY % bucket.n == 0
+    else:  # weeks of seconds, or of weeks: as long everywhere
+        good = window.longest % bucket.longest == 0
+    if not good:
+        short = window.longest < bucket.longest
+        possible = Span(bucket.n * -(-window.longest // bucket.longest), bucket.unit)
+        raise QueryError(
+            f"a window of {window} {'is shorter than' if short else 'is no multiple of'} its buckets of {bucket}",
+            next=f"window={possible}",
+        )
+
+
+def _fill(text: str | None, bucket: Span | None) -> Fill | None:
+    if text is None:
+        return None
+    if text not in get_args(Fill):
+        raise QueryError(unknown("fill", text, get_args(Fill)))
+    if bucket is None:
+        raise QueryError("fill is of buckets, and none are asked for", next=f"bucket=1d&fill={text}")
+    return cast(Fill, text)
+
+
+def _time(shape: Shape, name: str, text: str | None, bucket: Span | None, window: Span | None, tz: str) -> int | None:
     if text is None:
         return None
     stored, us = _stored_bucket(shape, name), instant(text, tz)
     if bucket is not None:  # what no start or end could mend is said first
         calendar(tz, bucket, stored).starts([us - us % (stored * MICROS)])
-    return on_boundary(name, us, stored, tz)
+    on_boundary(name, us, stored, tz)
+    if bucket is not None and window is not None:  # a window is whole buckets
+        calendar(tz, bucket, stored).check_start(name, us)
+    return us
+
+
+def _since(shape: Shape, start: int | None, bucket: Span | None, window: Span | None, tz: str) -> int | None:
+    if start is None or bucket is None or window is None:
+        return start
+    return calendar(tz, bucket, _stored_bucket(shape, "window")).reach(start, window)
 
 
 def _stored_bucket(shape: Shape, name: str) -> int:

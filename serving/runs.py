@@ -37,7 +37,7 @@ class Runs:
         named = [run for run in runs if run.id != ORIGIN]
         for run in named:
             if (run.version, run.id) not in self._tables:
-                self._tables[run.version, run.id] = self._loader.submit(self._load, shape, run)
+                self._tables[run.version, run.id] = self._loader.submit(self.load, shape, run)
         loading = {(run.version, run.id): self._tables[run.version, run.id] for run in named}
         if not all(future.done() for future in loading.values()):
             return None
@@ -56,7 +56,8 @@ class Runs:
     def close(self) -> None:
         self._loader.shutdown(wait=True, cancel_futures=True)
 
-    def _load(self, shape: Shape, run: Run) -> str:
+    def load(self, shape: Shape, run: Run) -> str:
+        """Puts a run's rows into a table of their own. For any thread."""
         path = self._layout.run(run.version, run.id)
         if not DeltaTable.is_deltatable(str(path)):
             raise IntegrityError(f"the table of run {run.id} is missing", where=str(path), next="dovetail doctor")

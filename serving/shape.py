@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -13,6 +13,9 @@ from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.measures import Measure, Presenter, StateKind
 from dovetail.shared.versions import Bundle
+
+if TYPE_CHECKING:
+    from dovetail.serving.dimensions import Joined
 
 BUCKET = "_bucket"
 
@@ -36,6 +39,19 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Attribute:
+    """A column of a dimension."""
+
+    dimension: Joined
+    column: str
+    type: pa.DataType
+
+    @property
+    def sql(self) -> str:
+        return f"{alias(self.dimension.name)}.{quoted(self.column)}"
+
+
+@dataclass(frozen=True)
 class Shape:
     """The columns of one version. Types are those in storage; in memory timestamps are microseconds since 1970."""
 
@@ -48,6 +64,7 @@ class Shape:
     measures: Mapping[str, Measure]
     states: Mapping[str, pa.DataType]
     kinds: Mapping[str, StateKind]
+    dimensions: tuple[Joined, ...] = ()
     _asked: dict[str, Asked] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -74,6 +91,23 @@ class Shape:
     def columns(self) -> tuple[str, ...]:
         """The stored columns that answers are made of: keys, the bucket if there is one, states."""
         return (*self.keys, *([BUCKET] if self.bucket_seconds else []), *self.states)
+
+    def attribute(self, name: str) -> Attribute | None:
+        """What a column of a dimension is called by: `products.vendor`, or `vendor` where no other column is."""
+        return self.attributes.get(name)
+
+    @cached_property
+    def attributes(self) -> Mapping[str, Attribute]:
+        """The columns of dimensions, by every name that they may be asked for by."""
+        found = {f"{d.name}.{c}": Attribute(d, c, kind) for d in self.dimensions for c, kind in d.types.items()}
+        columns = [c for d in self.dimensions for c in d.types]
+        taken = {*self.keys, *self.measures, "bucket", *(c for c in columns if columns.count(c) > 1)}
+        return {**{a.column: a for a in found.values() if a.column not in taken}, **found}
+
+    def grouping_type(self, name: str) -> pa.DataType:
+        """The type of a key or an attribute."""
+        found = self.attributes.get(name)
+        return self.keys[name] if found is None else found.type
 
     def asked(self, name: str) -> Asked | None:
         """What a measure's name, or that of a part of it such as `buyers.low`, asks for; None where there is none."""
@@ -136,6 +170,11 @@ def held_type(kind: pa.DataType) -> pa.DataType:
 
 def typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
     return values if values.type == kind else values.cast(kind)
+
+
+def alias(dimension: str) -> str:
+    """What a dimension's table is called in a statement."""
+    return quoted(f"of {dimension}")
 
 
 def quoted(name: str) -> str:

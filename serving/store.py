@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dovetail.serving.database import Database
+from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.follow import Ledgers, ViewFollower
+from dovetail.serving.past import Past
 from dovetail.serving.runs import Runs
 from dovetail.serving.view import View
 from dovetail.shared.errors import DovetailError
@@ -34,6 +36,8 @@ class Store:
         self._database = Database()
         self._runs = Runs(self._layout, self._database)
         self._ledgers = Ledgers(self._layout)
+        self._dimensions = Dimensions(self._layout, self._database)
+        self.past = Past(self._layout, self._database, self._runs, self._dimensions)
         self._followers: dict[str, ViewFollower] = {}
         self._retry: dict[str, float] = {}
         self._discovered = -DISCOVER_EVERY
@@ -86,8 +90,10 @@ class Store:
         for folder in sorted((self._layout.root / "views").glob("*/manifest")):
             name = folder.parent.name
             if name not in self._followers:
-                view = View(name, self._database)
-                self._followers[name] = ViewFollower(self._layout, view, self._database, self._runs, self._ledgers)
+                view = View(name, self._database, self._dimensions)
+                self._followers[name] = ViewFollower(
+                    self._layout, view, self._database, self._runs, self._ledgers, self._dimensions
+                )
 
     def _step(self, follower: ViewFollower) -> bool:
         name = follower.view.name

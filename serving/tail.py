@@ -141,8 +141,17 @@ class LedgerTail:
         """By rule what broke it, up to and with the row last given to `account`."""
         return dict(self._broken)
 
+    @classmethod
+    def accounted(cls, path: Path, through: int) -> tuple[int, tuple[dict[str, str | int], ...]]:
+        """The same for a row of the past."""
+        ledger = cls(path)
+        ledger._account_below(through + 1)
+        return ledger._quarantined, tuple(ledger._gaps)
+
     def _account_anew(self) -> None:
-        first = self._rows[0].seq if self._rows else 0
+        self._account_below(self._rows[0].seq if self._rows else 0)
+
+    def _account_below(self, first: int) -> None:
         for stored in self._tail.below(first, ["seq", "kind", "quarantined", "from", "to", "note", "rules"]):
             self._quarantined += pc.sum(stored["quarantined"]).as_py() or 0
             self._broken += broken_in(stored["rules"].drop_null().to_pylist())

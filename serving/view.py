@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
-import pyarrow as pa
+import duckdb
 
 from dovetail.serving import query
-from dovetail.serving.answer import Rows, finished, groups, groups_of_key
+from dovetail.serving.answer import Rows, finished, groups, groups_of_key, unmatched
 from dovetail.serving.database import Database
+from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.edition import Edition
 from dovetail.serving.kept import Kept, KeptAnswers
 from dovetail.serving.query import Asked, Fields, Plan
@@ -21,11 +23,18 @@ EARLIER = 8
 """How many earlier editions are remembered for readers that began before the newest was published."""
 
 
+def rows_of(edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Rows:
+    """The rows of an answer from the database."""
+    merged = groups(edition.shape, plan, edition.tables, cursor)
+    lacking = unmatched(edition.shape, plan, edition.tables, cursor)
+    return replace(finished(edition.shape, plan, merged), unmatched=lacking)
+
+
 class View:
     """Asked by any thread; `publish`, `fail` and the patching of kept answers are the follower's alone."""
 
-    def __init__(self, name: str, database: Database) -> None:
-        self.name = name
+    def __init__(self, name: str, database: Database, dimensions: Dimensions) -> None:
+        self.name, self.dimensions = name, dimensions
         self.lock = threading.Lock()
         self.kept = KeptAnswers()
         self.problem = ""
@@ -77,21 +86,26 @@ class View:
                     self.edition  # noqa: B018  raises where there is none
                     continue  # published between the two looks
                 key = plan.key(edition.shape)
-                found: pa.Table | Kept
+                found: Rows | Kept
                 if key is None:
-                    found = groups(edition.shape, plan, edition.tables, cursor)
+                    found = rows_of(edition, plan, cursor)
                 else:
                     of_key = groups_of_key(edition.shape, plan, edition.tables, cursor)
                     found = Kept(edition.shape, plan, key, of_key)
             if self.problem:
                 self.edition  # noqa: B018  raises
             if not isinstance(found, Kept):
-                return edition, finished(edition.shape, plan, found)
+                return edition, found
             rows = found.rows()
             with self.lock:
                 if self._edition is edition:
                     self.kept.put(found)
             return edition, rows
+
+    def looked_up_in(self, edition: Edition, plan: Plan) -> Rows:
+        """An answer from an edition of the past."""
+        with self._database.reading(self.name) as (cursor, _):
+            return rows_of(edition, plan, cursor)
 
     def announce(self, edition: Edition) -> None:
         """Makes an edition known before the database publishes its token."""

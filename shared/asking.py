@@ -28,6 +28,8 @@ class Question:
     start: str = ""
     end: str = ""
     bucket: str = ""
+    window: str = ""
+    fill: str = ""
     tz: str = ""
     order_by: str = ""
     limit: int | None = None
@@ -39,7 +41,7 @@ class Question:
         >>> Question("sales", by="country", where={"country": "FR,DE"}, limit=2).parameters()
         {'by': 'country', 'limit': '2', 'where.country': 'FR,DE'}
         """
-        named = ("by", "measures", "start", "end", "bucket", "tz", "order_by", "limit", "at_least")
+        named = ("by", "measures", "start", "end", "bucket", "window", "fill", "tz", "order_by", "limit", "at_least")
         asked = {name: str(value) for name in named if (value := getattr(self, name)) not in ("", None)}
         return asked | {f"where.{key}": values for key, values in self.where.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from dovetail.shared import project as projects
 from dovetail.shared import purity, rowwise
 from dovetail.shared.declare import Source, View
+from dovetail.shared.dimensions import Dimension
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.names import unknown_names
 from dovetail.shared.project import Project
@@ -58,7 +60,9 @@ def look(settings: Settings) -> Report:
         project = projects.load(settings)
     except DeclarationError as error:
         return Report(None, (Problem(", ".join(settings.views), _said(error), error.where, error.next),))
-    return Report(project, tuple(p for view in project.views.values() for p in _of_view(view, settings.folder)))
+    found = [p for view in project.views.values() for p in _of_view(view, settings.folder)]
+    found += [p for dimension in project.dimensions.values() for p in _of_dimension(dimension, settings.folder)]
+    return Report(project, tuple(found))
 
 
 def unknown_columns(view: View, columns: Iterable[str]) -> Iterator[Problem]:
@@ -89,6 +93,21 @@ def _of_view(view: View, folder: Path) -> Iterator[Problem]:
     for step in view.transform:
         for problem in (*purity.problems(step, project=folder), *unknown_names(step, project=folder)):
             yield Problem(view.name, f"{problem.function}: {problem.message}", _place(problem, folder))
+
+
+def _of_dimension(dimension: Dimension, folder: Path) -> Iterator[Problem]:
+    if dimension.path is None:
+        return
+    path = folder / dimension.path
+    if not path.exists():
+        yield Problem(dimension.name, f"{dimension.path} is not there", dimension.where)
+    elif path.suffix == ".csv":
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+        for name in (dimension.key, *(dimension.columns or {})):
+            if name not in header:
+                yield Problem(dimension.name, f"{dimension.path}: {unknown('column', name, header)}", dimension.where)
+                return
 
 
 def _place(found: purity.Problem, folder: Path) -> str:

@@ -34,6 +34,7 @@ from dovetail.shared.syntax import (
     resolve,
     scope,
 )
+from dovetail.shared.transforms.base import VERSIONS, Step, library_name
 
 FORMAT = 1
 PLAIN = frozenset(
@@ -73,6 +74,11 @@ def reached(function: Callable[..., Any], project: Path) -> list[ReachedItem]:
     return _Walk(function, project).items
 
 
+def steps(function: Callable[..., Any], project: Path) -> list[Step]:
+    """The transforms of the library that it is or reaches as values: not those that its code makes when it runs."""
+    return _Walk(function, project).steps
+
+
 def normalised(function: Callable[..., Any], project: Path, *, lambdas: bool = False) -> str:
     """Text that is equal for two functions that do the same by the same code.
 
@@ -84,7 +90,7 @@ def normalised(function: Callable[..., Any], project: Path, *, lambdas: bool = F
         lambdas: read them too, where one stands alone on its line.
 
     Raises:
-        DeclarationError: something reached has no readable source, such as a lambda.
+        DeclarationError: something reached has no readable source, such as a lambda, or lacks its file.
     """
     walk = _Walk(function, project, lambdas=lambdas)
     for item in walk.items:
@@ -95,6 +101,8 @@ def normalised(function: Callable[..., Any], project: Path, *, lambdas: bool = F
                 where=where,
                 next="write it as a def in a file of the project",
             )
+    for step in walk.steps:
+        step.check_whole()
     return walk.text
 
 
@@ -104,6 +112,7 @@ class _Walk:
     def __init__(self, function: Callable[..., Any], project: Path, *, lambdas: bool = False) -> None:
         self._lambdas = lambdas
         self.items: list[ReachedItem] = []
+        self.steps: list[Step] = []
         self._texts: list[Callable[[], str]] = []
         self._numbers: dict[tuple[int, str], str] = {}
         self._open: set[int] = set()
@@ -114,7 +123,7 @@ class _Walk:
             for text in self._texts:  # grows on the way
                 lines.append(text())
         self.text = "\n".join(lines)
-        if not self.items:
+        if not self.items and not isinstance(function, Step):
             self._add(ReachedItem("unreadable", qualified(function), None, 0, function), "", lambda: "")
 
     def _add(self, item: ReachedItem, flavour: str, text: Callable[[], str]) -> str:
@@ -224,6 +233,9 @@ class _Walk:
         if isinstance(value, Mapping) and value is not os.environ:
             pairs = [f"{self._describe(k)}: {self._describe(v)}" for k, v in value.items()]
             return f"{qualified(type(value))} {{{', '.join(pairs)}}}"
+        if isinstance(value, Step):
+            self.steps.append(value)
+            return f"transform {value.name} {VERSIONS[value.name]} {self._describe(value.meaning())}"
         if is_dataclass(value) or self._ours(type(value)):
             return f"{self._describe(type(value))} {self._describe(dict(getattr(value, '__dict__', {})))}"
         return self._foreign(value)
@@ -232,6 +244,8 @@ class _Walk:
         """An object of a library, by its repr: an object that does not show its content there is told by its type."""
         if hasattr(value, "tolist"):
             return f"{qualified(type(value))} {self._describe(value.tolist())}"
+        if callable(value) and (name := library_name(value)):
+            return f"transform {name} {VERSIONS[name]}"
         if callable(value) and hasattr(value, "__qualname__"):
             return qualified(value)
         silent: Any = object.__repr__

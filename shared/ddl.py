@@ -10,6 +10,7 @@ SIMPLE = frozenset(
     "boolean tinyint byte smallint short int integer bigint long float real double string binary date timestamp "
     "timestamp_ntz decimal dec numeric".split()
 )
+DECIMAL = re.compile(r"(?:decimal|dec|numeric)\((\d+)(?:,(\d+))?\)", re.IGNORECASE)
 NESTED = ("array<", "map<", "struct<")
 
 
@@ -27,17 +28,33 @@ def columns(schema: str, *, where: str = "") -> dict[str, str]:
         if not match:
             raise DeclarationError(f"'{part}' is not a column: write `name type`", where=where)
         name, kind = match[1].strip("`"), match[2].strip()
-        base = re.split(r"[(<\s]", kind.lower())[0]
-        if base not in SIMPLE and not kind.lower().startswith(NESTED):
-            raise DeclarationError(f"column {name}: {unknown('type', kind, SIMPLE)}", where=where)
+        kind = type_of(kind, subject=f"column {name}", where=where)
         if name.startswith("_"):
             raise DeclarationError(f"column {name}: names that begin with _ are Dovetail's own", where=where)
         if name.lower() in (n.lower() for n in found):
             raise DeclarationError(f"column {name} is declared twice", where=where)
-        found[name] = re.sub(r"\s+", "", kind) if "<" not in kind else kind
+        found[name] = kind
     if not found:
         raise DeclarationError("the schema has no columns", where=where)
     return found
+
+
+def type_of(text: str, *, subject: str, where: str = "") -> str:
+    """A Spark type, without blanks where it is not nested; DeclarationError about `subject` for any other text.
+
+    >>> type_of("decimal(10, 2)", subject="column price")
+    'decimal(10,2)'
+    """
+    kind = text.strip()
+    if kind.lower().startswith(NESTED):
+        return kind
+    kind = re.sub(r"\s*([(),])\s*", r"\1", kind)
+    decimal = DECIMAL.fullmatch(kind)
+    if decimal and not int(decimal[2] or 0) <= int(decimal[1]) <= 38:
+        raise DeclarationError(f"{subject}: {kind} has more than 38 digits, or more after its point", where=where)
+    if not decimal and kind.lower() not in SIMPLE:
+        raise DeclarationError(f"{subject}: {unknown('type', kind, SIMPLE)}", where=where)
+    return kind
 
 
 def split(text: str) -> list[str]:

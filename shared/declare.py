@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dovetail.shared import ddl
 from dovetail.shared.caller import caller
+from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.measures import Measure
@@ -25,7 +26,6 @@ LATER = {
     "event_id": "counting a repeat once",
     "dedup_horizon": "counting a repeat once",
     "sensitive": "masking",
-    "dimensions": "dimensions",
 }
 
 
@@ -81,6 +81,7 @@ class View:
     bucket: str | None
     measures: Mapping[str, Measure]
     where: str = field(compare=False)
+    dimensions: tuple[Dimension, ...] = ()
 
     def __call__(self, lines: DataFrame) -> DataFrame:
         for step in self.transform:
@@ -138,6 +139,7 @@ def view(
     keys: Sequence[str] = (),
     bucket: str | None = None,
     measures: Mapping[str, Measure],
+    dimensions: Sequence[Dimension] = (),
     **later: object,
 ) -> View: ...
 
@@ -151,6 +153,7 @@ def view(
     keys: Sequence[str] = (),
     bucket: str | None = None,
     measures: Mapping[str, Measure],
+    dimensions: Sequence[Dimension] = (),
     **later: object,
 ) -> Callable[[Transform], View]: ...
 
@@ -163,6 +166,7 @@ def view(
     keys: Sequence[str] = (),
     bucket: str | None = None,
     measures: Mapping[str, Measure],
+    dimensions: Sequence[Dimension] = (),
     **later: object,
 ) -> View | Callable[[Transform], View]:
     """Declares a view: once, for both layers. Without a name it decorates its transform and takes that one's name.
@@ -174,6 +178,8 @@ def view(
         keys: columns of the transformed rows that states are grouped by; null is a key like any other.
         bucket: states are also kept per this much event time in UTC ("15m", "1h", "1d"); None keeps no time.
         measures: name to measure.
+        dimensions: tables whose columns questions may group and filter by, each joined by the key it shares with the
+            view. Not part of the view's version: adding one rebuilds nothing.
 
     Raises:
         DeclarationError: with the file and line of the declaration.
@@ -185,7 +191,8 @@ def view(
         _named(name, "view", where)
         _check_view(name, source, keys, bucket, measures, where)
         bound = {key: m.bound(source.event_time, where=where) for key, m in measures.items()}
-        return View(name, source, tuple(steps), tuple(keys), bucket, bound, where)
+        _check_dimensions(name, keys, dimensions, where)
+        return View(name, source, tuple(steps), tuple(keys), bucket, bound, where, tuple(dimensions))
 
     if name is None:
         return lambda function: declare(function.__name__, [function])
@@ -226,6 +233,21 @@ def _check_view(
             )
 
 
+def _check_dimensions(name: str, keys: Sequence[str], dimensions: Sequence[Dimension], where: str) -> None:
+    for given in dimensions:
+        if not isinstance(given, Dimension):
+            raise DeclarationError(f"view {name}: dimensions holds {given!r}, not a dv.dimension(…)", where=where)
+        if given.key not in keys:
+            raise DeclarationError(
+                f"view {name}: dimension {given.name} is looked up by {given.key}, which is no key of the view",
+                where=where,
+                next=f"add '{given.key}' to keys",
+            )
+    names = [d.name for d in dimensions]
+    for repeated in {n for n in names if names.count(n) > 1}:
+        raise DeclarationError(f"view {name}: dimension {repeated} is given twice", where=where)
+
+
 _NAME_RULE = "a name is a lower-case letter, then lower-case letters, digits and _, 63 at most"
 
 
@@ -243,5 +265,5 @@ def _refuse_later(later: Mapping[str, object], kind: str, where: str) -> None:
 
 _ARGUMENTS = {
     "source": ["topic", "format", "schema", "event_time", "rules", "owner"],
-    "view": ["source", "transform", "keys", "bucket", "measures"],
+    "view": ["source", "transform", "keys", "bucket", "measures", "dimensions"],
 }

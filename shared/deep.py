@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -18,13 +17,11 @@ from dovetail.shared.check import Problem, Report, subject, unknown_columns
 from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import decode, decoded
 from dovetail.shared.engine import arrow
-from dovetail.shared.errors import DovetailError, unknown
+from dovetail.shared.errors import DovetailError, engine_message
 from dovetail.shared.fold import fold, misfit
 from dovetail.shared.inforce import RAW
 from dovetail.shared.judge import unfit
 from dovetail.shared.project import Project
-
-_UNRESOLVED = re.compile(r"\[UNRESOLVED_COLUMN[^\]]*\].*? with name `(.+?)` cannot be resolved", re.DOTALL)
 
 _LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
 """pyspark writes each error that it raises to these too, with the whole trace of the JVM."""
@@ -45,7 +42,7 @@ def look_deeper(report: Report, spark: SparkSession) -> Report:
 
 def _of_rules(source: Source, spark: SparkSession) -> Iterator[Problem]:
     for rule, error in unfit(source, spark):
-        message = error.what if isinstance(error, DovetailError) else _message(error, [*source.columns])
+        message = error.what if isinstance(error, DovetailError) else engine_message(error, [*source.columns])
         yield Problem(subject(source), f"rule '{rule.name}': {message}", rule.where)
 
 
@@ -56,6 +53,9 @@ def _of_view(project: Project, view: View, spark: SparkSession) -> Iterator[Prob
     try:
         transformed = view(rows)
         columns = transformed.columns
+    except DovetailError as error:
+        yield Problem(view.name, error.what, error.where or view.where, error.next)
+        return
     except Exception as error:  # noqa: BLE001  user code: anything may come out of it
         yield _raised(error, view, project.settings.folder, rows.columns)
         return
@@ -72,7 +72,7 @@ def _of_measures(view: View, transformed: DataFrame) -> Iterator[Problem]:
             if not message:
                 _ = transformed.agg(*(F.expr(s.prepared) for s in measure.states)).schema
         except Exception as error:  # noqa: BLE001  the user's expression: anything may come out of it
-            message = _message(error, transformed.columns)
+            message = engine_message(error, transformed.columns)
         # A column alone was already found to be missing, without the engine's words.
         if message and not any(s.expr and message.startswith(f"unknown column '{s.expr}'") for s in measure.states):
             yield Problem(view.name, f"measure {name}: {message}", view.where)
@@ -97,12 +97,4 @@ def _raised(error: Exception, view: View, folder: Path, columns: list[str]) -> P
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
     where = f"{Path(frames[-1].filename).relative_to(folder)}:{frames[-1].lineno}" if frames else view.where
     function = f"{frames[-1].name}: " if frames else ""
-    return Problem(view.name, function + _message(error, columns), where)
-
-
-def _message(error: Exception, columns: list[str]) -> str:
-    text = str(error).strip() or type(error).__name__
-    if missing := _UNRESOLVED.search(text):
-        return unknown("column", missing[1].replace("`.`", "."), columns)
-    first = text.splitlines()[0].partition(" SQLSTATE")[0]
-    return first if text.startswith("[") else f"{type(error).__name__}: {first}"
+    return Problem(view.name, function + engine_message(error, columns), where)

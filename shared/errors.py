@@ -18,7 +18,10 @@ DovetailError                 what, where, why, and the next command
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_UNRESOLVED = re.compile(r"\[UNRESOLVED_COLUMN[^\]]*\].*? with name `(.+?)` cannot be resolved", re.DOTALL)
 
 
 class DovetailError(Exception):
@@ -104,3 +107,16 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f" did you mean '{close[0]}'?" if close else ""
     return f"unknown {kind} '{name}':{hint} Known: {', '.join(names) or 'none'}".replace(": Known", ". Known")
+
+
+def engine_message(error: Exception, columns: Iterable[str]) -> str:
+    """What the engine, or a user's function, said in one line; for a column that is not there, with those that are.
+
+    >>> engine_message(ValueError("mine"), [])
+    'ValueError: mine'
+    """
+    text = str(error).strip() or type(error).__name__
+    if missing := _UNRESOLVED.search(text):
+        return unknown("column", missing[1].replace("`.`", "."), columns)
+    first = text.splitlines()[0].partition(" SQLSTATE")[0]
+    return first if text.startswith("[") else f"{type(error).__name__}: {first}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -31,11 +32,13 @@ def fold(rows: DataFrame, bundle: Bundle) -> DataFrame:
     Raises:
         UserCodeError: the transform raised, or made columns that keys, measures or the bucket do not fit.
     """
-    grouped = _grouped(rows, bundle)
-    transformed = bundle.view(rows)
-    for name, measure in bundle.measures.items():
-        if reason := misfit(transformed, measure):
+    with _user_code(bundle):
+        transformed = bundle.view(rows)
+        misfits = {name: misfit(transformed, measure) for name, measure in bundle.measures.items()}
+    for name, reason in misfits.items():
+        if reason:
             raise UserCodeError(f"measure {name} of {bundle.name}: {reason}", where=bundle.where)
+    grouped = _grouped(rows, bundle)
     states = {s.column for m in bundle.measures.values() for s in m.states}
     widths = {f.name: f.dataType for f in grouped.schema if f.name in states and isinstance(f.dataType, DecimalType)}
     return grouped.withColumns({c: F.col(f"`{c}`").cast(DecimalType(38, t.scale)) for c, t in widths.items()})
@@ -56,14 +59,19 @@ def misfit(transformed: DataFrame, measure: Measure) -> str:
 
 def _grouped(rows: DataFrame, bundle: Bundle) -> DataFrame:
     # SQL text: a micro-batch is planned anew, and every Column object costs it calls to the engine.
-    view = bundle.view
-    try:
+    with _user_code(bundle):
         groups = [f"`{key}`" for key in bundle.keys]
-        if bundle.bucket_seconds is not None and view.source.event_time is not None:
-            groups.append(_bucket(view.source.event_time, bundle.bucket_seconds))
+        if bundle.bucket_seconds is not None and bundle.view.source.event_time is not None:
+            groups.append(_bucket(bundle.view.source.event_time, bundle.bucket_seconds))
         states = {s.column: s.prepared for m in bundle.measures.values() for s in m.states}  # a state may serve several
         aggregates = [F.expr(f"{sql} as `{column}`") for column, sql in {**states, ROWS: "count(1)"}.items()]
-        return view(rows).groupBy(*map(F.expr, groups)).agg(*aggregates)
+        return bundle.view(rows).groupBy(*map(F.expr, groups)).agg(*aggregates)
+
+
+@contextmanager
+def _user_code(bundle: Bundle) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # user code: anything may come out of it
         raise UserCodeError(
             f"the transform of {bundle.name} does not fit its keys and measures, or raised: {_first_line(error)}",

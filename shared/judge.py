@@ -12,7 +12,7 @@ from dovetail.shared.conditions import quoted
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import POSITION, REASON, breaks, decoder_id
 from dovetail.shared.engine import arrow
-from dovetail.shared.errors import DeclarationError, RuleBroken
+from dovetail.shared.errors import DeclarationError, DovetailError, RuleBroken, engine_message
 from dovetail.shared.ledger import Books, Judged, LedgerRow, LedgerStore, Stats
 from dovetail.shared.position import Range, RecordId
 from dovetail.shared.rules import CommitRule, Rule
@@ -110,8 +110,8 @@ class Judge:
 def refuse_unfit(source: Source, spark: SparkSession) -> None:
     """Raises DeclarationError at the line of a rule that the engine does not take."""
     for each, error in unfit(source, spark):
-        first = str(error).strip().partition("\n")[0].partition(" SQLSTATE")[0]
-        raise DeclarationError(f"rule '{each.name}': {first}", where=each.where, next="dovetail check --deep")
+        said = error.what if isinstance(error, DovetailError) else engine_message(error, [*source.columns])
+        raise DeclarationError(f"rule '{each.name}': {said}", where=each.where, next="dovetail check --deep")
 
 
 def unfit(source: Source, spark: SparkSession) -> Iterator[tuple[Rule, Exception]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, ValuesView
 from typing import TypeAlias
 
 from dovetail.shared.syntax import FUNCTIONS, MISSING, resolve
@@ -52,8 +52,8 @@ class PlainNames:
     def texts(self, node: ast.expr) -> list[str]:
         """The texts that an expression may be, an inserted value as `x`; empty where that is not to be seen."""
         value = resolve(node, self._names)
-        if isinstance(value, str):
-            return [value]
+        if value is not MISSING:
+            return _texts_of(value)
         if isinstance(node, ast.Constant):
             return [node.value] if isinstance(node.value, str) else []
         if isinstance(node, ast.JoinedStr):
@@ -67,6 +67,8 @@ class PlainNames:
             return self.texts(node.body) + self.texts(node.orelse)
         if isinstance(node, ast.List | ast.Tuple):
             return [text for part in node.elts for text in self.texts(part)]
+        if isinstance(node, ast.Dict):
+            return [text for part in node.values for text in self.texts(part)]
         if isinstance(node, ast.Starred):
             return self.texts(node.value)
         if isinstance(node, ast.Name) and node.id not in self._asking:
@@ -126,6 +128,14 @@ class PlainNames:
         if isinstance(node, ast.List | ast.Tuple | ast.Set):
             return all(self.holds(part) for part in node.elts)
         return resolve(node, self._names) is not MISSING or isinstance(node, ast.Constant | ast.Dict)
+
+
+def _texts_of(value: object) -> list[str]:
+    """The texts in a value that is known before the code runs: itself, or those it holds."""
+    if isinstance(value, str):
+        return [value]
+    held = value.values() if isinstance(value, Mapping) else value
+    return [text for text in held if isinstance(text, str)] if isinstance(held, list | tuple | ValuesView) else []
 
 
 def _is_pyspark(value: object) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from dovetail.shared import versions
 from dovetail.shared.declare import Source, View
+from dovetail.shared.dimensions import Dimension
 from dovetail.shared.errors import DeclarationError, DovetailError, UsageError, unknown
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.settings import Settings
@@ -36,6 +37,7 @@ class Project:
     settings: Settings
     sources: dict[str, Source]
     declared: dict[str, Declared]
+    dimensions: dict[str, Dimension] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -81,6 +83,7 @@ def load(settings: Settings) -> Project:
     _leave_other_projects(settings.folder)
     sources: dict[str, Source] = {}
     declared: dict[str, Declared] = {}
+    dimensions: dict[str, Dimension] = {}
     for file in settings.views:
         module = _imported(settings.folder, file)
         for attribute, value in vars(module).items():
@@ -89,16 +92,18 @@ def load(settings: Settings) -> Project:
             elif isinstance(value, View):
                 _once("view", declared.setdefault(value.name, Declared(value, module.__name__, attribute)).view, value)
                 _once("source", sources.setdefault(value.source.name, value.source), value.source)
+                for given in value.dimensions:
+                    _once("dimension", dimensions.setdefault(given.name, given), given)
     if not declared:
         raise DeclarationError(
             f"no view is declared in {', '.join(settings.views)}",
             where=str(settings.folder / "dovetail.toml"),
             next="assign one to a name in that file: sales = dv.view(…)",
         )
-    return Project(settings, sources, declared)
+    return Project(settings, sources, declared, dimensions)
 
 
-def _once(kind: str, first: Source | View, other: Source | View) -> None:
+def _once(kind: str, first: Source | View | Dimension, other: Source | View | Dimension) -> None:
     if first is not other and first != other:
         raise DeclarationError(f"{kind} {first.name} is declared twice", where=f"{first.where} and {other.where}")
 

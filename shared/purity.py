@@ -11,11 +11,11 @@ from types import ModuleType
 from typing import Any
 
 from dovetail.shared import rowwise
-from dovetail.shared.closure import ReachedItem, reached
+from dovetail.shared.closure import ReachedItem, reached, steps
 from dovetail.shared.plain import PlainNames
 from dovetail.shared.syntax import FUNCTIONS, MISSING, qualified, resolve
 
-SQL_CALLS = frozenset({"filter", "where", "selectExpr", "expr"})
+SQL_CALLS = frozenset({"filter", "where", "selectExpr", "expr", "derive"})
 NAMED_CALLS = frozenset({"call_function", "call_udf"})
 SPARK_READS = frozenset({"read", "sql", "range", "catalog", "streams"})
 
@@ -48,6 +48,8 @@ def problems(function: Callable[..., Any], *, project: Path) -> list[Problem]:
     What only running can tell, such as `getattr(lines, name)()`, is not seen.
     """
     found = [problem for item in reached(function, project) for problem in _Reader(item).problems()]
+    for step in steps(function, project):
+        found += [Problem(flaw, step.where.file, step.where.line, step.name) for flaw in step.flaws(project)]
     return list(dict.fromkeys(found))
 
 

@@ -16,8 +16,15 @@ WINDOW = "a row cannot see other rows, which may lie on the other side of the cu
 CLOCK = "batch would get another value than speed did: use the event time or a column of the record"
 PLACE = "the value depends on where the record is processed: use a column of the record"
 ACTION = "a transform only describes what to do with a row: return the DataFrame, and act on the answers"
-READ = "a transform sees the record and nothing else: keep a small table as a constant in a project file"
-JOIN = "a join inside a transform pairs rows that may lie on either side of the cut; dimensions come in a later release"
+READ = "a transform sees the record and nothing else: for a small table of the project there is dv.transforms.lookup"
+JOIN = (
+    "a join inside a transform pairs rows that may lie on either side of the cut: for a small table there is "
+    "dv.transforms.lookup"
+)
+PINNED = (
+    "the file is read anew whenever this runs, and is no part of the view's version: declare it at the top of a file, "
+    "as in PRODUCTS = dv.transforms.lookup(…), and use that"
+)
 LAYER = "both layers must do the same: leave it out"
 CODE = "what it runs cannot be read: call a def in a file of the project"
 
@@ -97,6 +104,7 @@ PYTHON = (
     ),
     (re.compile(r"os\.(environb?|getenvb?|getcwd|getpid|cpu_count)|socket\..*|platform\..*"), PLACE),
     (re.compile(r"(io|_io|builtins)\.(open|input)|os\.open|(requests|httpx|urllib\.request)\..*"), READ),
+    (re.compile(r"dovetail\.shared\.transforms\.(pinned\.)?lookup"), PINNED),
     (re.compile(r"builtins\.(eval|exec|__import__)|importlib\.import_module|subprocess\..*|os\.(system|popen)"), CODE),
 )
 """What Python itself offers, by module and name."""
@@ -135,7 +143,8 @@ def sql_reasons(text: str) -> list[tuple[str, str]]:
             reason = CLOCK
         if reason:
             found.append((match[1], reason))
-    return found + [
-        (match[1], READ if match[1].lower() == "select" else _SQL[match[1].lower()])
-        for match in _UNCALLED.finditer(bare)
-    ]
+    for match in _UNCALLED.finditer(bare):
+        found.append((match[1], READ if match[1].lower() == "select" else _SQL[match[1].lower()]))
+    if "${" in text:  # replaced by a setting or a variable of the environment, also inside a quoted text
+        found.append(("${", PLACE))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from dovetail.shared import locks
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source, View
+from dovetail.shared.dimensions import Dimension, Version, Versions
 from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
 from dovetail.shared.ledger import Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
@@ -94,11 +96,26 @@ class ViewState:
 
 
 @dataclass(frozen=True)
+class DimensionState:
+    """How one dimension stands: its newest version, when it was last read, and why not since then."""
+
+    dimension: Dimension
+    version: Version | None
+    read_at: float
+    problem: str
+
+    @property
+    def age_seconds(self) -> float:
+        return time.time() - self.read_at
+
+
+@dataclass(frozen=True)
 class Status:
     """How the project stands. `down` is why Kafka could not be asked."""
 
     sources: tuple[SourceState, ...]
     views: tuple[ViewState, ...]
+    dimensions: tuple[DimensionState, ...] = ()
     down: DovetailError | None = None
 
     @property
@@ -107,6 +124,7 @@ class Status:
         last = {s.source.name: s.last for s in self.sources}
         found = [t for state in self.sources for t in _of_source(state)]
         found += [t for state in self.views for t in _of_view(state, last[state.view.source.name])]
+        found += [t for state in self.dimensions for t in _of_dimension(state)]
         if self.down:
             found.append(_failed("Kafka", self.down, Grade.STOPPED))
         return sorted(found, key=lambda trouble: trouble.grade)
@@ -130,7 +148,9 @@ def look(project: Project, log: Log | ServiceMissing) -> Status:
             except ServiceMissing as missing:
                 down = missing  # nothing more is asked: each question to a broker that is away takes its time
         sources.append(state)
-    return Status(tuple(sources), tuple(_view(project, view) for view in project.views.values()), down)
+    views = tuple(_view(project, view) for view in project.views.values())
+    dimensions = tuple(_dimension(project.layout, dimension) for dimension in project.dimensions.values())
+    return Status(tuple(sources), views, dimensions, down)
 
 
 def _source(layout: Layout, source: Source) -> SourceState:
@@ -172,6 +192,12 @@ def _view(project: Project, view: View) -> ViewState:
     never = set[RunId]() if running else set(stored)
     left = unnamed(stored, manifest) if manifest else never
     return ViewState(view, declared, manifest, running, tuple(sorted(stored[run] for run in left)))
+
+
+def _dimension(layout: Layout, dimension: Dimension) -> DimensionState:
+    versions = Versions(layout, dimension.name)
+    said = versions.standing()
+    return DimensionState(dimension, versions.last(), said["at"], said["problem"])
 
 
 def _of_source(state: SourceState) -> Iterator[Trouble]:
@@ -218,6 +244,21 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
         fingerprint = short(manifest.live).partition("@")[2]
         what = f"{name}: changed since {fingerprint}, which still answers; a full batch adopts the change"
         yield Trouble(Grade.UNFINISHED, what, f"dovetail batch {name} --full")
+
+
+def _of_dimension(state: DimensionState) -> Iterator[Trouble]:
+    name = f"dimension {state.dimension.name}"
+    if state.problem and state.version is not None:
+        what = f"{name}: version {state.version.n}, read {_ago(state.age_seconds)} ago, goes on serving"
+        yield Trouble(Grade.STOPPED, what, "dovetail batch", state.problem)
+    elif state.version is None:
+        yield Trouble(Grade.UNFINISHED, f"{name}: has never been read", "dovetail batch", state.problem)
+
+
+def _ago(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _failed(subject: str, error: DovetailError, grade: Grade) -> Trouble:

@@ -1,7 +1,8 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
 root/sources/SOURCE/{master,claims,ledger,quarantine}       root/locks/
-root/views/VIEW/manifest                                     root/scratch/   (Spark's checkpoints: never trusted)
+root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}        root/scratch/   (Spark's checkpoints: never trusted)
+root/views/VIEW/{manifest,joins}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
 """
 
@@ -47,6 +48,12 @@ class Layout:
 
     def manifest(self, view: str) -> Path:
         return self.root / "views" / view / "manifest"
+
+    def joins(self, view: str) -> Path:
+        return self.root / "views" / view / "joins"
+
+    def dimension(self, name: str) -> Path:
+        return self.root / "dimensions" / name
 
     def versions(self, view: str) -> Path:
         return self.root / "views" / view / "versions"

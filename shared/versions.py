@@ -19,10 +19,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dovetail.shared.closure import normalised
+from dovetail.shared.closure import normalised, steps
 from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds
-from dovetail.shared.errors import IntegrityError
+from dovetail.shared.errors import DeclarationError, IntegrityError
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.measures import Measure, measure_from_json
 
@@ -130,6 +130,10 @@ def store(view: View, project: Path, files: Sequence[Path], module: str, attribu
         copy = half / "code" / file.relative_to(project)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
+    for pinned, content in _pinned(view, project).items():
+        copy = half / "code" / pinned
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(content)
     (half / FILE).write_text(json.dumps(stored, indent=2))
     try:
         half.rename(folder)
@@ -137,6 +141,18 @@ def store(view: View, project: Path, files: Sequence[Path], module: str, attribu
         shutil.rmtree(half)
         if not (folder / FILE).exists():
             raise
+
+
+def _pinned(view: View, project: Path) -> dict[Path, bytes]:
+    """What the lookups of a view read when they were declared, by its place under the project's folder."""
+    reached = [step for transform in view.transform for step in steps(transform, project)]
+    found: dict[Path, bytes] = {}
+    for file, content in [(file, content) for step in reached for file, content in step.files.items()]:
+        if not file.is_relative_to(project.resolve()):
+            raise DeclarationError(f"{file} is not under the project's folder {project}", where=view.where)
+        if found.setdefault(file.relative_to(project.resolve()), content) != content:
+            raise DeclarationError(f"{file} was changed while it was read", where=view.where, next="start again")
+    return found
 
 
 def load(folder: Path) -> Bundle:

@@ -1,14 +1,20 @@
-"""What tests of several folders share."""
+"""What tests of several folders share: a Spark session, and helpers that are imported by their plain names."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+for folder in (Path(__file__).parent, Path(__file__).parent / "serving"):
+    sys.path.insert(0, str(folder))
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,16 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
             "sources": sources,
             "rules": broken,
             "views": views,
+            "dimensions": [
+                {
+                    "dimension": d.dimension.name,
+                    "version": d.version.n if d.version else None,
+                    "rows": d.version.rows if d.version else None,
+                    "age_seconds": round(d.age_seconds, 1) if d.read_at else None,
+                    "problem": d.problem,
+                }
+                for d in found.dimensions
+            ],
         }
     )
     if troubles:
@@ -76,7 +86,9 @@ def query(
     where: list[str] | None = WHERE,
     start: str = typer.Option("", help="From this time on, as in 2026-03-01 or 2026-03-01T09:00:00Z."),
     end: str = typer.Option("", help="Up to this time, which is excluded."),
-    bucket: str = typer.Option("", help="Group by time too, as in 1h or 1d."),
+    bucket: str = typer.Option("", help="Group by time too, as in 1h, 1d, 1w or 1mo."),
+    window: str = typer.Option("", help="Merge this much time up to the end of each bucket, as in 7d."),
+    fill: str = typer.Option("", help="Show buckets without records too, as zero or null.", metavar="zero|null"),
     tz: str = typer.Option("", help="The time zone of buckets and times, as in Europe/Paris."),
     order_by: str = typer.Option("", help="Columns to order by, a - before those that descend."),
     limit: int | None = typer.Option(None, min=1, help="The most rows."),
@@ -95,6 +107,8 @@ def query(
         start=start,
         end=end,
         bucket=bucket,
+        window=window,
+        fill=fill,
         tz=tz,
         order_by=order_by,
         limit=limit,

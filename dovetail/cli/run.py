@@ -50,6 +50,7 @@ def archive(
 ) -> None:
     """Copy the log into the master dataset, continuously."""
     from dovetail.batch.archive_job import CONF, run
+    from dovetail.batch.dimensions import refresh_all, refreshing
 
     output, project = Output(as_json=as_json), load_project(context)
     named = _one_source(project, source)
@@ -57,14 +58,16 @@ def archive(
     log = find_log(project.settings)
     log.extent(named.topic)
     spark = start_spark(project.settings, "archive", conf=CONF, on_progress=output.progress())
-    run(
-        project,
-        named,
-        log,
-        spark,
-        on_ready=lambda p: output.event(f"archive of {named.name} runs from {p}", ready=p.as_json()),
-        on_claim=lambda p: output.result({"claim": p.as_json()}),
-    )
+    refresh_all(project, log, spark, tell=output.note)
+    with refreshing(project, log, spark, tell=output.note):
+        run(
+            project,
+            named,
+            log,
+            spark,
+            on_ready=lambda p: output.event(f"archive of {named.name} runs from {p}", ready=p.as_json()),
+            on_claim=lambda p: output.result({"claim": p.as_json()}),
+        )
 
 
 def speed(
@@ -102,6 +105,7 @@ def batch(
 ) -> None:
     """Recompute views below a new cut and promote them."""
     from dovetail.batch import job
+    from dovetail.batch.dimensions import refresh_all
     from dovetail.batch.recompute import Plan
 
     output, project = Output(as_json=as_json), load_project(context)
@@ -114,6 +118,8 @@ def batch(
         kind = "incremental" if plan.joins else "full"
         output.note(f"{plan.version}: {kind}, {plan.records:,} records, seq {plan.from_seq + 1} to {plan.cut_seq}")
 
+    if not dry_run:
+        refresh_all(project, log, spark, tell=output.note)
     for each in views:
         if dry_run:
             planned = job.plan(project, each, log, spark, full=full)

@@ -23,6 +23,11 @@ def ratio(over: Measure, under: Measure) -> Measure:
 
     Null where either is null or `under` is 0. What it is made of is merged first: the ratio of the sums, never a mean
     of ratios.
+
+    Example:
+        >>> lines = [{"late": True}, {"late": False}, {"late": None}, {"late": False}]
+        >>> answer(dv.ratio(dv.count(where="late"), dv.count()), lines, schema="late boolean")
+        0.25
     """
     return _of("ratio", {"over": over, "under": under})
 
@@ -33,6 +38,12 @@ def measure(*, present: Callable[..., pa.Array], **parts: Measure) -> Measure:
     `present` gets one Arrow array per part under the part's name, all equally long, and gives one of that length. It
     runs where questions are answered, so it works with `pyarrow.compute` and not with Spark. Merging is that of the
     parts.
+
+    Example:
+        >>> import pyarrow.compute as pc
+        >>> spread = dv.measure(low=dv.min("x"), high=dv.max("x"), present=lambda low, high: pc.subtract(high, low))
+        >>> answer(spread, [{"x": 3}, {"x": 10}, {"x": 4}], schema="x int")
+        7
     """
     if not callable(present):
         raise refused(f"measure: present is {present!r}: give a function of {', '.join(parts)}")
@@ -52,6 +63,11 @@ def histogram(
 
     An array of {low, high, count}, 1,000 at most, each from `low` on and below `high`; the first has no low and the
     last no high, for what lies outside. Nulls are left out; NaN, larger than any number, counts in the last. Exact.
+
+    Example:
+        >>> answer(dv.histogram("x", edges=[0, 10]), [{"x": -1}, {"x": 0}, {"x": 9}, {"x": 50}], schema="x int")
+        [{'low': None, 'high': 0.0, 'count': 1}, {'low': 0.0, 'high': 10.0, 'count': 2},
+         {'low': 10.0, 'high': None, 'count': 1}]
     """
     given = [Decimal(str(e)) for e in (_steps(width, low, high) if width is not None else edges)]
     if not given or given != sorted(set(given)):

@@ -59,6 +59,10 @@ def approx_distinct(expr: str, *, precision: int = 12, where: str | None = None)
     A HyperLogLog sketch with 2^precision registers (4 to 21): the standard error is 1.04 / sqrt(2^precision), 1.6 % at
     the default of 12 (Flajolet et al. 2007; Apache DataSketches' HLL, which is exact for a few values). Asked for as
     `buyers.low` and `buyers.high` it gives the bounds three standard errors away. Values are compared as text.
+
+    Example:
+        >>> answer(dv.approx_distinct("buyer"), [{"buyer": n % 100} for n in range(500)], schema="buyer int")
+        100
     """
     if not 4 <= precision <= 21:
         raise refused(f"approx_distinct: precision is {precision}: give a whole number from 4 to 21")

@@ -65,6 +65,10 @@ def approx_top_k(expr: str, *, k: int, tracked: int = 1024, where: str | None = 
     three quarters of `tracked` (a power of 2, 32 to 65,536) different values came together in one state; beyond, they
     are apart by at most 3.5 / tracked of all records (Apache DataSketches' frequent items, after Misra and Gries 1982).
     Ties by the value; an empty array for no rows. `k` is at most half of `tracked`.
+
+    Example:
+        >>> answer(dv.approx_top_k("code", k=2), [{"code": c} for c in "abacab"], schema="code string")
+        [{'value': 'a', 'count': 3, 'low': 3}, {'value': 'b', 'count': 2, 'low': 2}]
     """
     if tracked not in [2**n for n in range(5, 17)]:
         raise refused(f"approx_top_k: tracked is {tracked}: give a power of 2 from 32 to 65536")

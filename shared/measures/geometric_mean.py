@@ -16,6 +16,10 @@ def geometric_mean(expr: str, *, where: str | None = None) -> Measure:
     """The geometric mean of the positive values of `expr` (Spark SQL) as double; null where there are none.
 
     Nulls, zeros and negative values are left out. Equal between layers within 1e-9 relative.
+
+    Example:
+        >>> round(answer(dv.geometric_mean("growth"), [{"growth": 1.0}, {"growth": 4.0}], schema="growth double"), 9)
+        2.0
     """
     log = f"ln(CASE WHEN ({expr}) > 0 THEN CAST({expr} AS DOUBLE) END)"
     return Measure("geometric_mean", (State(Sum(), log, where), counted(log, where)))

@@ -67,12 +67,21 @@ def variance(expr: str, *, population: bool = False, where: str | None = None) -
 
     Null when there are no values, and for a sample also when there is one; NaN where a value is NaN or infinite, as in
     Spark. Equal between layers within 1e-9 relative.
+
+    Example:
+        >>> answer(dv.variance("x"), [{"x": 1}, {"x": 2}, {"x": 3}, {"x": None}], schema="x int")
+        1.0
     """
     return Measure("variance", (State(Moments(), expr, where),), {"population": population})
 
 
 def stddev(expr: str, *, population: bool = False, where: str | None = None) -> Measure:
-    """The standard deviation of `expr` (Spark SQL) as double: the square root of `variance`, null where that is."""
+    """The standard deviation of `expr` (Spark SQL) as double: the square root of `variance`, null where that is.
+
+    Example:
+        >>> answer(dv.stddev("x", population=True), [{"x": 1}, {"x": 3}], schema="x int")
+        1.0
+    """
     return Measure("stddev", (State(Moments(), expr, where),), {"population": population})
 
 

@@ -91,7 +91,12 @@ class Max(StateKind):
 
 
 def count(*, where: str | None = None) -> Measure:
-    """The number of rows, or of those for which `where` (Spark SQL) is true. bigint; 0 for no rows."""
+    """The number of rows, or of those for which `where` (Spark SQL) is true. bigint; 0 for no rows.
+
+    Example:
+        >>> answer(dv.count(where="x > 1"), [{"x": 1}, {"x": 2}, {"x": 3}, {"x": None}], schema="x int")
+        2
+    """
     return Measure("count", (State(Count(), where=where),))
 
 
@@ -100,17 +105,32 @@ def sum_(expr: str, *, where: str | None = None) -> Measure:
 
     Integers give bigint and decimals decimal(38, s), both exact and an error on overflow. Doubles are equal between
     layers within 1e-9 relative, because their sum depends on the order: use decimals for money.
+
+    Example:
+        >>> lines = [{"n": 2, "price": Decimal("1.50")}, {"n": 1, "price": None}]
+        >>> answer(dv.sum("n * price"), lines, schema="n int, price decimal(10,2)")
+        Decimal('3.00')
     """
     return Measure("sum", (State(Sum(), expr, where),))
 
 
 def min_(expr: str, *, where: str | None = None) -> Measure:
-    """The smallest `expr` (Spark SQL), nulls left out; NaN is larger than any number, strings compare by bytes."""
+    """The smallest `expr` (Spark SQL), nulls left out; NaN is larger than any number, strings compare by bytes.
+
+    Example:
+        >>> answer(dv.min("name"), [{"name": "b"}, {"name": "a"}, {"name": None}], schema="name string")
+        'a'
+    """
     return Measure("min", (State(Min(), expr, where),))
 
 
 def max_(expr: str, *, where: str | None = None) -> Measure:
-    """The largest `expr` (Spark SQL), nulls left out; NaN is larger than any number, strings compare by bytes."""
+    """The largest `expr` (Spark SQL), nulls left out; NaN is larger than any number, strings compare by bytes.
+
+    Example:
+        >>> answer(dv.max("x"), [{"x": 1.5}, {"x": float("nan")}, {"x": float("inf")}], schema="x double")
+        nan
+    """
     return Measure("max", (State(Max(), expr, where),))
 
 
@@ -118,6 +138,11 @@ def avg(expr: str, *, where: str | None = None) -> Measure:
     """The mean of `expr` (Spark SQL), nulls left out; null when there are none.
 
     Decimals of scale s give decimal(38, s + 4), rounded half up, as Spark's avg does; all else gives double.
+
+    Example:
+        >>> prices = [{"price": Decimal(p)} for p in ("1.00", "2.00", "2.00")]
+        >>> answer(dv.avg("price"), prices, schema="price decimal(10,2)")
+        Decimal('1.666667')
     """
     return Measure("avg", (State(Sum(), expr, where), counted(expr, where)))
 

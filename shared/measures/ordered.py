@@ -87,6 +87,11 @@ def first(expr: str, *, by: str | None = None, ignore_nulls: bool = False, where
     Of rows that are equally early, the one that lies first in the log: by partition, then offset. Rows without `by` do
     not count. A null is a value like any other unless `ignore_nulls`, as in Spark; null for no rows. A transform that
     selects its columns must keep `_partition` and `_offset`.
+
+    Example:
+        >>> states = [{"day": 2, "state": "sent"}, {"day": 1, "state": "new"}, {"day": 1, "state": "paid"}]
+        >>> answer(dv.first("state", by="day"), states, schema="day int, state string")
+        'new'
     """
     return Measure("first", (State(First(ignore_nulls), expr, where, by or EVENT_TIME),))
 
@@ -95,6 +100,11 @@ def last(expr: str, *, by: str | None = None, ignore_nulls: bool = False, where:
     """`expr` (Spark SQL) of the latest row: by event time, or by the column or expression `by`.
 
     Of rows that are equally late, the one that lies last in the log: by partition, then offset. All else as `first`.
+
+    Example:
+        >>> states = [{"day": 1, "state": "new"}, {"day": 3, "state": None}, {"day": 2, "state": "paid"}]
+        >>> answer(dv.last("state", by="day", ignore_nulls=True), states, schema="day int, state string")
+        'paid'
     """
     return Measure("last", (State(Last(ignore_nulls), expr, where, by or EVENT_TIME),))
 
@@ -103,6 +113,10 @@ def any_value(expr: str, *, where: str | None = None) -> Measure:
     """One of the values of `expr` (Spark SQL), nulls left out; null when there are none.
 
     Always the same one for the same rows, the smallest: where Spark may give any, batch and speed have to agree.
+
+    Example:
+        >>> answer(dv.any_value("name"), [{"name": None}, {"name": "b"}, {"name": "a"}], schema="name string")
+        'a'
     """
     return Measure("any_value", (State(Min(), expr, where),))
 
@@ -113,6 +127,13 @@ def top_k(expr: str, *, k: int, by: str | None = None, where: str | None = None)
     With `by`, those of the rows with the largest `by`: an array of {by, value}, ties by the larger value, null the
     smallest. Nulls of what it orders by are left out; an empty array for no rows. NaN is larger than any number. Exact:
     for the most *frequent* values, which no bounded state can tell exactly, see `approx_top_k`.
+
+    Example:
+        >>> lines = [{"code": "a", "n": 3}, {"code": "b", "n": 9}, {"code": "c", "n": 5}, {"code": "d", "n": None}]
+        >>> answer(dv.top_k("n", k=2), lines, schema="code string, n int")
+        [9, 5]
+        >>> answer(dv.top_k("code", k=2, by="n"), lines, schema="code string, n int")
+        [{'by': 9, 'value': 'b'}, {'by': 5, 'value': 'c'}]
     """
     if not 1 <= k <= 1000:
         raise refused(f"top_k: k is {k}: give a whole number from 1 to 1000")

@@ -40,6 +40,10 @@ def collect_set(expr: str, *, limit: int = 100, where: str | None = None) -> Mea
 
     `overflowed` is true where there are more than `limit` (10,000 at most), of which `values` then holds the smallest.
     Asked for as `tags.values` and `tags.overflowed` it gives each alone. No values and false for no rows.
+
+    Example:
+        >>> answer(dv.collect_set("tag", limit=2), [{"tag": t} for t in ("c", "a", "b", "a")], schema="tag string")
+        {'values': ['a', 'b'], 'overflowed': True}
     """
     if not 1 <= limit <= 10_000:
         raise refused(f"collect_set: limit is {limit}: give a whole number from 1 to 10000")
@@ -47,12 +51,22 @@ def collect_set(expr: str, *, limit: int = 100, where: str | None = None) -> Mea
 
 
 def bool_or(expr: str, *, where: str | None = None) -> Measure:
-    """Whether `expr` (Spark SQL) is true for any row; nulls left out, null when there is nothing else."""
+    """Whether `expr` (Spark SQL) is true for any row; nulls left out, null when there is nothing else.
+
+    Example:
+        >>> answer(dv.bool_or("x > 2"), [{"x": 1}, {"x": 3}, {"x": None}], schema="x int")
+        True
+    """
     return Measure("bool_or", (State(Max(), f"CAST({expr} AS BOOLEAN)", where),))
 
 
 def bool_and(expr: str, *, where: str | None = None) -> Measure:
-    """Whether `expr` (Spark SQL) is true for every row; nulls left out, null when there is nothing else."""
+    """Whether `expr` (Spark SQL) is true for every row; nulls left out, null when there is nothing else.
+
+    Example:
+        >>> answer(dv.bool_and("paid"), [{"paid": True}, {"paid": None}], schema="paid boolean")
+        True
+    """
     return Measure("bool_and", (State(Min(), f"CAST({expr} AS BOOLEAN)", where),))
 
 

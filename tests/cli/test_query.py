@@ -69,6 +69,7 @@ def server(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServe
 
 def test_every_option_is_asked_in_the_words_of_the_http_interface(run: Run, server: StubServer) -> None:
     options = "--by country,status --measures lines --start 2026-03-01 --end 2026-03-02 --bucket 1d --tz Europe/Paris"
+    options += " --window 7d --fill zero"
     wheres = "--where country=FR,DE --where status=Shipped --where country=US --where status.null=true"
     assert run("query", "sales", *options.split(), *wheres.split(), "--order-by", "-lines", "--limit", "10",
                "--at-least", "2@3141").code == 0  # fmt: skip
@@ -77,7 +78,8 @@ def test_every_option_is_asked_in_the_words_of_the_http_interface(run: Run, serv
             "/v1/views/sales/query",
             {
                 "by": "country,status", "measures": "lines", "start": "2026-03-01", "end": "2026-03-02", "bucket": "1d",
-                "tz": "Europe/Paris", "order_by": "-lines", "limit": "10", "at_least": "2@3141",
+                "tz": "Europe/Paris", "order_by": "-lines", "limit": "10", "at_least": "2@3141", "window": "7d",
+                "fill": "zero",
                 "where.country": "FR,DE,US", "where.status": "Shipped", "where.status.null": "true",
             },
         )

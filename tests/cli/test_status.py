@@ -111,6 +111,7 @@ def test_json_tells_the_same(run: Command, running: Project) -> None:
                 "runs": 0, "cut": {"0": 0, "1": 0}, "cut seq": 1, "garbage": [],
             }
         ],
+        "dimensions": [],
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 from serving_stand import Client, Ends, Stand, ViewSpec, event
 
+from dovetail.serving.query import LISTS, SCALARS
 from dovetail.shared.ledger import Judged
 from dovetail.shared.position import Position
 
@@ -29,6 +30,7 @@ def test_a_receipt_names_the_parts_of_its_answer(sales: ViewSpec, stand: Stand, 
     assert receipt == {
         "view": "sales", "version": sales.version, "runs": ["origin", "run2"], "cut": {"0": 1, "1": 1},
         "position": {"0": 1, "1": 2}, "seq": 3, "quarantined": 0, "gaps": [], "complete": True, "approximate": [],
+        "dimensions": {},
         "behind": {"records": None, "seconds": None},
     }  # fmt: skip
 
@@ -189,4 +191,4 @@ def test_the_index_and_the_docs_are_there(serving: Client) -> None:
     assert "/v1/views/{view}/query" in serving.http.get("/").json()["paths"]
     assert serving.http.get("/docs").status_code == 200
     described = serving.http.get("/openapi.json").json()["paths"]["/v1/views/{view}/query"]["get"]["parameters"]
-    assert {"by", "where.KEY", "at_least"} <= {p["name"] for p in described}
+    assert {p["name"] for p in described} == {"view", *SCALARS, *LISTS, "where.KEY", "where.KEY.null"}

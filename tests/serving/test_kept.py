@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from serving_stand import Stand, ViewSpec, event
+from serving_stand import T0, Stand, ViewSpec, event
 
 from dovetail.serving import kept as module
 from dovetail.serving import query
@@ -17,6 +18,7 @@ from dovetail.serving.store import Store
 from dovetail.serving.view import View
 
 FRANCE = "where.country=FR&where.product=1&measures=lines"
+WEEKLY = f"{FRANCE}&bucket=1d&window=7d"
 
 
 @pytest.fixture
@@ -110,3 +112,44 @@ def test_an_answer_of_very_many_groups_is_not_kept(store: Store, stand: Stand, m
     view = look(store, stand)
     assert lines(view.looked_up(plan(view, FRANCE))) == 1
     assert view.at_hand(plan(view, FRANCE)) is None
+
+
+def by_day(answer: Any) -> dict[str, int]:
+    return {row["bucket"][:10]: row["lines"] for row in orjson.loads(answer[1].json)}
+
+
+def test_a_commit_in_one_bucket_patches_every_window_that_holds_it(store: Store, stand: Stand) -> None:
+    view = look(store, stand)
+    weekly, later = plan(view, f"{WEEKLY}&end=2026-03-05"), plan(view, f"{WEEKLY}&start=2026-03-03&end=2026-03-05")
+    assert by_day(view.looked_up(weekly)) == {f"2026-03-0{d}": 1 for d in range(1, 5)}
+    assert by_day(view.looked_up(later)) == {"2026-03-03": 1, "2026-03-04": 1}
+    days = [dt.timedelta(days=d) for d in (-20, 1, 9)]
+    stand.commit([event(ordered_at=T0 + d) for d in days])
+    look(store, stand)
+    found, of_later = view.at_hand(weekly), view.at_hand(later)
+    assert found is not None
+    assert of_later is not None
+    assert by_day(found) == {
+        **{f"2026-02-{d}": 1 for d in range(10, 16)}, "2026-02-09": 1,
+        "2026-03-01": 1, "2026-03-02": 2, "2026-03-03": 2, "2026-03-04": 2,
+    }  # fmt: skip
+    assert by_day(of_later) == {"2026-03-03": 2, "2026-03-04": 2}
+
+
+@pytest.mark.parametrize(
+    ("asked", "days"),
+    [("&bucket=1d&window=7d", [3, 5]), ("&bucket=1d&fill=zero", [14]), ("&bucket=1d", range(1, 9))],
+)
+def test_an_answer_that_has_grown_too_large_to_render_at_once_is_not_kept(
+    store: Store, stand: Stand, monkeypatch: pytest.MonkeyPatch, asked: str, days: Iterable[int]
+) -> None:
+    monkeypatch.setattr(module, "LARGEST", 8)
+    view = look(store, stand)
+    asked_of = plan(view, FRANCE + asked)
+    view.looked_up(asked_of)
+    assert view.at_hand(asked_of) is not None
+    stand.commit([event(ordered_at=T0 + dt.timedelta(days=day)) for day in days])
+    look(store, stand)
+    assert view.at_hand(asked_of) is None
+    assert len(by_day(view.looked_up(asked_of))) > 5
+    assert view.at_hand(asked_of) is None

@@ -17,6 +17,7 @@ import pytest
 from serving_stand import Event, Stand, ViewSpec, serve
 
 import dovetail as dv
+from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.engine import arrow
 from dovetail.shared.fold import fold
 from dovetail.shared.versions import Bundle
@@ -110,13 +111,17 @@ class SparkSpec(ViewSpec):
 @pytest.fixture(scope="module")
 def states(spark: SparkSession) -> tuple[dv.View, pa.Table]:
     """The states of each span of records that any cut parts them into, by Spark's fold."""
-    view = dv.view("served", source=source, keys=["slice", "g"], measures=MEASURES)
-    bundle = Bundle("served@0", "records", "records", {}, view.keys, None, view.measures, "", Path())
+    spans = enumerate(span for cut in CUTS.values() for span in cut.spans)
+    return folded(spark, [{**e, "slice": n} for n, (a, b) in spans for e in ALL[a:b]])
+
+
+def folded(spark: SparkSession, events: Sequence[Event], *, bucket: str | None = None) -> tuple[dv.View, pa.Table]:
+    view = dv.view("served", source=source, keys=["slice", "g"], bucket=bucket, measures=MEASURES)
+    seconds = bucket_seconds(bucket) if bucket else None
+    bundle = Bundle("served@0", "records", "records", {}, view.keys, seconds, view.measures, "", Path())
     bundle.__dict__["view"] = view
     columns = [part.split()[0] for part in SCHEMA.split(", ")]
-    spans = enumerate(span for cut in CUTS.values() for span in cut.spans)
-    rows = [tuple({**e, "slice": n}[c] for c in columns) for n, (a, b) in spans for e in ALL[a:b]]
-    return view, arrow(fold(spark.createDataFrame(rows, SCHEMA), bundle))
+    return view, arrow(fold(spark.createDataFrame([tuple(e[c] for c in columns) for e in events], SCHEMA), bundle))
 
 
 @pytest.mark.parametrize("name", CUTS)
@@ -149,6 +154,34 @@ def test_it_equals_the_truth(name: str, states: tuple[dv.View, pa.Table], tmp_pa
     assert within["distinct"] >= 0.99 * len(grouped)
     assert within["quantiles"] == within["frequent"] == len(grouped)
     assert answer["receipt"]["approximate"] == ["distinct", "quantiles", "frequent"]
+
+
+@pytest.mark.parametrize("one_key", [False, True])
+def test_a_window_answers_as_its_time_alone_would(one_key: bool, spark: SparkSession, tmp_path: Path) -> None:
+    """Of every measure, with half of the records below the cut and half above, over the days that a clock changes."""
+    events = [
+        {**e, "g": n % 2, "slice": n % 4 // 2, "t": T0 + dt.timedelta(hours=n % 97)} for n, e in enumerate(ALL[:600])
+    ]
+    view, table = folded(spark, events, bucket="1h")
+    stand = Stand(tmp_path / "data")
+    stand.attach(SparkSpec("served", keys=("g",), bucket=3600, measures=dict(view.measures), states=table))
+    stand.commit([e for e in events if e["slice"] == 0])
+    stand.batch("served")
+    stand.commit([e for e in events if e["slice"] == 1])
+    asked = {"by": "g", "tz": "Europe/Paris"} | ({"where__g": 1} if one_key else {})
+    with serve(tmp_path, stand) as client:
+        found = client.rows("served", bucket="1d", window="2d", fill="zero", end="2026-04-05", **asked)
+        days = [dt.date(2026, 3, 29) + dt.timedelta(n) for n in range(7)]
+        assert [r["bucket"][:10] for r in found if r["g"] == 1] == [str(day) for day in days]
+        for row in found:
+            day = dt.date.fromisoformat(row.pop("bucket")[:10])
+            alone = client.rows("served", start=day - dt.timedelta(1), end=day + dt.timedelta(1), **asked)
+            expected = [r for r in alone if r["g"] == row["g"]]
+            if day < days[-1]:
+                assert [row] == [{**r, **{m: pytest.approx(r[m], rel=1e-9) for m in DOUBLES}} for r in expected]
+            else:  # there are no records: a number is 0
+                shown = {name: row[name] for name in ("total", "doubles", "distinct", "least")}
+                assert (expected, shown) == ([], {"total": "0.00", "doubles": 0, "distinct": 0, "least": None})
 
 
 def known(events: Sequence[Event], name: str) -> list[Any]:

@@ -14,6 +14,7 @@ from dovetail.serving import query
 from dovetail.serving.buckets import instant
 from dovetail.serving.query import Asked, Plan
 from dovetail.serving.shape import Shape
+from dovetail.shared.duration import Span
 from dovetail.shared.errors import QueryError
 from dovetail.shared.position import RecordId
 
@@ -95,7 +96,7 @@ def test_values_are_of_the_type_of_their_key(text: str, values: tuple[Any, ...])
         ("tz=", "unknown time zone ''"),
         ("limt=3", "unknown parameter 'limt': did you mean 'limit'?"),
         ("country=FR", "unknown parameter 'country'"),
-        ("as_of=3", "as_of comes in a later release"),
+        ("max_age=3", "max_age comes in a later release"),
         ("limit=0", "limit=0: write a number from 1 to 100000"),
         ("limit=100001", "limit=100001"),
         ("limit=1.5", "limit=1.5"),
@@ -106,6 +107,19 @@ def test_values_are_of_the_type_of_their_key(text: str, values: tuple[Any, ...])
         ("bucket=7h", "a bucket of '7h' neither divides a day"),
         ("bucket=30m", "a bucket of 30m is no multiple of the stored 1h"),
         ("bucket=soon", "'soon' is not a length of time"),
+        ("bucket=5mo", "a bucket of '5mo' neither divides a year"),
+        ("bucket=0w", "'0w' is not a whole number of seconds"),
+        ("window=soon", "'soon' is not a length of time"),
+        ("window=1f", "'1f' is not a length of time"),
+        ("window=1500ms", "'1500ms' is not a whole number of seconds"),
+        ("window=999999999y", "within 10,000 years"),
+        ("fill=zeros&bucket=1d", "unknown fill 'zeros': did you mean 'zero'?"),
+        ("fill=zero", "fill is of buckets, and none are asked for"),
+        ("fill=null&start=2026-03-01", "fill is of buckets, and none are asked for"),
+        ("bucket=1d&window=7d&start=2026-03-01T06:00", "start 2026-03-01T06:00:00Z lies inside a bucket of 1d"),
+        ("bucket=1w&window=2w&end=2026-03-01", "end 2026-03-01T00:00:00Z lies inside a bucket of 1w"),
+        ("window=6h&start=2026-03-01T00:30", "lies inside a stored bucket of 1h"),
+        ("bucket=1mo&tz=Asia/Kolkata&start=2026-03-01", "buckets of 1mo in Asia/Kolkata cannot be made of stored"),
         ("start=soon", "'soon' is not a time"),
         ("start=2026-03-01T00:30Z", "start 2026-03-01T00:30:00Z lies inside a stored bucket of 1h"),
         ("end=2026-03-01&tz=Asia/Kolkata", "lies inside a stored bucket of 1h"),
@@ -120,9 +134,51 @@ def test_what_cannot_be_asked_is_refused_by_name(text: str, says: str) -> None:
 
 
 def test_a_view_without_bucket_refuses_time() -> None:
-    for text in ("start=2026-03-01", "end=2026-03-01", "bucket=1d"):
+    for text in ("start=2026-03-01", "end=2026-03-01", "bucket=1d", "window=7d", "bucket=1mo"):
         with pytest.raises(QueryError, match="it has no bucket"):
             plan(text, shape(bucket=None))
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "next_"),
+    [
+        ("bucket=1d&window=36h", "a window of 36h is no multiple of its buckets of 1d", "2d"),
+        ("bucket=2d&window=7d", "a window of 7d is no multiple of its buckets of 2d", "8d"),
+        ("bucket=1d&window=6h", "a window of 6h is shorter than its buckets of 1d", "1d"),
+        ("window=30m", "a window of 30m is shorter than its buckets of 1h", "1h"),
+        ("window=90m", "a window of 90m is no multiple of its buckets of 1h", "2h"),
+        ("bucket=1w&window=10d", "a window of 10d is no multiple of its buckets of 1w", "2w"),
+        ("bucket=1w&window=1mo", "a window of 1mo is no multiple of its buckets of 1w", "5w"),
+        ("bucket=2d&window=1mo", "a window of 1mo is no multiple of its buckets of 2d", "32d"),
+        ("bucket=7d&window=1mo", "a window of 1mo is no multiple of its buckets of 7d", "35d"),
+        ("bucket=1mo&window=90d", "a window of 90d is no multiple of its buckets of 1mo", "1q"),
+        ("bucket=1mo&window=4w", "a window of 4w is shorter than its buckets of 1mo", "1mo"),
+        ("bucket=1q&window=4mo", "a window of 4mo is no multiple of its buckets of 1q", "2q"),
+    ],
+)
+def test_a_window_that_is_no_multiple_is_refused_with_the_next_that_is(text: str, says: str, next_: str) -> None:
+    with pytest.raises(QueryError) as refused:
+        plan(text)
+    assert (refused.value.what, refused.value.next) == (says, f"window={next_}")
+    assert plan("&".join([*(p for p in text.split("&") if not p.startswith("window")), refused.value.next])).window
+
+
+def test_a_window_goes_by_stored_buckets_where_none_are_asked_for() -> None:
+    found = plan("window=7d&start=2026-03-10")
+    assert (found.bucket, found.window) == (Span(3600), Span(7 * 86400))
+    assert found.since == instant("2026-03-03T01:00", "UTC")
+    assert plan("start=2026-03-10").since == plan("start=2026-03-10").start
+    assert plan("window=1mo&bucket=1d&start=2026-03-31&tz=Europe/Paris").since == instant("2026-03-01", "Europe/Paris")
+
+
+@pytest.mark.parametrize("stored", [2 * 86400, 7 * 86400])
+@pytest.mark.parametrize("bucket", ["1w", "1mo", "1q", "1y"])
+def test_weeks_and_months_are_not_made_of_stored_buckets_longer_than_a_day(stored: int, bucket: str) -> None:
+    with pytest.raises(QueryError) as refused:
+        plan(f"bucket={bucket}", shape(bucket=stored))
+    assert refused.value.what.startswith(f"a bucket of {bucket} cannot be made of stored ones of ")
+    assert refused.value.why.startswith("the largest stored bucket that can answer this is 1d")
+    assert plan(f"bucket={bucket}", shape(bucket=86400)).bucket
 
 
 def test_the_order_is_total() -> None:
@@ -145,11 +201,12 @@ def test_at_least_names_a_seq_or_a_record() -> None:
 def test_a_body_asks_the_same_as_a_url() -> None:
     body = {
         "by": ["country"], "where": {"country": ["FR", None], "product": 7, "vip": True, "day": "2026-03-01"},
-        "bucket": "1d", "tz": "Europe/Paris", "limit": 5, "order_by": "-revenue", "at_least": 3, "start": None,
+        "bucket": "1d", "window": "7d", "fill": "zero", "tz": "Europe/Paris", "limit": 5, "order_by": "-revenue",
+        "at_least": 3, "start": None,
     }  # fmt: skip
     url = (
         "by=country&where.country=FR&where.country.null=true&where.product=7&where.vip=true&where.day=2026-03-01"
-        "&bucket=1d&tz=Europe/Paris&limit=5&order_by=-revenue&at_least=3"
+        "&bucket=1d&window=7d&fill=zero&tz=Europe/Paris&limit=5&order_by=-revenue&at_least=3"
     )
     assert query.plan(SHAPE, query.from_json(orjson.dumps(body))) == asked(url)
 
@@ -177,3 +234,5 @@ def test_one_group_of_keys_is_known_as_such() -> None:
 def test_equal_questions_have_equal_plans() -> None:
     assert plan("where.country=a,b&by=country").digest == plan("by=country&where.country=b&where.country=a").digest
     assert plan("limit=5").digest != plan("limit=6").digest
+    assert plan("bucket=24h").digest == plan("bucket=1d").digest
+    assert len({plan(f"bucket=1d{more}").digest for more in ("", "&window=7d", "&window=1w", "&fill=zero")}) == 4

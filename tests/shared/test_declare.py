@@ -42,9 +42,7 @@ def test_what_comes_later_is_refused_by_name_with_file_and_line(later):
     assert caught.value.where.startswith("test_declare.py:")
 
 
-def test_dimensions_and_later_measures_say_that_they_come_later():
-    with pytest.raises(DeclarationError, match="`dimensions` is not accepted yet"):
-        dv.view("v", source=a_source(), measures={"rows": dv.count()}, dimensions=[])
+def test_what_comes_later_says_so():
     with pytest.raises(DeclarationError, match=r"dv\.push is not there yet"):
         dv.push  # noqa: B018
 
@@ -71,6 +69,7 @@ def test_a_name_that_could_not_be_a_folder_or_a_column_is_refused(name):
         ({"keys": ["_mine"]}, "cannot be a key"),
         ({"bucket": "7h"}, "neither divides a day"),
         ({"bucket": "1500ms"}, "neither divides a day"),
+        ({"bucket": "1mo"}, "a stored bucket of '1mo' would differ between time zones"),
     ],
 )
 def test_a_view_that_cannot_be_is_refused(changes, says):

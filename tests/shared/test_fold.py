@@ -140,3 +140,24 @@ def test_states_too_large_for_the_driver_come_in_slices_without_loss(spark, monk
     assert len(slices) == engine.SLICES
     numbers = reduce(list.__add__, (s["n"].to_pylist() for s in slices))
     assert sorted(numbers) == list(range(1000))
+
+
+def without_place(events: DataFrame) -> DataFrame:
+    return events.select("key", "at", "n")
+
+
+@pytest.mark.parametrize(
+    ("measures", "transform", "says"),
+    [
+        ({"x": dv.sum("key")}, (), "measure x of v: sum of 'key': string is not a number"),
+        ({"x": dv.stddev("at")}, (), "stddev of 'at': timestamp is not a number"),
+        ({"x": dv.approx_quantiles("key")}, (), "approx_quantiles of 'key': string is not a number"),
+        ({"x": dv.first("n")}, (without_place,), "first needs each row's position: keep _partition and _offset"),
+    ],
+)
+def test_what_sql_would_accept_and_a_measure_cannot_be_of_is_refused(spark, measures, transform, says):
+    placed = [(*row, 0, n) for n, row in enumerate(ROWS_GIVEN)]
+    rows = spark.createDataFrame(placed, f"{SCHEMA}, _partition int, _offset bigint")
+    with pytest.raises(UserCodeError) as refused:
+        fold(rows, bundle(transform, measures=measures, bucket=None))
+    assert says in str(refused.value)

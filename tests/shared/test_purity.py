@@ -75,7 +75,7 @@ REFUSED = [
     "F.expr('sum(a)')", "lines.selectExpr('a', 'max(b) as c')", "lines.filter('a > now()')", "F.expr('uuid()')",
     "lines.where('a < current_date')", "lines.where(f'sum({lines}) > 1')", "lines.filter(RULE)",
     "lines.filter('rank() ' + 'over (order by a) = 1')", "F.expr('unix_timestamp()')", "lines.where('a = (select 1)')",
-    "F.call_function('sum', 'a')", "lines.filter('{} > count(1)'.format('a'))",
+    "F.call_function('sum', 'a')", "lines.filter('{} > count(1)'.format('a'))", "lines.selectExpr(\"'${env:HOME}'\")",
     # code that cannot be read
     "eval('1')", "exec('1')",
 ]  # fmt: skip

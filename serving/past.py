@@ -1,0 +1,128 @@
+"""Answers of the past: what a receipt stands for, put together again from what is kept, or refused."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from dovetail.serving import snapshot
+from dovetail.serving.database import Database
+from dovetail.serving.dimensions import Dimensions, Joined
+from dovetail.serving.edition import Edition
+from dovetail.serving.problems import Gone
+from dovetail.serving.runs import Runs
+from dovetail.serving.shape import Shape
+from dovetail.serving.tail import LedgerTail, StatesTail
+from dovetail.shared import versions
+from dovetail.shared.errors import QueryError
+from dovetail.shared.ledger import visible
+from dovetail.shared.manifest import ORIGIN, Manifest
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.tables import Layout
+
+T = TypeVar("T")
+
+KEPT = 4
+"""Editions of the past that are kept in the database, of all views together."""
+ID = re.compile(r"s(\d{1,18})\.(\d{1,18})(?:\.d(\d+(?:-\d+)*))?\.[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a receipt's id says: the manifest's generation, the ledger's seq, the dimensions' versions by name."""
+
+    generation: int
+    seq: int
+    dimensions: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Receipt:
+        """Raises QueryError for what is not the id of a receipt."""
+        found = ID.fullmatch(text)
+        if found is None:
+            raise QueryError(f"as_of={text} is no receipt's id", next="give `receipt.id` of an earlier answer")
+        dimensions = tuple(int(n) for n in (found[3] or "").split("-") if n)
+        return cls(int(found[1]), int(found[2]), dimensions)
+
+
+class Past:
+    """The editions of the past. Asked by any thread that may wait."""
+
+    def __init__(self, layout: Layout, database: Database, runs: Runs, dimensions: Dimensions) -> None:
+        self._layout, self._database, self._runs, self._dimensions = layout, database, runs, dimensions
+        self._kept: OrderedDict[tuple[str, Receipt], Edition] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def asked(self, view: str, receipt: Receipt, look: Callable[[Edition], T]) -> T:
+        """What `look` gives for the rows that answers with this receipt were made of.
+
+        Raises:
+            QueryError: there is no such receipt of this view.
+            Gone: its runs, its states or its dimensions' versions are not kept any more.
+        """
+        with self._lock:
+            found = self._kept.get((view, receipt))
+            if found is None:
+                found = self._kept[view, receipt] = self._made(view, receipt)
+                while len(self._kept) > KEPT:
+                    _, old = self._kept.popitem(last=False)
+                    for table in old.tables:
+                        self._database.drop(table)
+            self._kept.move_to_end((view, receipt))
+            return look(found)  # with the lock, so that its tables are not dropped meanwhile
+
+    def _made(self, view: str, receipt: Receipt) -> Edition:
+        manifest = self._manifest(view, receipt)
+        version = manifest.live
+        bundle = versions.load(self._layout.version(version))
+        states = StatesTail(self._layout.states(version))
+        shape = replace(Shape.of(bundle, states.schema), dimensions=self._joined(view, receipt))
+        ledger = LedgerTail(self._layout.ledger(shape.source))
+        rows = [row for row in ledger.rows(after=manifest.seq - 1) if row.seq <= receipt.seq]
+        if not rows or rows[-1].seq != receipt.seq:
+            raise _unknown(view)
+        stored = states.commits(version, manifest.seq)
+        if snapshot.miscounted(manifest, rows, stored):
+            raise Gone(f"the states up to seq {receipt.seq} are not kept any more", next="ask without as_of")
+        named = visible(version, rows, after=manifest.seq)
+        held = pa.concat_tables([shape.held(states.schema.empty_table()), *(shape.held(stored[c]) for c in named)])
+        runs = tuple(self._runs.load(shape, run) for run in manifest.runs if run.id != ORIGIN)
+        quarantined, gaps = LedgerTail.accounted(self._layout.ledger(shape.source), receipt.seq)
+        speed = self._database.load(held, order=())
+        return Edition(-1, shape, manifest, receipt.seq, rows[-1].to, quarantined, gaps, runs, speed)
+
+    def _manifest(self, view: str, receipt: Receipt) -> Manifest:
+        history = DeltaManifest(self._layout.manifest(view)).history()
+        found = next((m for m in history if m.generation == receipt.generation), None)
+        if found is None or receipt.seq < found.seq:
+            raise _unknown(view)
+        tables = (self._layout.run(run.version, run.id) for run in found.runs if run.id != ORIGIN)
+        kept = all(DeltaTable.is_deltatable(str(table)) for table in tables)
+        if not kept or history[-1].floor(found.live) > found.seq:
+            raise Gone(
+                f"what answered for {view} at seq {receipt.seq} has been pruned: "
+                f"seq {history[-1].seq} is the oldest that can still be asked for",
+                next="ask without as_of",
+            )
+        return found
+
+    def _joined(self, view: str, receipt: Receipt) -> tuple[Joined, ...]:
+        now = self._dimensions.of(view)
+        if len(now) != len(receipt.dimensions):
+            raise Gone(f"{view} had other dimensions then", next="ask without as_of")
+        then = [self._dimensions.at(d.name, n) for d, n in zip(now, receipt.dimensions, strict=True)]
+        found = tuple(d for d in then if d is not None)
+        if len(found) < len(then):
+            raise Gone("a dimension's version of then is not kept any more", next="ask without as_of")
+        return found
+
+
+def _unknown(view: str) -> QueryError:
+    return QueryError(f"{view} has no such receipt", next="give `receipt.id` of an earlier answer")
