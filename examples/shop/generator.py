@@ -151,7 +151,8 @@ def lines(chance: random.Random, order: Order, products: list[dict[str, Any]]) -
     """The 1 to 8 lines of an order as JSON, each with another product, up to a fifth below its list price."""
     head = encode(order.fields)[:-1]  # without its closing brace: encoded once an order, not once a line
     for number, product in enumerate(chance.sample(products, chance.randint(1, 8)), start=1):
-        quantity, price = 10 + int(41 * chance.random()), round(product["MSRP"] * (1 - chance.random() / 5), 2)
+        quantity = int(15 * chance.paretovariate(2.5))  # 20 or so, and of few things hundreds
+        price = round(product["MSRP"] * (1 - chance.random() / 5), 2)
         line = {"orderLineNumber": number, "quantityOrdered": quantity, "priceEach": price, **product}
         if chance.random() < UNLISTED:
             line["productCode"] = "S18_9999"
