@@ -28,7 +28,8 @@ from dovetail.shared.log import Log
 from dovetail.shared.project import Project
 from dovetail.shared.tables import AppendTable
 
-SOURCE, VIEW = "order_lines", "sales"
+SOURCE, VIEW = "fact_orders", "sales"
+SHOWN = "lines,revenue,margin"
 LATE_DAYS = 51
 
 
@@ -67,7 +68,9 @@ class Demo:
         dev.first_answer(self.project, self.processes, self.output)
         self.processes.wait("the first record", lambda: self._lines(self._total()) > 0, seconds=dev.START_S)
         self._title("1 · the first merged answer")
-        self._show("  by product, the largest three", self._ask(by="product_code", limit=3, order_by="-revenue"))
+        self._show(
+            "  by product, the largest three", self._ask(by="productCode", limit=3, order_by="-revenue", measures=SHOWN)
+        )
         dev.start_archives(self.project, self.processes, self.output)
         spark = start_spark(self.project.settings, "demo")
         self._batch(spark)
@@ -97,6 +100,8 @@ class Demo:
             "the new run in serving", lambda: self._total()["receipt"]["runs"][-1] != "origin", seconds=60
         )
         self._only_grown(before)
+        lines = self._ask(by="productLine", limit=3, order_by="-revenue", measures=SHOWN)
+        self._show("  by product line, which a dimension says: no record has it", lines)
 
     def _kill(self, source: str) -> None:
         self._title("3 · kill -9 of the speed job in mid write, then a new one")
@@ -134,13 +139,12 @@ class Demo:
         self._title(f"4 · an order line {LATE_DAYS} days late, sent by hand")
         when = (datetime.now(UTC) - timedelta(days=LATE_DAYS)).replace(minute=0, second=0, microsecond=0)
         line = {
-            "order_number": 90001, "order_line_number": 1, "ordered_at": when.isoformat(), "status": "Shipped",
-            "customer": "Dovetail", "postal_code": "94217", "city": "Burlingame", "country": "USA",
-            "product_code": "S18_3232", "product_line": "Classic Cars",
-            "quantity": 5, "price": "100.00", "buy_price": "60.00",
+            "orderNumber": 90001, "orderLineNumber": 1, "customerNumber": 90001, "orderDate": when.isoformat(),
+            "postalCode": "94217", "productCode": "S18_3232", "status": "Shipped",
+            "quantityOrdered": 5, "priceEach": "100.00", "buyPrice": "60.00",
         }  # fmt: skip
         hour = {
-            "where.postal_code": "94217", "where.product_code": "S18_3232",
+            "where.postalCode": "94217", "where.productCode": "S18_3232",
             "start": when.isoformat(), "end": (when + timedelta(hours=1)).isoformat(), "measures": "lines,revenue",
         }  # fmt: skip
         before = self._ask(**hour)

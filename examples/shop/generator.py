@@ -3,8 +3,9 @@
     from itertools import islice
     for key, value in islice(generate(seed=7), 1000): ...
 
-It is a star schema seen from its fact: a record is one line of an order, with a product of `dims/products.csv` and a
-customer of `dims/customers.csv`. Some records are trouble on purpose, each kind at a rate you choose:
+A record is a fact of the star schema: one line of an order, with a product of `dims/dim_products.csv` and the postal
+code of a customer in `dims/dim_locations.csv`. Now and then either is in neither file: a product that is too new, a
+customer who gave no address. Some records are trouble on purpose, each kind at a rate you choose:
 
     late          ordered 1 to 60 days before it is sent: a device that was offline
     future        dated 1 to 30 days ahead: a clock that is wrong
@@ -31,7 +32,10 @@ Kind = Literal["good", "late", "future", "out_of_order", "broken", "repeated"]
 DIMS = Path(__file__).parent / "dims"
 STATUSES = {"Shipped": 72, "In Process": 18, "Cancelled": 4, "On Hold": 3, "Disputed": 2, "Resolved": 1}
 HAS_LEFT = {"Shipped", "Disputed", "Resolved"}
-UNTIDY = 0.02  # of all orders come from the old till, which shouts its statuses and pads them
+UNTIDY = 0.02  # of all orders come from the old till, which shouts and pads its statuses, and leaves out the amount
+UNLISTED = 0.01  # of all lines sell a product that is not in dim_products.csv yet
+COMMENTS = {None: 90, "": 5, "Gift: leave out the invoice, please": 3, "Call before delivery": 2}
+CUSTOMERS_PER_PLACE = 3
 
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -56,11 +60,12 @@ class Record(NamedTuple):
 
 
 class Order(NamedTuple):
-    """What the lines of one order have in common: the Kafka key, their fields, and their kind."""
+    """What the lines of one order have in common: the Kafka key, their fields, their kind, and where they come from."""
 
     key: bytes
     fields: dict[str, Any]
     kind: Kind
+    old_till: bool
 
 
 def generate(
@@ -100,7 +105,7 @@ def records(
     def clock() -> datetime:
         return datetime.now(UTC) if start is None else _utc(start) + timedelta(seconds=sent / rate)
 
-    products = read_dimension("products")
+    products = price_list()
     for order in orders(chance, clock, trouble):
         for value in lines(chance, order, products):
             while recent and chance.random() < trouble.repeated:
@@ -120,46 +125,57 @@ def orders(chance: random.Random, clock: Callable[[], datetime], trouble: Troubl
     They are numbered on from the first one's time in milliseconds: a later feed repeats no number as long as this one
     makes fewer than 1,000 orders a second.
     """
-    customers = read_dimension("customers")
-    statuses, weights = list(STATUSES), list(STATUSES.values())
+    places = [place["postalCode"] for place in read_dimension("dim_locations")] + [""]
     first = (clock() - datetime(2020, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     for number in count(first):
         kind, shift = _kind_and_shift(chance, trouble)
         placed = clock() + shift
-        status = chance.choices(statuses, weights)[0]
+        status, old_till = _drawn(chance, STATUSES), chance.random() < UNTIDY
+        customer = int(CUSTOMERS_PER_PLACE * len(places) * chance.random() ** 2)  # squared: the first order most
         # What was sent late has had time to leave; what is sent at once can have left only today.
         waited = min(timedelta(days=chance.randrange(13)), max(-shift, timedelta(0)))
         fields = {
-            "order_number": number,
-            "ordered_at": placed.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "required_date": (placed + timedelta(days=chance.randint(5, 10))).date().isoformat(),
-            "shipped_date": (placed + waited).date().isoformat() if status in HAS_LEFT else None,
-            "status": f" {status.upper()} " if chance.random() < UNTIDY else status,
-            **customers[int(len(customers) * chance.random() ** 2)],  # squared: the first in the file order most
+            "orderNumber": number,
+            "customerNumber": 100 + customer,
+            "postalCode": places[customer % len(places)],
+            "orderDate": placed.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "requiredDate": (placed + timedelta(days=chance.randint(5, 10))).date().isoformat(),
+            "shippedDate": (placed + waited).date().isoformat() if status in HAS_LEFT else None,
+            "status": f" {status.upper()} " if old_till else status,
+            "comments": _drawn(chance, COMMENTS),
         }
-        yield Order(str(number).encode(), fields, kind)
+        yield Order(str(number).encode(), fields, kind, old_till)
 
 
-def lines(chance: random.Random, order: Order, products: list[dict[str, str]]) -> Iterator[bytes]:
+def lines(chance: random.Random, order: Order, products: list[dict[str, Any]]) -> Iterator[bytes]:
     """The 1 to 8 lines of an order as JSON, each with another product, up to a fifth below its list price."""
     head = encode(order.fields)[:-1]  # without its closing brace: encoded once an order, not once a line
     for number, product in enumerate(chance.sample(products, chance.randint(1, 8)), start=1):
-        line = {
-            "order_line_number": number,
-            "product_code": product["product_code"],
-            "product_line": product["product_line"],
-            "quantity": 10 + int(41 * chance.random()),
-            "price": round(float(product["price"]) * (1 - chance.random() / 5), 2),
-            "buy_price": float(product["buy_price"]),
-        }
+        quantity = int(15 * chance.paretovariate(2.5))  # 20 or so, and of few things hundreds
+        price = round(product["MSRP"] * (1 - chance.random() / 5), 2)
+        line = {"orderLineNumber": number, "quantityOrdered": quantity, "priceEach": price, **product}
+        if chance.random() < UNLISTED:
+            line["productCode"] = "S18_9999"
+        if not order.old_till:
+            line["orderAmount"] = round(quantity * price, 2)
         yield f"{head},{encode(line)[1:]}".encode()
+
+
+def price_list() -> list[dict[str, Any]]:
+    """Each product's code with what it is bought for and its list price, which follow from the code."""
+    prices = []
+    for code in (product["productCode"] for product in read_dimension("dim_products")):
+        chance = random.Random(code)
+        msrp = round(chance.uniform(20, 220), 2)
+        prices.append({"productCode": code, "buyPrice": round(msrp * chance.uniform(0.4, 0.9), 2), "MSRP": msrp})
+    return prices
 
 
 def spoilt(chance: random.Random, value: bytes) -> bytes:
     """What is left of a good record after one of six mishaps."""
     mishaps = (
         value[: len(value) // 2],
-        value.replace(b'"quantity":', b'"quantity":"many","was":'),
+        value.replace(b'"quantityOrdered":', b'"quantityOrdered":"many","was":'),
         b"[" + value + b"]",
         b'"' + str(len(value)).encode() + b' bytes"',
         b"",
@@ -186,6 +202,10 @@ def _kind_and_shift(chance: random.Random, trouble: Trouble) -> tuple[Kind, time
     if draw < trouble.out_of_order:
         return "out_of_order", -timedelta(minutes=5 * size)
     return "good", timedelta(0)
+
+
+def _drawn(chance: random.Random, weights: dict[Any, int]) -> Any:
+    return chance.choices(list(weights), list(weights.values()))[0]
 
 
 def _utc(time: datetime) -> datetime:

@@ -48,7 +48,7 @@ def test_the_line_for_people_says_what_comes_next(run: Run) -> None:
 def test_dot_files_dimensions_and_fixtures_are_copied(run: Run, tmp_path: Path) -> None:
     run("init", "shop")
     run("init", "traffic")
-    assert {".gitignore", "dovetail.toml", "views.py", "dims/products.csv", "tests/conftest.py"} <= files(
+    assert {".gitignore", "dovetail.toml", "views.py", "dims/dim_products.csv", "tests/conftest.py"} <= files(
         tmp_path / "shop"
     )
     assert "tests/fixtures/reports.csv" in files(tmp_path / "traffic")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,17 +14,29 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
+class Between:
+    """What is true of a bound."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Oracle:
-    """How to ask a view for all it holds, and what it must say: `truth` gives groups (keys, then the bucket)."""
+    """How to ask a view for all it holds, or what is `also` asked, and what it must say.
+
+    `truth` gives groups (keys, then the bucket).
+    """
 
     by: tuple[str, ...]
     bucket: str | None
     truth: Callable[[Any], Groups]
+    also: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def question(self) -> dict[str, Any]:
         bucket = {"bucket": self.bucket} if self.bucket else {}
-        return {"by": ",".join(self.by), "limit": 100_000, **bucket}
+        return {"by": ",".join(self.by), "limit": 100_000, **bucket, **self.also}
 
     def differences(self, rows: Sequence[Mapping[str, Any]], truth: Groups) -> list[str]:
         """What is wrong with the rows of an answer, in words; nothing when every group equals the truth."""
@@ -50,6 +62,8 @@ def same(told: Any, true: Any) -> bool:
     """Whether a value of an answer's JSON says what is true: decimals as text, sums of doubles within 1e-9."""
     if isinstance(true, Decimal):
         return isinstance(told, str) and Decimal(told) == true
+    if isinstance(true, Between):
+        return isinstance(told, int | float) and true.low <= told <= true.high
     if isinstance(true, float):
         return isinstance(told, float) and math.isclose(told, true, rel_tol=1e-9, abs_tol=1e-9)
     if isinstance(true, datetime):

@@ -248,6 +248,12 @@ class System:
                 continue
             self.stack.wait(f"the new run of {name} in serving", partial(self._serves, name, runs), seconds=SETTLE_S)
 
+    def dimensions_here(self, spark: SparkSession) -> None:
+        """Looks at every dimension, as the start of an archive or a batch does."""
+        from dovetail.batch.dimensions import refresh_all
+
+        refresh_all(self.project, self.topic.log, spark)
+
     def archive_here(self, spark: SparkSession) -> None:
         """Runs the archive in this process until it holds everything sent."""
         from dovetail.batch.archive_job import run

@@ -7,8 +7,8 @@ from itertools import groupby, islice
 
 import pytest
 
-from generator import Record, Trouble, generate, records
-from views import order_lines
+from generator import Record, Trouble, generate, read_dimension, records
+from views import fact_orders
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -23,7 +23,12 @@ def is_order_line(value: bytes) -> bool:
         line = json.loads(value.decode())
     except ValueError:
         return False
-    return isinstance(line, dict) and line.keys() == order_lines.columns.keys() and isinstance(line["quantity"], int)
+    declared = fact_orders.columns.keys()
+    return isinstance(line, dict) and declared - {"orderAmount"} <= line.keys() <= declared and is_whole(line)
+
+
+def is_whole(line: dict[str, object]) -> bool:
+    return isinstance(line["quantityOrdered"], int)
 
 
 def test_the_same_seed_and_start_give_the_same_bytes() -> None:
@@ -71,7 +76,7 @@ def test_event_times_follow_the_rate_and_the_trouble() -> None:
         if record.kind == "broken":
             continue
         due = START + timedelta(seconds=number / 100)
-        moved = datetime.fromisoformat(json.loads(record.value)["ordered_at"]) - due
+        moved = datetime.fromisoformat(json.loads(record.value)["orderDate"]) - due
         earliest, latest = (timedelta(days=day) for day in days[record.kind])
         assert earliest - timedelta(seconds=1) <= moved <= latest + timedelta(seconds=1), record
 
@@ -80,13 +85,27 @@ def test_the_lines_of_an_order_share_a_key_and_are_numbered() -> None:
     lines = sample(trouble=Trouble(broken=0))[:-8]
     for key, order in groupby(lines, key=lambda record: record.key):
         rows = [json.loads(record.value) for record in order]
-        assert {str(row["order_number"]).encode() for row in rows} == {key}
-        assert [row["order_line_number"] for row in rows] == list(range(1, len(rows) + 1))
-        assert len({row["ordered_at"] for row in rows}) == 1
+        assert {str(row["orderNumber"]).encode() for row in rows} == {key}
+        assert [row["orderLineNumber"] for row in rows] == list(range(1, len(rows) + 1))
+        assert len({row["orderDate"] for row in rows}) == 1
+
+
+def test_few_lines_have_a_product_or_a_place_that_no_dimension_lists() -> None:
+    lines = [json.loads(record.value) for record in sample(trouble=Trouble(broken=0))]
+    for name, key in (("dim_products", "productCode"), ("dim_locations", "postalCode")):
+        listed = {row[key] for row in read_dimension(name)}
+        assert 0 < sum(line[key] not in listed for line in lines) / len(lines) < 0.03
+
+
+def test_only_the_old_till_leaves_out_the_amount() -> None:
+    lines = [json.loads(record.value) for record in sample(trouble=Trouble(broken=0))]
+
+    assert {"orderAmount" not in line for line in lines} == {True, False}
+    assert all(("orderAmount" not in line) == line["status"].startswith(" ") for line in lines)
 
 
 def test_without_a_start_orders_are_dated_by_the_clock() -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     (_, value) = next(generate(late=0, future=0, out_of_order=0, broken=0))
 
-    assert before <= datetime.fromisoformat(json.loads(value)["ordered_at"]) <= datetime.now(UTC)
+    assert before <= datetime.fromisoformat(json.loads(value)["orderDate"]) <= datetime.now(UTC)
