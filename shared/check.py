@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import re
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.names import unknown_names
 from dovetail.shared.project import Project
 from dovetail.shared.settings import Settings
+from dovetail.shared.syntax import module_tree
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def look(settings: Settings) -> Report:
         return Report(None, (Problem(", ".join(settings.views), _said(error), error.where, error.next),))
     found = [p for view in project.views.values() for p in _of_view(view, settings.folder)]
     found += [p for dimension in project.dimensions.values() for p in _of_dimension(dimension, settings.folder)]
+    found += [p for file in settings.views for p in _repeated_measures(settings.folder / file, file)]
     return Report(project, tuple(found))
 
 
@@ -108,6 +111,19 @@ def _of_dimension(dimension: Dimension, folder: Path) -> Iterator[Problem]:
             if name not in header:
                 yield Problem(dimension.name, f"{dimension.path}: {unknown('column', name, header)}", dimension.where)
                 return
+
+
+def _repeated_measures(path: Path, file: str) -> Iterator[Problem]:
+    """Measures of one name in one `measures={…}`: Python keeps the last and says nothing."""
+    for call in ast.walk(module_tree(str(path))):
+        if isinstance(call, ast.keyword) and call.arg == "measures" and isinstance(call.value, ast.Dict):
+            seen = set[str]()
+            for key in call.value.keys:
+                name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
+                if key is not None and name in seen:
+                    what = f"two measures are called '{name}': only the last would count"
+                    yield Problem(file, what, f"{file}:{key.lineno}")
+                seen |= {name} if name else set()
 
 
 def _place(found: purity.Problem, folder: Path) -> str:

@@ -56,6 +56,14 @@ def test_a_transform_that_cannot_be_is_refused_at_its_line(run: Run, project: Pa
     assert "ok    sales" not in said.out
 
 
+def test_two_measures_of_one_name_are_told_at_the_second(run: Run, project: Path) -> None:
+    views(project, VIEWS.replace("measures={", 'measures={\n"lines": dv.sum("quantity"),\n'))
+    said = run("check")
+    assert said.code == 1
+    line = line_of(project, '"lines": dv.count()')
+    assert f"two measures are called 'lines': only the last would count  (views.py:{line})" in said.out
+
+
 def test_a_clock_in_a_measure_is_refused_too(run: Run, project: Path) -> None:
     views(project, VIEWS.replace("dv.count()", 'dv.count(where="at > now()")'))
     said = run("check")
