@@ -62,8 +62,8 @@ def whole(view: View) -> dict[str, Any]:
 
 
 _TEXTS = {
-    "by": ("list", "Keys to group by, separated by commas; none: one total."),
-    "measures": ("list", "Measures to show; default all."),
+    "by": ("list", "Keys or columns of dimensions to group by, separated by commas; none: one total."),
+    "measures": ("list", "Measures to show, or parts of them, as in buyers.low; default all."),
     "bucket": ("string", "Also group by time: a multiple of the stored bucket, such as 1h or 1d, counted from "
         "1970-01-01; 1w is a week from Monday, 1mo a month, 1q a quarter, 1y a year. Shown as its first instant."),
     "window": ("string", "Each row merges this much time, up to the end of its bucket: window=7d with bucket=1d. "
@@ -80,7 +80,8 @@ _TEXTS = {
     "at_least": ("string", "Wait for an answer that includes this ledger seq, or this record as partition@offset."),
     "as_of": ("string", "The answer that the receipt of this id stands for, or 410 where it is not kept any more."),
     "timeout": ("number", f"Seconds to wait for at_least; default {TIMEOUT:g}, at most {LONGEST:g}."),
-    "where.KEY": ("list", "Only these values of a key, separated by commas; a backslash keeps a comma in a value."),
+    "where.KEY": ("list", "Only these values of a key or a dimension's column, separated by commas; "
+        "a backslash keeps a comma in a value."),
     "where.KEY.null": ("boolean", "true: null matches too."),
 }  # fmt: skip
 PARAMETERS = [

@@ -34,6 +34,7 @@ class Question:
     order_by: str = ""
     limit: int | None = None
     at_least: str = ""
+    as_of: str = ""
 
     def parameters(self) -> dict[str, str]:
         """The query string's fields.
@@ -41,7 +42,8 @@ class Question:
         >>> Question("sales", by="country", where={"country": "FR,DE"}, limit=2).parameters()
         {'by': 'country', 'limit': '2', 'where.country': 'FR,DE'}
         """
-        named = ("by", "measures", "start", "end", "bucket", "window", "fill", "tz", "order_by", "limit", "at_least")
+        time = ("start", "end", "bucket", "window", "fill", "tz")
+        named = ("by", "measures", *time, "order_by", "limit", "at_least", "as_of")
         asked = {name: str(value) for name in named if (value := getattr(self, name)) not in ("", None)}
         return asked | {f"where.{key}": values for key, values in self.where.items()}
 

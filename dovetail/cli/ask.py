@@ -81,7 +81,7 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
 def query(
     context: typer.Context,
     view: str = typer.Argument(help="The view to ask."),
-    by: str = typer.Option("", help="Keys to group by, separated by commas.", metavar="KEYS"),
+    by: str = typer.Option("", help="Keys or columns of dimensions to group by, separated by commas.", metavar="KEYS"),
     measures: str = typer.Option("", help="Measures to answer, separated by commas; all where not given."),
     where: list[str] | None = WHERE,
     start: str = typer.Option("", help="From this time on, as in 2026-03-01 or 2026-03-01T09:00:00Z."),
@@ -92,6 +92,7 @@ def query(
     tz: str = typer.Option("", help="The time zone of buckets and times, as in Europe/Paris."),
     order_by: str = typer.Option("", help="Columns to order by, a - before those that descend."),
     limit: int | None = typer.Option(None, min=1, help="The most rows."),
+    as_of: str = typer.Option("", help="The answer that the receipt of this id stands for.", metavar="RECEIPT"),
     at_least: str = typer.Option("", help="Wait for an answer with this ledger seq, or this record (2@3141), in it."),
     as_json: bool = JSON,
 ) -> None:
@@ -113,6 +114,7 @@ def query(
         order_by=order_by,
         limit=limit,
         at_least=at_least,
+        as_of=as_of,
     )
     host = f"[{serving.host}]" if ":" in serving.host else serving.host
     answer = ask(f"http://{host}:{serving.port}", question)
