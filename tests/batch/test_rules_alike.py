@@ -136,6 +136,7 @@ def case(tmp_path: Path, spark) -> Iterator:
     sys.modules.pop("ruled_views", None)
 
 
+_RULE = 'dv.rule("n >= 0", otherwise="{}", name="r")'
 EVERY = """dv.rule("n <> 2", otherwise="warn"), dv.rule("n >= 0", otherwise="drop"),
     dv.rule.fresh(within="1 hour"), dv.rule("key <> 'nobody'", otherwise="fail"),
     dv.rule.null_rate("n", below="10%", least=1), dv.rule.mean_shift("n", within="1000%", least=1)"""
@@ -144,11 +145,11 @@ EVERY = """dv.rule("n <> 2", otherwise="warn"), dv.rule("n >= 0", otherwise="dro
 @pytest.mark.parametrize(
     ("rules", "broken"),
     [
-        ("", {}),
-        ('dv.rule("n >= 0", otherwise="quarantine", name="r")', {("r", "quarantine"): 5}),
-        ('dv.rule("n >= 0", otherwise="drop", name="r")', {("r", "drop"): 5}),
-        ('dv.rule("n >= 0", otherwise="warn", name="r")', {("r", "warn"): 5}),
-        ('dv.rule("key <> \'nobody\'", otherwise="fail", name="r")', {}),
+        pytest.param("", {}, marks=pytest.mark.long),
+        pytest.param(_RULE.format("quarantine"), {("r", "quarantine"): 5}, marks=pytest.mark.long),
+        pytest.param(_RULE.format("drop"), {("r", "drop"): 5}, marks=pytest.mark.long),
+        pytest.param(_RULE.format("warn"), {("r", "warn"): 5}, marks=pytest.mark.long),
+        pytest.param('dv.rule("key <> \'nobody\'", otherwise="fail", name="r")', {}, marks=pytest.mark.long),
         (EVERY, None),
     ],
     ids=["none", "quarantine", "drop", "warn", "fail", "every kind"],
@@ -183,6 +184,7 @@ def recounted(one: Case) -> list[str]:
     return proof.problems
 
 
+@pytest.mark.long
 def test_a_proof_recounts_what_rules_took_out(case):
     one = case("one", 'dv.rule("n >= 0", otherwise="drop"), dv.rule("key <> \'k1\'")')
     one.speed(*QUARTERS)
@@ -194,6 +196,7 @@ def test_a_proof_recounts_what_rules_took_out(case):
     assert recounted(one) == ["the ledger says dropped 3; the log holds 4"]
 
 
+@pytest.mark.long
 def test_a_proof_asks_nothing_of_commits_that_other_rules_judged(case):
     one = case("one", 'dv.rule("n >= 0", otherwise="drop")')
     one.speed(*QUARTERS[:2])
@@ -222,6 +225,7 @@ def test_a_rule_that_says_fail_stops_speed_and_catch_up_alike_and_the_archive_go
     assert one.master.claim() == END
 
 
+@pytest.mark.long
 def test_rules_declared_later_judge_what_was_archived_before(case, spark):
     plain = case("plain", "")
     plain.archive()
@@ -243,6 +247,7 @@ def test_a_rule_that_the_engine_refuses_stops_a_start_with_its_line(case, spark)
     assert caught.value.where == "ruled_views.py:4"
 
 
+@pytest.mark.long
 def test_what_is_archived_knows_no_rule_and_is_not_parsed_again_for_another_one(case):
     one = case("one", 'dv.rule("n >= 0", otherwise="drop")')
     one.archive()
