@@ -19,7 +19,7 @@ from dovetail.shared.transforms import pinned
 
 from .conftest import Table, refusal
 
-pytestmark = pytest.mark.java
+pytestmark = [pytest.mark.java, pytest.mark.long]
 
 lookup = dv.transforms.lookup
 PRODUCTS = 'code,line,msrp\nS18,Vintage Cars,60.54\nS24,"Planes, etc",\n'

@@ -15,7 +15,7 @@ from dovetail.shared.purity import problems
 
 from .conftest import Table, refusal
 
-pytestmark = pytest.mark.java
+pytestmark = [pytest.mark.java, pytest.mark.long]
 
 hash_columns, mask = dv.transforms.hash_columns, dv.transforms.mask
 

@@ -12,7 +12,7 @@ from dovetail.shared.errors import DeclarationError
 
 from .conftest import Table, refusal
 
-pytestmark = pytest.mark.java
+pytestmark = [pytest.mark.java, pytest.mark.long]
 
 trim, standardise = dv.transforms.trim_empty_to_null, dv.transforms.standardise
 

@@ -14,7 +14,7 @@ from dovetail.shared.transforms.times import LETTERS
 
 from .conftest import Table, refusal
 
-pytestmark = pytest.mark.java
+pytestmark = [pytest.mark.java, pytest.mark.long]
 
 parse = dv.transforms.parse_timestamps
 PLAIN = "yyyy-MM-dd HH:mm:ss"

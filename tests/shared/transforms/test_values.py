@@ -14,7 +14,7 @@ from dovetail.shared.transforms.values import MOST
 
 from .conftest import Table, refusal
 
-pytestmark = pytest.mark.java
+pytestmark = [pytest.mark.java, pytest.mark.long]
 
 map_values, KEEP, bin_ = dv.transforms.map_values, dv.transforms.KEEP, dv.transforms.bin
 INF = float("inf")
