@@ -142,9 +142,7 @@ def _frame(project: Project, dimension: Dimension, log: Log, spark: SparkSession
 def _last_of_topic(dimension: Dimension, log: Log, spark: SparkSession) -> DataFrame:
     topic = str(dimension.topic)
     extent = log.extent(topic)
-    options = log.spark_options(topic, extent.begin, max_records=0)
-    del options["maxOffsetsPerTrigger"]
-    options["endingOffsets"] = log.spark_options(topic, extent.end, max_records=0)["startingOffsets"]
+    options = log.spark_span_options(topic, extent.begin, extent.end)
     records = spark.read.format("kafka").options(**options).load()
     last = records.groupBy("key").agg(F.max_by("value", F.struct("partition", "offset")).alias("value"))
     parsed = F.from_json(F.col("value").cast("string"), str(dimension.schema), {"mode": "FAILFAST"})

@@ -79,9 +79,7 @@ def _records(log: Log, source: Source, master: DeltaMaster, span: Range, spark: 
     """The records of `span` with the columns of META: from Kafka, and from the master what Kafka has dropped."""
     begin = log.extent(source.topic).begin
     kept = Position({p: max(begin[p], span.from_[p]) for p in span.to})
-    options = log.spark_options(source.topic, kept.with_partitions(span.to), max_records=0)
-    del options["maxOffsetsPerTrigger"]
-    options["endingOffsets"] = log.spark_options(source.topic, span.to, max_records=0)["startingOffsets"]
+    options = log.spark_span_options(source.topic, kept.with_partitions(span.to), span.to)
     records = named(spark.read.format("kafka").options(**options).load())
     dropped = Range(span.from_, kept.up_to(span.to))
     return records if dropped.empty else records.unionByName(master.bytes_of(dropped))

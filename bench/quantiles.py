@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from dovetail.shared import engine, settings
 from dovetail.shared.measures import approx_quantiles
-from dovetail.shared.measures.quantiles import Quantiles
+from dovetail.shared.measures.quantiles import Binned, Quantiles
 
 ROWS, GROUPS, QUANTILES, ORDERS = 3_000_000, 720, (0.5, 0.95, 0.99), 10
 Merge = Callable[[pa.Array], list[float]]
@@ -32,7 +32,7 @@ def run(folder: Path) -> list[dict[str, Any]]:
     state = approx_quantiles("x").states[0]
 
     def prepared(aggregate: str) -> tuple[float, pa.Array]:
-        grouped = values.groupBy("g").agg(engine_expr(aggregate))
+        grouped = values.groupBy("g").agg(_expr(aggregate))
         grouped.toArrow()
         began = time.perf_counter()
         states = grouped.toArrow()["s"]
@@ -53,7 +53,7 @@ def run(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def engine_expr(aggregate: str) -> Any:
+def _expr(aggregate: str) -> Any:
     from pyspark.sql import functions as F
 
     return F.expr(f"{aggregate} AS s")
@@ -75,7 +75,7 @@ def _row(what: str, seconds: float, states: pa.Array, merge: Merge, true: list[f
 
 def _bins(states: pa.Array) -> list[float]:
     gathered = pa.ListArray.from_arrays(pa.array([0, len(states)], pa.int32()), states)
-    merged = approx_quantiles("x").states[0].kind.collected(gathered)
+    merged = Binned(0.01).collected(gathered)
     return list(Quantiles(0.01, QUANTILES).present(merged)[0].as_py().values())
 
 

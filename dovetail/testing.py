@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dovetail.shared import ddl
-from dovetail.shared.measures import Measure, State
+from dovetail.shared.measures import GatheredKind, Measure, State
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,7 +133,7 @@ def in_duckdb(state: State, parts: pa.Array) -> pa.Array:
         kind = state.kind
         merge = kind.merge("state") if kind.exact(parts.type) else kind.merge_in_order("state")
         merged = connection.sql(f"SELECT {merge} AS state FROM parts").to_arrow_table()["state"].combine_chunks()  # noqa: S608
-    merged = kind.collected(merged) if kind.collects else merged
+    merged = kind.collected(merged) if isinstance(kind, GatheredKind) else merged
     return merged.cast(parts.type)
 
 

@@ -19,6 +19,7 @@ from dovetail.serving.timeline import calendar_of, filled, stand_in, windows
 from dovetail.serving.values import rendered
 from dovetail.shared.duration import Span
 from dovetail.shared.errors import QueryError
+from dovetail.shared.measures import GatheredKind
 
 TOO_LARGE = (duckdb.OutOfRangeException, duckdb.ConversionException)
 
@@ -80,7 +81,9 @@ def groups_of_key(
         raise too_large(plan) from error
     kinds = [shape.kinds[c] for c in states_of(shape, plan)]
     return {
-        start: tuple(k.merge_values(s or ()) if k.collects else s for k, s in zip(kinds, states, strict=True))
+        start: tuple(
+            k.merge_values(s or ()) if isinstance(k, GatheredKind) else s for k, s in zip(kinds, states, strict=True)
+        )
         for start, n, *states in found
         if n or not plan.by
     }

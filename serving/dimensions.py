@@ -14,7 +14,7 @@ from dovetail.shared.dimensions import Joins, Version, Versions
 from dovetail.shared.tables import Layout
 
 KEPT = 4
-"""Versions of a dimension in memory: the newest, and some that receipts may ask for."""
+"""Versions of a dimension in memory beside its newest: those that were asked for last."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Dimensions:
         """A version of the past; None where it is not kept."""
         with self._lock:
             if n == 0:
-                return Joined(name, 0, "", "", {})
+                return _never_read(name)
             version = self._of(name).version(n)
             return self._load(name, version) if version else None
 
@@ -60,7 +60,7 @@ class Dimensions:
 
     def _newest(self, name: str) -> Joined:
         last = self._of(name).last()
-        return self._load(name, last) if last else Joined(name, 0, "", "", {})
+        return self._load(name, last) if last else _never_read(name)
 
     def _of(self, name: str) -> Versions:
         if name not in self._versions:
@@ -68,13 +68,19 @@ class Dimensions:
         return self._versions[name]
 
     def _load(self, name: str, version: Version) -> Joined:
-        found = self._loaded.get((name, version.n))
+        found = self._loaded.pop((name, version.n), None)
         if found is None:
             rows = self._of(name).read(version)
             held = pa.table([typed(c.combine_chunks(), held_type(c.type)) for c in rows.columns], rows.column_names)
             types = {f.name: f.type for f in rows.schema if f.name != version.key}
             table = self._database.load(held, order=[version.key])
-            found = self._loaded[name, version.n] = Joined(name, version.n, version.key, table, types)
-            for old in sorted(n for loaded, n in self._loaded if loaded == name)[:-KEPT]:
-                self._database.drop(self._loaded.pop((name, old)).table)
+            found = Joined(name, version.n, version.key, table, types)
+        self._loaded[name, version.n] = found  # at the end: the first is the one that was asked for longest ago
+        versions = [n for loaded, n in self._loaded if loaded == name]
+        for old in [n for n in versions if n != max(versions)][:-KEPT]:
+            self._database.drop(self._loaded.pop((name, old)).table)
         return found
+
+
+def _never_read(name: str) -> Joined:
+    return Joined(name, 0, "", "", {})

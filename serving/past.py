@@ -76,14 +76,15 @@ class Past:
                     for table in old.tables:
                         self._database.drop(table)
             self._kept.move_to_end((view, receipt))
-            return look(found)  # with the lock, so that its tables are not dropped meanwhile
+            # The dimensions anew, which may have been dropped since; with the lock, so that no table is meanwhile.
+            return look(replace(found, shape=replace(found.shape, dimensions=self._joined(view, receipt))))
 
     def _made(self, view: str, receipt: Receipt) -> Edition:
         manifest = self._manifest(view, receipt)
         version = manifest.live
         bundle = versions.load(self._layout.version(version))
         states = StatesTail(self._layout.states(version))
-        shape = replace(Shape.of(bundle, states.schema), dimensions=self._joined(view, receipt))
+        shape = Shape.of(bundle, states.schema)
         ledger = LedgerTail(self._layout.ledger(shape.source))
         rows = [row for row in ledger.rows(after=manifest.seq - 1) if row.seq <= receipt.seq]
         if not rows or rows[-1].seq != receipt.seq:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import VersionId
-from dovetail.shared.measures import Measure, Presenter, StateKind
+from dovetail.shared.measures import GatheredKind, Measure, Presenter, StateKind
 from dovetail.shared.versions import Bundle
 
 if TYPE_CHECKING:
@@ -143,13 +143,14 @@ class Shape:
         """The SQL aggregate that merges a state column into its own type, or gathers what `gathered` then merges."""
         kind, stored = self.kinds[column], self.states[column]
         aggregate = kind.merge_in_order(quoted(column)) if column in self.inexact else kind.merge(quoted(column))
-        return aggregate if kind.collects else f"CAST({aggregate} AS {sql_type(stored)})"
+        return aggregate if isinstance(kind, GatheredKind) else f"CAST({aggregate} AS {sql_type(stored)})"
 
     def gathered(self, rows: pa.Table) -> pa.Table:
         """Rows of `merged` columns with those merged that SQL only gathered."""
         for i, name in enumerate(rows.column_names):
-            if name in self.kinds and self.kinds[name].collects:
-                states = self.kinds[name].collected(rows[name].combine_chunks())
+            kind = self.kinds.get(name)
+            if isinstance(kind, GatheredKind):
+                states = kind.collected(rows[name].combine_chunks())
                 rows = rows.set_column(i, name, typed(states, held_type(self.states[name])))
         return rows
 

@@ -48,7 +48,7 @@ def _of_rules(source: Source, spark: SparkSession) -> Iterator[Problem]:
 
 def _of_view(project: Project, view: View, spark: SparkSession) -> Iterator[Problem]:
     decoder = view.source.as_json()
-    placed = any(s.kind.placed for m in view.measures.values() for s in m.states)
+    placed = any(m.placed for m in view.measures.values())
     rows = decoded(decode(spark.createDataFrame([], RAW), decoder), decoder, placed=placed)
     try:
         transformed = view(rows)

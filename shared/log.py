@@ -116,6 +116,12 @@ class Log:
             "includeHeaders": "true",
         }
 
+    def spark_span_options(self, topic: str, begin: Position, end: Position) -> dict[str, str]:
+        """The same for a read of a whole span at once; both positions must name every partition of the topic."""
+        options = self.spark_options(topic, begin, max_records=0)
+        del options["maxOffsetsPerTrigger"]
+        return {**options, "endingOffsets": json.dumps({topic: end.as_json()})}
+
     def _admin(self) -> Any:
         from kafka.admin import KafkaAdminClient
 

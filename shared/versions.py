@@ -51,7 +51,7 @@ class Bundle:
     @property
     def placed(self) -> bool:
         """Whether a measure needs each row's position in the log."""
-        return any(s.kind.placed for m in self.measures.values() for s in m.states)
+        return any(m.placed for m in self.measures.values())
 
     @cached_property
     def presented(self) -> Mapping[str, Measure]:

@@ -1,6 +1,6 @@
 """Measures: aggregates that are prepared into mergeable states, merged, and presented as answers."""
 
-from dovetail.shared.measures.base import Measure, Presenter, State, StateKind, measure_from_json
+from dovetail.shared.measures.base import GatheredKind, Measure, Presenter, State, StateKind, measure_from_json
 from dovetail.shared.measures.composed import histogram, measure, ratio
 from dovetail.shared.measures.distinct import approx_distinct
 from dovetail.shared.measures.frequent import approx_top_k
@@ -12,6 +12,7 @@ from dovetail.shared.measures.quantiles import approx_quantiles
 from dovetail.shared.measures.sets import bool_and, bool_or, collect_set
 
 __all__ = [
+    "GatheredKind",
     "Measure",
     "Presenter",
     "State",

@@ -45,7 +45,7 @@ class StateKind:
         raise NotImplementedError
 
     def merge(self, column: str) -> str:
-        """A DuckDB aggregate over states: their merge or, where `collected` is overridden, the `list` of them."""
+        """A DuckDB aggregate over states."""
         raise NotImplementedError
 
     def merge_in_order(self, column: str) -> str:
@@ -68,13 +68,18 @@ class StateKind:
         """The same merge over Python values; None is the empty state."""
         raise NotImplementedError
 
-    def collected(self, lists: pa.ListArray) -> pa.Array:
-        """The merge of each list of states that `merge` gathered, for kinds whose merge SQL cannot say."""
-        return lists
 
-    @property
-    def collects(self) -> bool:
-        return type(self).collected is not StateKind.collected
+class GatheredKind(StateKind):
+    """A kind whose merge SQL cannot say: DuckDB gathers the states of each group, and `collected` merges them."""
+
+    def merge(self, column: str) -> str:
+        return f"list({column}) FILTER (WHERE {column} IS NOT NULL)"
+
+    def collected(self, lists: pa.ListArray) -> pa.Array:
+        """The merge of each list of states that `merge` gathered."""
+        import pyarrow as pa
+
+        return pa.array([self.merge_values(states or ()) for states in lists.to_pylist()], lists.type.value_type)
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,11 @@ class State:
     def taken(self) -> str:
         """`expr` for the rows that `where` takes, null for the others."""
         return f"CASE WHEN {self.where} THEN {self.expr} END" if self.where else self.expr
+
+    @property
+    def known(self) -> str:
+        """A SQL condition: `where` takes the row, and it has a value."""
+        return " AND ".join([f"({self.expr}) IS NOT NULL", *([f"({self.where})"] if self.where else [])])
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -171,6 +181,11 @@ class Measure:
             )
         states = tuple(replace(s, by=f"`{event_time}`") if s.by == EVENT_TIME else s for s in self.states)
         return replace(self, states=states, inner=inner)
+
+    @property
+    def placed(self) -> bool:
+        """Whether it needs each row's position in the log."""
+        return any(s.kind.placed for s in self.states)
 
     @property
     def composed(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dovetail.shared.measures.base import Measure, Presenter, State, StateKind, kind, presents, refused
+from dovetail.shared.measures.base import GatheredKind, Measure, Presenter, State, kind, presents, refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,15 +18,12 @@ STANDARD_ERRORS = 3
 
 @kind("hll")
 @dataclass(frozen=True)
-class Hll(StateKind):
+class Hll(GatheredKind):
     precision: int
 
     def prepare(self, state: State) -> str:
         # As text: Spark sketches only integers, strings and bytes, and each type in its own way.
         return f"hll_sketch_agg(CAST({state.taken} AS STRING), {self.precision})"
-
-    def merge(self, column: str) -> str:
-        return f"list({column}) FILTER (WHERE {column} IS NOT NULL)"
 
     def merge_in_spark(self, column: str) -> str:
         return f"hll_union_agg({column})"
@@ -46,11 +43,6 @@ class Hll(StateKind):
             union.update(datasketches.hll_sketch.deserialize(value))
         merged: bytes = union.get_result(datasketches.tgt_hll_type.HLL_8).serialize_compact()
         return merged
-
-    def collected(self, lists: pa.ListArray) -> pa.Array:
-        import pyarrow as pa
-
-        return pa.array([self.merge_values(values or ()) for values in lists.to_pylist()], pa.binary())
 
 
 def approx_distinct(expr: str, *, precision: int = 12, where: str | None = None) -> Measure:

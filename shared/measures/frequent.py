@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dovetail.shared.measures.base import Measure, Presenter, State, StateKind, kind, presents, refused
+from dovetail.shared.measures.base import GatheredKind, Measure, Presenter, State, kind, presents, refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,15 +19,12 @@ ROOM = 20
 
 @kind("frequent")
 @dataclass(frozen=True)
-class Frequent(StateKind):
+class Frequent(GatheredKind):
     tracked: int
 
     def prepare(self, state: State) -> str:
-        taken = " AND ".join([f"({state.expr}) IS NOT NULL", *([f"({state.where})"] if state.where else [])])
-        return f"(approx_top_k_accumulate(CAST({state.expr} AS STRING), {self.tracked}) FILTER (WHERE {taken})).sketch"
-
-    def merge(self, column: str) -> str:
-        return f"list({column}) FILTER (WHERE {column} IS NOT NULL)"
+        value = f"CAST({state.expr} AS STRING)"
+        return f"(approx_top_k_accumulate({value}, {self.tracked}) FILTER (WHERE {state.known})).sketch"
 
     def merge_in_spark(self, column: str) -> str:
         whole = (
@@ -51,11 +48,6 @@ class Frequent(StateKind):
             merged.merge(datasketches.frequent_strings_sketch.deserialize(value))
         stored: bytes = merged.serialize()
         return stored
-
-    def collected(self, lists: pa.ListArray) -> pa.Array:
-        import pyarrow as pa
-
-        return pa.array([self.merge_values(values or ()) for values in lists.to_pylist()], pa.binary())
 
 
 def approx_top_k(expr: str, *, k: int, tracked: int = 1024, where: str | None = None) -> Measure:

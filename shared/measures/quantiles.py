@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dovetail.shared.measures.base import Measure, Presenter, State, StateKind, kind, presents, refused
+from dovetail.shared.measures.base import GatheredKind, Measure, Presenter, State, kind, presents, refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ class Scale:
 
 @kind("bins")
 @dataclass(frozen=True)
-class Binned(StateKind):
+class Binned(GatheredKind):
     """How many values fell into each bin: [{item, count}], in the order of bins."""
 
     numeric: ClassVar[bool] = True
@@ -83,13 +83,9 @@ class Binned(StateKind):
         scale = Scale(self.error)
         all_ = 2 * scale.nan + 1
         x = f"CAST({state.expr} AS DOUBLE)"
-        taken = " AND ".join([f"({state.expr}) IS NOT NULL", *([f"({state.where})"] if state.where else [])])
         # Spark's count of frequent items is exact while these fill less than three quarters of its table.
         table = 2 ** math.ceil(math.log2(all_ / 0.75))
-        return f"array_sort(approx_top_k({scale.sql(x)}, {all_}, {table}) FILTER (WHERE {taken}))"
-
-    def merge(self, column: str) -> str:
-        return f"list({column}) FILTER (WHERE {column} IS NOT NULL)"
+        return f"array_sort(approx_top_k({scale.sql(x)}, {all_}, {table}) FILTER (WHERE {state.known}))"
 
     def merge_in_spark(self, column: str) -> str:
         all_ = f"flatten(collect_list({column}))"

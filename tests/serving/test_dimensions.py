@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from serving_stand import T0, Client, Stand, ViewSpec, event
 
+from dovetail.serving.dimensions import KEPT
 from dovetail.shared.dimensions import Joins, Versions
 
 PRODUCTS = {"product": ["1", "2"], "line": ["Cars", "Ships"], "country": ["made in FR", None]}
@@ -115,6 +116,26 @@ def test_a_corrected_row_shows_in_the_next_answer_and_the_older_receipt_still_gi
     assert then.headers["etag"] == before.headers["etag"]
     assert then.json()["receipt"]["dimensions"] == {"products": {"version": 1, "unmatched": 1}}
     assert serving.rows("sales", **question)[0] == {"line": "Boats", "pieces": 104}
+
+
+def test_an_older_receipt_gives_the_older_name_however_many_versions_came_after(
+    products: Versions, serving: Client
+) -> None:
+    def newest() -> int:
+        version: int = serving.receipt("sales", by="line")["dimensions"]["products"]["version"]
+        return version
+
+    answers = []
+    for n in range(1, KEPT + 4):
+        answers.append(serving.answered("sales", by="line", measures="pieces").json())
+        correct(products, f"Boats {n}")
+        serving.until(lambda n=n: newest() == n + 1)
+    for then in [*answers, *answers]:
+        again = serving.get("sales", as_of=then["receipt"]["id"], by="line", measures="pieces")
+        assert again.status_code == 200, again.text
+        assert again.json()["rows"] == then["rows"]
+    assert newest() == KEPT + 4
+    assert pieces(serving, by="line")[0] == (f"Boats {KEPT + 3}", 4)
 
 
 def test_a_receipt_whose_parts_are_pruned_is_gone_and_one_that_never_was_is_unknown(
