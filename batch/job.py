@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from dovetail.batch import recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
-from dovetail.shared.declare import View
+from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
 from dovetail.shared.ledger_table import DeltaLedger
@@ -23,6 +23,7 @@ from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
+from dovetail.shared.repeats import Deduplicator
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
 from dovetail.shared.upkeep import tidy
@@ -56,8 +57,9 @@ def run(
         declared = project.version(view)
         changed = now is None or (full and now.live != declared)
         version = attach_declared(project, view, ledger, spark) if changed or now is None else now.live
-        master, states = DeltaMaster(layout, source, spark), DeltaStates(layout, source.name)
-        catch_up_if_stopped(project, view, ledger, states, master)
+        master = DeltaMaster(layout, source, spark)
+        master.deduplicator = Deduplicator.of(source, ledger, layout, log, spark)
+        catch_up_if_stopped(project, source, ledger, master)
         manifest = recompute.run(
             view.name,
             version,
@@ -96,12 +98,10 @@ def plan(project: Project, view: View, log: Log, spark: SparkSession, *, full: b
     return recompute.plan(manifest, ledger, claim, version, full=full)
 
 
-def catch_up_if_stopped(
-    project: Project, view: View, ledger: DeltaLedger, states: DeltaStates, master: DeltaMaster
-) -> None:
-    limit = project.settings.speed.max_records_per_commit
+def catch_up_if_stopped(project: Project, source: Source, ledger: DeltaLedger, master: DeltaMaster) -> None:
+    limit, states = project.settings.speed.max_records_per_commit, DeltaStates(project.layout, source.name)
     try:
-        with held(project.layout.lock(f"speed-{view.source.name}"), "speed"):
+        with held(project.layout.lock(f"speed-{source.name}"), "speed"):
             recompute.catch_up(ledger, states, master, slices=lambda span: slices(span, limit))
             master.release()
     except Busy:

@@ -15,13 +15,15 @@ from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices
-from dovetail.shared.fold import fold, folded
+from dovetail.shared.fold import fold, folded, without
 from dovetail.shared.inforce import RAW, bundles
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import RunId
 from dovetail.shared.position import Position, Range
+from dovetail.shared.records import within
+from dovetail.shared.repeats import Deduplicator, recorded
 from dovetail.shared.tables import PROPERTIES, Layout
 from dovetail.shared.versions import Bundle
 
@@ -40,6 +42,8 @@ class DeltaMaster:
         self._claims = Claims(layout.claims(source.name))
         self._bundles: dict[VersionId, Bundle] = {}
         self._kept: DataFrame | None = None
+        self.deduplicator: Deduplicator | None = None
+        """What `fold` asks for repeats, where the source has an event id; for the holder of the speed lock."""
 
     def claim(self) -> Position:
         return self.last_claim() or Position()
@@ -103,7 +107,8 @@ class DeltaMaster:
         self.release()
         self._kept = self.rows(span, self._source.as_json()).persist()
         judge = Judge(self._source, DeltaLedger(self._layout.ledger(self._source.name)))
-        return folded(self._kept, judge, bundles(self._layout, versions, self._bundles), span)
+        every = bundles(self._layout, versions, self._bundles)
+        return folded(self._kept, judge, every, span, deduplicator=self.deduplicator)
 
     def release(self) -> None:
         """Frees what `fold` keeps in memory."""
@@ -125,7 +130,8 @@ class DeltaMaster:
     def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
         bundle = bundles(self._layout, [version], self._bundles)[0]
         path = str(self._layout.run(version, run))
-        states = fold(decoded(self.rows(span, bundle.decoder), bundle.decoder, placed=bundle.placed), bundle).persist()
+        rows = self._first_ones(self.rows(span, bundle.decoder), span)
+        states = fold(decoded(rows, bundle.decoder, placed=bundle.placed), bundle).persist()
         try:
             count = states.count()
             if count > ARROW_RUN_ROWS:
@@ -137,6 +143,13 @@ class DeltaMaster:
             return count
         finally:
             states.unpersist()
+
+    def _first_ones(self, rows: DataFrame, span: Range) -> DataFrame:
+        """`rows`, the records of `span`, without those that their commits recorded as repeats."""
+        commits = DeltaLedger(self._layout.ledger(self._source.name)).rows()
+        inside = [r for r in commits if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
+        repeats = recorded(self._layout, self._source.name, inside, self._spark)
+        return rows if repeats is None else without(repeats, rows)
 
     def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         stored = self._frame().where(within(span))
@@ -166,9 +179,3 @@ def _blocks(commits: Sequence[LedgerRow]) -> tuple[int, pa.Table]:
     types = (pa.int32(), *[pa.int64()] * 4)
     columns = [pa.array(c, t) for c, t in zip(zip(*cut, strict=True), types, strict=True)]
     return block, pa.table(dict(zip(names, columns, strict=True)))
-
-
-def within(span: Range) -> str:
-    """A SQL condition on `_partition` and `_offset`: the record lies in `span`."""
-    parts = (f"(_partition = {p} AND _offset >= {a} AND _offset < {b})" for p, a, b in span.partitions())
-    return " OR ".join(parts) or "false"

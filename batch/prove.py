@@ -13,11 +13,11 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dovetail.batch.master import DeltaMaster, within
+from dovetail.batch.master import DeltaMaster
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import REASON, decode, decoded, named
+from dovetail.shared.decode import REASON, decode, decoded
 from dovetail.shared.engine import arrow
-from dovetail.shared.fold import BUCKET, ROWS, fold
+from dovetail.shared.fold import BUCKET, ROWS, fold, without
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, LedgerRow, visible
 from dovetail.shared.ledger_table import DeltaLedger
@@ -27,6 +27,8 @@ from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.measures.base import State
 from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
+from dovetail.shared.records import records_of, within
+from dovetail.shared.repeats import recorded
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import Bundle, load
 
@@ -62,27 +64,19 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Pr
         return None
     span = Range(rows[0].to, rows[-1].to)
     proof = Proof(source.name, rows[-1].seq, span.to, reduce(lambda a, r: a + r.books, rows, Books()))
-    records = _records(log, source, DeltaMaster(layout, source, spark), span, spark).persist()
+    records = records_of(source, span, layout, log, spark).persist()
+    repeats = recorded(layout, source.name, rows, spark)
+    counted = records if repeats is None else without(repeats, records)
     try:
         _prove_books(proof, Judge(source, ledger), rows, records)
         _prove_master(proof, DeltaMaster(layout, source, spark), records, rows[0].to)
         for manifest in (m for m in manifests.values() if m):
             bundle = load(layout.version(manifest.live))
             _prove_tables(proof, manifest, rows, layout, spark)
-            _prove_view(proof, bundle, records, _stored(layout, manifest, rows, bundle, spark))
+            _prove_view(proof, bundle, counted, _stored(layout, manifest, rows, bundle, spark))
     finally:
         records.unpersist()
     return proof
-
-
-def _records(log: Log, source: Source, master: DeltaMaster, span: Range, spark: SparkSession) -> DataFrame:
-    """The records of `span` with the columns of META: from Kafka, and from the master what Kafka has dropped."""
-    begin = log.extent(source.topic).begin
-    kept = Position({p: max(begin[p], span.from_[p]) for p in span.to})
-    options = log.spark_span_options(source.topic, kept.with_partitions(span.to), span.to)
-    records = named(spark.read.format("kafka").options(**options).load())
-    dropped = Range(span.from_, kept.up_to(span.to))
-    return records if dropped.empty else records.unionByName(master.bytes_of(dropped))
 
 
 def _prove_books(proof: Proof, judge: Judge, rows: Sequence[LedgerRow], records: DataFrame) -> None:

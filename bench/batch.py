@@ -59,12 +59,10 @@ def _catch_up(it: Bed, spark: Any) -> None:
     """What the speed layer would have done meanwhile; not part of a batch's time."""
     from dovetail.batch.master import DeltaMaster
     from dovetail.shared.inforce import open_ledger
-    from dovetail.shared.states import DeltaStates
 
     source = it.project.source("events")
     ledger = open_ledger(it.project, source, it.log)
-    master, states = DeltaMaster(it.project.layout, source, spark), DeltaStates(it.project.layout, source.name)
-    job.catch_up_if_stopped(it.project, it.project.view("sales"), ledger, states, master)
+    job.catch_up_if_stopped(it.project, source, ledger, DeltaMaster(it.project.layout, source, spark))
 
 
 def _send(it: Bed, sent: int, total: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import io
 import math
 import random
@@ -14,6 +15,7 @@ from dovetail.shared import ddl
 from dovetail.shared.measures import GatheredKind, Measure, State
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
     from hypothesis.strategies import SearchStrategy
     from pyspark.sql import SparkSession
@@ -123,12 +125,19 @@ def _prepared(
     return [pa.array([whole[0][s.column]], typed[s.column]) for s in measure.states], parts
 
 
+@functools.cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One for all merges: to make one takes longer than a merge."""
+    import duckdb
+
+    return duckdb.connect()
+
+
 def in_duckdb(state: State, parts: pa.Array) -> pa.Array:
     """The merge of states as serving does it."""
-    import duckdb
     import pyarrow as pa
 
-    with duckdb.connect() as connection:
+    with _database().cursor() as connection:
         connection.register("parts", pa.table({"state": parts}))
         kind = state.kind
         merge = kind.merge("state") if kind.exact(parts.type) else kind.merge_in_order("state")

@@ -24,18 +24,21 @@ from dovetail.shared.position import Position, Range
 
 @dataclass(frozen=True)
 class Folded:
-    """What a range of records came to: the states of each version, the books, the records put in quarantine.
+    """What a range of records came to: states of each version, the books, the records in quarantine and the repeats.
 
-    `decoder`, `broken` and `stats` go into the ledger as they are: see `LedgerRow`.
+    `decoder`, `broken` and `stats` go into the ledger as they are: see `LedgerRow`. `published` is called with the row
+    once it is there.
     """
 
     states: Mapping[VersionId, Any]
     books: Books
     quarantined: Any = None
+    repeats: Any = None
     newest: int | None = None
     decoder: str = ""
     broken: Mapping[Judged, int] = field(default_factory=dict)
     stats: Stats = field(default_factory=dict)
+    published: Callable[[LedgerRow], None] = lambda _: None
 
 
 class CommitStore(Protocol):
@@ -45,6 +48,8 @@ class CommitStore(Protocol):
         """Writes one version's states under `commit_id`; gives the number of state rows."""
 
     def write_quarantined(self, commit_id: CommitId, seq: int, records: Any) -> None: ...
+
+    def write_repeats(self, commit_id: CommitId, seq: int, places: Any) -> None: ...
 
 
 Fold = Callable[[Range, frozenset[VersionId]], Folded]
@@ -109,6 +114,8 @@ def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position,
         commit_id, seq = new_commit_id(), last.seq + 1
         if folded.quarantined is not None:
             store.write_quarantined(commit_id, seq, folded.quarantined)
+        if folded.repeats is not None:
+            store.write_repeats(commit_id, seq, folded.repeats)
         written = {}
         for version in sorted(last.versions):
             written[version] = store.write_states(version, commit_id, seq, folded.states[version])
@@ -120,6 +127,7 @@ def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position,
         failpoint("speed.before_ledger")
         if _appended(ledger, row):
             failpoint("speed.after_ledger")
+            folded.published(row)
             return row
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, overload
 
-from dovetail.shared import ddl
+from dovetail.shared import ddl, duration
 from dovetail.shared.caller import caller
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 LATER = {
-    "event_id": "counting a repeat once",
-    "dedup_horizon": "counting a repeat once",
     "sensitive": "masking",
 }
 
@@ -57,6 +56,8 @@ class Source:
     owner: str
     where: str = field(compare=False)
     rules: tuple[AnyRule, ...] = ()
+    event_id: tuple[str, ...] = ()
+    horizon: timedelta = timedelta(days=1)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -67,7 +68,8 @@ class Source:
         """What decides how a record of this source is decoded, and whether views see it."""
         decoder = {"format": self.format.name, "schema": self.columns, "event_time": self.event_time}
         deciding = [r.as_json() for r in self.rules if isinstance(r, Rule) and r.decides]
-        return decoder | ({"rules": deciding} if deciding else {})
+        parts = {"event_id": [*self.event_id], "rules": deciding}
+        return decoder | {name: part for name, part in parts.items() if part}
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def source(
     format: Json | None = None,  # noqa: A002
     schema: str,
     event_time: str | None = None,
+    event_id: str | Sequence[str] = (),
+    dedup_horizon: str = "1 day",
     rules: Sequence[AnyRule] = (),
     owner: str = "",
     **later: object,
@@ -109,6 +113,11 @@ def source(
         schema: the columns as Spark DDL: "order_number bigint, price decimal(10,2), …".
         event_time: the timestamp or date column that says when it happened; needed for buckets. A column of the schema,
             then a record without it goes to quarantine; or one that each view's transform makes.
+        event_id: the columns that name an event, of simple types. A record that comes again, with the same id, within
+            `dedup_horizon` of one that was counted, is not counted: producers may send twice. The first in the log
+            counts, whatever the other holds. A record with null in one of these columns goes to quarantine.
+        dedup_horizon: how far apart a record and its repeat may be, by Kafka's timestamps: "1 day", "30 minutes". The
+            ids of twice as long are kept on disk, about 40 bytes each.
         rules: what each record has to be, and what happens to one that is not: see `dv.rule`.
         owner: who answers for it.
 
@@ -127,7 +136,33 @@ def source(
             f"event_time {event_time} is of type {columns[event_time]}: it must be a timestamp or a date", where=where
         )
     judging = bound(rules, columns=columns, event_time=event_time, where=where)
-    return Source(name, topic, format or Json(), schema, event_time, owner, where, judging)
+    ids, horizon = _event_id(event_id, columns, where), _horizon(dedup_horizon, where)
+    return Source(name, topic, format or Json(), schema, event_time, owner, where, judging, ids, horizon)
+
+
+def _event_id(given: str | Sequence[str], columns: Mapping[str, str], where: str) -> tuple[str, ...]:
+    ids = (given,) if isinstance(given, str) else tuple(given)
+    for column in ids:
+        if column not in columns:
+            raise DeclarationError(f"event_id: {unknown('column', str(column), columns)}", where=where)
+        kind = columns[column]
+        if kind.lower().startswith(("array", "map", "struct", "binary", "variant")):
+            raise DeclarationError(f"event_id: column {column} is of type {kind}: it takes simple types", where=where)
+    if len(set(ids)) < len(ids):
+        raise DeclarationError(f"event_id names a column twice: {', '.join(ids)}", where=where)
+    return ids
+
+
+def _horizon(text: str, where: str) -> timedelta:
+    try:
+        horizon = duration.parse(text)
+    except (DeclarationError, TypeError):
+        horizon = timedelta(0)
+    if horizon < timedelta(milliseconds=1):
+        raise DeclarationError(
+            f"dedup_horizon={text!r} is not a length of time", where=where, next="write dedup_horizon='1 day', say"
+        )
+    return horizon
 
 
 @overload
@@ -264,6 +299,6 @@ def _refuse_later(later: Mapping[str, object], kind: str, where: str) -> None:
 
 
 _ARGUMENTS = {
-    "source": ["topic", "format", "schema", "event_time", "rules", "owner"],
+    "source": ["topic", "format", "schema", "event_time", "event_id", "dedup_horizon", "rules", "owner"],
     "view": ["source", "transform", "keys", "bucket", "measures", "dimensions"],
 }

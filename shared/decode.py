@@ -35,8 +35,8 @@ def decode(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
     """Adds the columns of `decoder["schema"]` and `_reason` to records with the columns of META.
 
     Args:
-        decoder: what a bundle stores of its source: format, schema (name to Spark type), event_time, and the rules that
-            take records out, if any.
+        decoder: what a bundle stores of its source: format, schema (name to Spark type), event_time, event_id if there
+            is one, and the rules that take records out, if any.
     """
     return judged(parsed(records, decoder), decoder)
 
@@ -104,7 +104,7 @@ def _reason(decoder: Mapping[str, Any]) -> Column:
         .when(json.isNull(), "not a JSON object")
         .when(json["_corrupt"].isNotNull(), "not a JSON object of these columns and types")
     )
-    event_time = decoder["event_time"]
-    if event_time in decoder["schema"]:
-        reason = reason.when(json[event_time].isNull(), f"no {event_time}")
+    for column in dict.fromkeys([decoder["event_time"], *decoder.get("event_id", ())]):
+        if column in decoder["schema"]:
+            reason = reason.when(json[column].isNull(), f"no {column}")
     return reason

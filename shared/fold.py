@@ -19,6 +19,7 @@ from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, VersionId
 from dovetail.shared.measures import Measure
 from dovetail.shared.position import Range
+from dovetail.shared.repeats import Deduplicator, Repeats, candidates
 from dovetail.shared.versions import Bundle
 
 BUCKET, ROWS = "_bucket", "_rows"
@@ -89,7 +90,14 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range) -> Folded:
+def folded(
+    rows: DataFrame,
+    judge: Judge,
+    bundles: Iterable[Bundle],
+    span: Range,
+    *,
+    deduplicator: Deduplicator | None = None,
+) -> Folded:
     """What decoded records come to, for each of `bundles`.
 
     One job a version: the first also counts the records and what the rules want to know of them, the others run when
@@ -97,12 +105,16 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
     `fold` does.
 
     Args:
-        rows: the result of `decode` with the judge's decoder.
+        rows: the result of `decode` with the judge's decoder; kept in memory where there is a `deduplicator`, which
+            looks at them first.
         span: which records they are, for messages.
 
     Raises:
         RuleBroken: a rule of the source says `fail` of a record, or of all of them.
     """
+    repeats = deduplicator.decide(candidates(rows, deduplicator.source)) if deduplicator else Repeats()
+    if len(repeats):
+        rows = without(rows.sparkSession.createDataFrame(repeats.places), rows)
     decoder, counts = judge.decoder, Observation()
     counted = rows.observe(
         counts,
@@ -118,27 +130,35 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
     if not states:
         arrow(counted.select(REASON).groupBy().count())
     figures = counts.get
-    books = _books(figures, dropped=judge.dropped(figures))
+    books = _books(figures, dropped=judge.dropped(figures), repeats=len(repeats))
     judgement = judge.judged(rows, figures, books, span)
     return Folded(
         states=states,
         books=books,
         quarantined=_quarantined(rows, judge.dropping) if books.quarantined else None,
-        newest=figures["newest"],
+        repeats=repeats.places if len(repeats) else None,
+        newest=max((n for n in (figures["newest"], repeats.newest) if n is not None), default=None),
         decoder=judge.decoder_id,
-        broken=judgement.broken,
+        broken={**judgement.broken, **repeats.broken},
         stats=judgement.stats,
+        **({"published": deduplicator.learn} if deduplicator else {}),
     )
 
 
-def _books(figures: Mapping[str, Any], *, dropped: int) -> Books:
-    consumed, unseen = figures["consumed"], figures["unseen"]
+def without(places: DataFrame, rows: DataFrame) -> DataFrame:
+    """The rows that lie at none of these places, columns of POSITION."""
+    return rows.join(places, [*POSITION], "left_anti")
+
+
+def _books(figures: Mapping[str, Any], *, dropped: int, repeats: int) -> Books:
+    consumed, unseen = figures["consumed"] + repeats, figures["unseen"]
     quarantined = unseen - dropped
     return Books(
         consumed=consumed,
         decoded=consumed - quarantined,
         quarantined=quarantined,
-        offered=consumed - unseen,
+        repeats=repeats,
+        offered=consumed - repeats - unseen,
         dropped=dropped,
     )
 

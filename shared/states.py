@@ -1,4 +1,4 @@
-"""The states of the speed layer and what is in quarantine, kept in Delta under the commit ids that wrote them."""
+"""The states of the speed layer, what is in quarantine and what came again, in Delta under the commits' ids."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ QUARANTINE = pa.schema(
         ("reason", pa.string()),
     ]
 )
+REPEATS = pa.schema([*COMMIT, ("_partition", pa.int32()), ("_offset", pa.int64())])
 
 
 def states_schema(groups: pa.Schema) -> pa.Schema:
@@ -37,6 +38,7 @@ class DeltaStates:
         self._layout = layout
         self._tables: dict[VersionId, AppendTable] = {}
         self._quarantine = AppendTable(layout.quarantine(source), QUARANTINE)
+        self._repeats = AppendTable(layout.repeats(source), REPEATS)
 
     def create(self, version: VersionId, groups: pa.Schema) -> None:
         """Makes the empty states table of a version, unless it is there."""
@@ -59,6 +61,10 @@ class DeltaStates:
         if records.num_rows:
             self._quarantine.append(_stamped(records, commit_id, seq).select(QUARANTINE.names))
 
+    def write_repeats(self, commit_id: CommitId, seq: int, places: pa.Table) -> None:
+        if places.num_rows:
+            self._repeats.append(_stamped(places, commit_id, seq).select(REPEATS.names))
+
     def commits(self, version: VersionId, after: int) -> Mapping[CommitId, pa.Table]:
         rows = self.table(version).read(ds.field("_seq") > after)
         ids = pc.unique(rows["_commit_id"]).to_pylist()
@@ -74,7 +80,7 @@ class DeltaStates:
         self.table(version).delete(f"_seq <= {int(floor)}")
 
     def compact(self, versions: Iterable[VersionId]) -> None:
-        for table in (*(self.table(v) for v in versions), self._quarantine):
+        for table in (*(self.table(v) for v in versions), self._quarantine, self._repeats):
             table.compact()
 
 

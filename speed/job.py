@@ -21,6 +21,7 @@ from dovetail.shared.locks import held
 from dovetail.shared.log import Log, resumable
 from dovetail.shared.position import Range
 from dovetail.shared.project import Project
+from dovetail.shared.repeats import Deduplicator
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.stream import follow
 from dovetail.shared.upkeep import COMMITS_BETWEEN, tidy
@@ -47,6 +48,7 @@ class SpeedJob:
     states: DeltaStates
     epoch: int
     on_commit: Callable[[LedgerRow], None]
+    deduplicator: Deduplicator | None
     _bundles: dict[VersionId, Bundle] = field(default_factory=dict)
     _judge: Judge = field(init=False)
     _upkeep: threading.Thread | None = None
@@ -60,9 +62,16 @@ class SpeedJob:
         def fold(wanted: Range, versions: frozenset[VersionId]) -> Folded:
             if wanted != span:
                 raise IntegrityError(f"the ledger wants {wanted}, the micro-batch holds {span}", next="dovetail speed")
-            return folded(records, self._judge, bundles(self.project.layout, versions, self._bundles), span)
+            every = bundles(self.project.layout, versions, self._bundles)
+            return folded(records, self._judge, every, span, deduplicator=self.deduplicator)
 
-        row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
+        if self.deduplicator:
+            records.persist()
+        try:
+            row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
+        finally:
+            if self.deduplicator:
+                records.unpersist()
         self.on_commit(row)
         if row.seq % COMMITS_BETWEEN == 0 and not (self._upkeep and self._upkeep.is_alive()):
             # Beside the stream, so that no reader waits for it; the tables still have this one writing process.
@@ -96,7 +105,8 @@ def run(
         if opened is None or opened.epoch != epoch:
             raise RuntimeError("another writer opened an epoch while this one started: start again")
         start = resumable(log.extent(source.topic), opened.topic_id, opened.to, reader="the speed layer")
-        job = SpeedJob(project, source, ledger, DeltaStates(layout, source.name), epoch, on_commit)
+        deduplicator = Deduplicator.of(source, ledger, layout, log, spark)
+        job = SpeedJob(project, source, ledger, DeltaStates(layout, source.name), epoch, on_commit, deduplicator)
         follow(
             spark,
             log,

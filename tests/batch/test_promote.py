@@ -125,7 +125,11 @@ def test_a_pin_that_came_after_a_higher_floor_is_worth_nothing(store):
         promoted(store, new, started=started, ledger=ledger)
 
 
-@pytest.mark.parametrize("ledger", [Ledger({A}, {A}, {A}, {A, B}, {A}, {A, B}), Ledger(*[{A, B}] * 5, {A})], ids=str)
+@pytest.mark.parametrize(
+    "ledger",
+    [Ledger({A}, {A}, {A}, {A, B}, {A}, {A, B}), Ledger(*[{A, B}] * 5, {A})],
+    ids=["in between", "at the end"],
+)
 def test_a_version_that_missed_a_row_is_refused(store, ledger):
     started, new = store.now, run("x", -1, 3, B)
     with (

@@ -38,22 +38,31 @@ class Record:
     scan: Scan | None
 
 
-def records(count: int, *, seed: int, prefix: str) -> Iterator[Record]:
-    """Seeded records: on time, up to 60 days late, up to a year ahead, repeated, with nulls in every column, broken."""
+def records(count: int, *, seed: int, sent: list[Record]) -> Iterator[Record]:
+    """Seeded records: on time, up to 60 days late, up to a year ahead, repeated, with nulls in every column, broken.
+
+    What is repeated is one of `sent`, to which each good record is added: of this burst, or of one long ago.
+    """
     chance = random.Random(seed)
-    sent: list[Record] = []
     for n in range(count):
-        if sent and chance.random() < 0.02:
-            yield chance.choice(sent)  # the same bytes once more: a record like any other
+        if sent and chance.random() < 0.05:
+            yield _again(chance, chance.choice(sent))
             continue
-        scan = _scan(chance, f"{prefix}-{n}")
+        scan = _scan(chance, f"burst{seed}-{n}")
         key = None if chance.random() < 0.1 else scan.scan_id.encode()
         fields = _fields(chance, scan)
-        if chance.random() < 0.03:
+        if chance.random() < 0.05:
             yield Record(key, chance.choice(BROKEN)(fields), None)
             continue
         sent.append(Record(key, _json(fields), scan))
         yield sent[-1]
+
+
+def _again(chance: random.Random, record: Record) -> Record:
+    """A repeat: the same bytes, maybe in another partition; or the same said in other bytes."""
+    if record.scan and chance.random() < 0.3:
+        return Record(record.key, _json(_fields(chance, record.scan)), record.scan)
+    return Record(chance.choice([record.key, None]), record.value, record.scan)
 
 
 BROKEN: tuple[Callable[[dict[str, Any]], bytes | None], ...] = (
@@ -68,8 +77,9 @@ BROKEN: tuple[Callable[[dict[str, Any]], bytes | None], ...] = (
     lambda fields: _json(fields | {"depot": "many"}),
     lambda fields: _json(fields | {"depot": 99_999_999_999}),
     lambda fields: _json({name: value for name, value in fields.items() if name != "scanned_at"}),
+    lambda fields: _json(fields | {"scan_id": None}),
 )
-"""What a record must be quarantined for: cut short, no object, no value, bad UTF-8, wrong types, no event time."""
+"""What a record must be quarantined for: cut short, no object, no value, bad UTF-8, wrong types, no time, no id."""
 
 
 def _scan(chance: random.Random, scan_id: str) -> Scan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -56,7 +56,7 @@ def totals_of_heavier(records: Iterable[Record]) -> dict[tuple[Any, ...], dict[s
 
 
 def seen(records: Iterable[Record]) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """How often each scan was sent: a wrong answer names the record that was lost or doubled."""
+    """How often each scan was counted: a wrong answer names the record that was lost or doubled."""
     groups = _grouped(records, lambda s: [(s.scan_id,)])
     return {group: {"times": len(scans)} for group, scans in groups.items()}
 
@@ -87,10 +87,15 @@ def _grouped(
     records: Iterable[Record], groups_of: Callable[[Scan], Sequence[tuple[Hashable, ...]]]
 ) -> dict[tuple[Any, ...], list[Scan]]:
     groups = defaultdict[tuple[Any, ...], list[Scan]](list)
-    for record in records:
-        for group in groups_of(record.scan) if record.scan else ():
-            groups[group].append(record.scan)  # type: ignore[arg-type]
+    for scan in first_ones(records):
+        for group in groups_of(scan):
+            groups[group].append(scan)
     return groups
+
+
+def first_ones(records: Iterable[Record]) -> Collection[Scan]:
+    """Each scan once, however often it was sent: all that was sent lies within the horizon."""
+    return {r.scan.scan_id: r.scan for r in records if r.scan}.values()
 
 
 def _tidy(lane: str | None) -> str | None:

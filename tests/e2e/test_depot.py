@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from depot_scans import Record, records
-from depot_truth import DEPOT, ORACLES, totals_of_heavier
+from depot_truth import DEPOT, ORACLES, first_ones, totals_of_heavier
 from e2e_oracle import Oracle
 from e2e_system import System
 
@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.java, pytest.mark.timeout(400)]
 VIEWS = len(ORACLES)
 BURST = 250
 bursts = count(1)
+SENT: list[Record] = []
 
 FIRST = "speed.batch_begin:crash|nth=2"
 """Each start of speed makes one commit of what came while it was down; the next commit is the one that is hit."""
@@ -60,7 +61,7 @@ def depot(system: System, request: pytest.FixtureRequest) -> System:
 
 def burst() -> Iterator[Record]:
     n = next(bursts)
-    return records(BURST, seed=n, prefix=f"burst{n}")
+    return records(BURST, seed=n, sent=SENT)
 
 
 def test_late_future_dated_and_broken_records_are_answered_exactly_from_the_stream_alone(depot: System) -> None:
@@ -185,6 +186,8 @@ def test_the_proof_holds_after_all_this(depot: System, spark: SparkSession) -> N
     assert (proof.lost, proof.doubled) == (0, 0)
     assert proof.books.consumed == len(depot.topic.sent)
     assert proof.books.quarantined == sum(r.scan is None for r in depot.topic.sent.values())
+    assert proof.books.offered == len(first_ones(depot.topic.sent.values()))
+    assert proof.books.repeats > 50
 
 
 def orphans(depot: System) -> set[CommitId]:

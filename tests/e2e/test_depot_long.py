@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(1800)]
 
 BURST = 120
+SENT: list[Record] = []
 numbers = count(1000)
 
 
@@ -111,7 +112,7 @@ def test_a_broker_killed_outright_and_started_again_loses_nothing(tmp_path: Path
 
 def burst() -> Iterator[Record]:
     n = next(numbers)
-    return records(BURST, seed=n, prefix=f"burst{n}")
+    return records(BURST, seed=n, sent=SENT)
 
 
 @contextmanager

@@ -51,16 +51,13 @@ def sound(log: Log, spark: SparkSession, tmp_path_factory: pytest.TempPathFactor
         master = DeltaMaster(project.layout, source, spark)
         extent = log.extent("proved")
         begin = master.last_claim() or ledger.rows()[0].to
-        options = log.spark_options("proved", begin.with_partitions(extent.end), max_records=1)
-        del options["maxOffsetsPerTrigger"]
-        options["endingOffsets"] = log.spark_options("proved", extent.end, max_records=1)["startingOffsets"]
+        options = log.spark_span_options("proved", begin.with_partitions(extent.end), extent.end)
         master.append(named(spark.read.format("kafka").options(**options).load()), topic_id=extent.topic_id)
         master.write_claim(extent.end)
         if turn == 0:
             job.run(project, view, log, spark)
         else:
-            states = job.DeltaStates(project.layout, "proved")
-            job.catch_up_if_stopped(project, view, ledger, states, master)
+            job.catch_up_if_stopped(project, source, ledger, master)
     return project
 
 

@@ -13,6 +13,7 @@ scans = dv.source(
         weight decimal(9,3), heat double, damaged boolean
     """,
     event_time="scanned_at",
+    event_id="scan_id",
 )
 
 flow = dv.view(

@@ -1,0 +1,37 @@
+"""Records as they came, wherever they are still held: in Kafka, and in the master dataset what Kafka has dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dovetail.shared.decode import META, named
+from dovetail.shared.position import Position, Range
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from dovetail.shared.declare import Source
+    from dovetail.shared.log import Log
+    from dovetail.shared.tables import Layout
+
+
+def records_of(source: Source, span: Range, layout: Layout, log: Log, spark: SparkSession) -> DataFrame:
+    """The records of `span` with the columns of META."""
+    extent = log.extent(source.topic)
+    begin = Position({p: max(span.from_[p], min(extent.begin[p], span.to[p])) for p in span.to})
+    others = {p: extent.begin[p] for p in extent.end if p not in span.to}  # Spark wants to hear of each partition
+    options = log.spark_span_options(
+        source.topic, Position({**begin, **others}), Position({**{p: span.to[p] for p in span.to}, **others})
+    )
+    records = named(spark.read.format("kafka").options(**options).load())
+    dropped = Range(span.from_, begin)
+    if dropped.empty:
+        return records
+    held = spark.read.format("delta").load(str(layout.master(source.name)))
+    return records.unionByName(held.where(within(dropped)).select(*META))
+
+
+def within(span: Range) -> str:
+    """A SQL condition on `_partition` and `_offset`: the record lies in `span`."""
+    parts = (f"(_partition = {p} AND _offset >= {a} AND _offset < {b})" for p, a, b in span.partitions())
+    return " OR ".join(parts) or "false"

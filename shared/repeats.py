@@ -1,0 +1,272 @@
+"""Records that come again: found once, when they are committed, and recorded; no layer counts one.
+
+A record repeats another when both have the same event id, the other one was counted in an earlier commit or before it
+in the same one, and their Kafka timestamps lie within the source's `dedup_horizon` of each other. What was counted is
+known by an index of ids (`seen.py`), which holds what came into the log over twice the horizon, so that a record which
+comes up to a horizon late finds what it repeats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dovetail.shared.decode import POSITION, REASON, decode
+from dovetail.shared.engine import arrow
+from dovetail.shared.ledger import Judged, LedgerRow, LedgerStore
+from dovetail.shared.position import Range
+from dovetail.shared.records import records_of
+from dovetail.shared.seen import Entries, Ints, Seen
+from dovetail.shared.tables import Layout
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from dovetail.shared.declare import Source
+    from dovetail.shared.log import Log
+
+SLICE = 1_000_000
+"""Records that are read at a time when the index is made anew."""
+
+
+DIFFERING = Judged("a repeat has the bytes of the first", "warn")
+"""Under this name the ledger counts repeats that have other bytes than what they repeat."""
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Which records of a commit repeat one that was counted: columns `_partition` and `_offset`.
+
+    `newest` is the largest Kafka timestamp among them, in milliseconds.
+    """
+
+    places: pa.Table = field(default_factory=lambda: pa.table({c: pa.array([], pa.int64()) for c in POSITION}))
+    newest: int | None = None
+    differing: int = 0
+
+    def __len__(self) -> int:
+        return int(self.places.num_rows)
+
+    @property
+    def broken(self) -> Mapping[Judged, int]:
+        return {DIFFERING: self.differing} if self.differing else {}
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Decoded records with their places."""
+
+    partition: Ints
+    offset: Ints
+    entries: Entries
+
+    def take(self, chosen: Ints) -> Candidates:
+        return Candidates(self.partition[chosen], self.offset[chosen], self.entries.take(chosen))
+
+    def without(self, places: DataFrame | None) -> Candidates:
+        if places is None:
+            return self
+        others = arrow(places)
+        here, there = _places(self.partition, self.offset), _places(*(others[c].to_numpy() for c in POSITION))
+        return self.take(np.flatnonzero(~np.isin(here, there)))
+
+
+def decided(records: Candidates, seen: Seen, *, horizon: int, since: int) -> tuple[npt.NDArray[np.bool_], int]:
+    """Which of a commit's records are repeats, and how many of these have other bytes than what they repeat.
+
+    Records of one id are looked at in the order of their timestamps, then of their places.
+
+    Args:
+        horizon: in milliseconds.
+        since: what was counted before the log stood at this time is forgotten.
+    """
+    e, repeat, differing = records.entries, np.zeros(len(records.entries), bool), 0
+    order = np.argsort(e.high, kind="stable")
+    high = e.high[order]
+    doubtful = seen.holds(high)
+    again = high[1:] == high[:-1]
+    doubtful[1:] |= again
+    doubtful[:-1] |= again
+    asked = order[doubtful]
+    if not len(asked):
+        return repeat, 0
+    counted = {**seen.occurrences(np.unique(e.high[asked]), since=since)}
+    in_time = np.lexsort((records.offset[asked], records.partition[asked], e.timestamp[asked]))
+    for i in asked[in_time]:
+        at, digest = int(e.timestamp[i]), int(e.digest[i])
+        before = counted.setdefault((int(e.high[i]), int(e.low[i])), [])
+        repeated = [d for t, d in before if abs(at - t) <= horizon]
+        repeat[i] = bool(repeated)
+        differing += bool(repeated) and digest not in repeated
+        if not repeated:
+            before.append((at, digest))
+    return repeat, differing
+
+
+class Deduplicator:
+    """Decides of each commit of one source that has an event id. For the holder of the speed lock.
+
+    Args:
+        counted: reads the records again that adjoining commits counted.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        ledger: LedgerStore,
+        layout: Layout,
+        counted: Callable[[Sequence[LedgerRow]], Candidates],
+    ) -> None:
+        self.source, self._ledger, self._layout, self._counted = source, ledger, layout, counted
+        self._horizon = source.horizon // timedelta(milliseconds=1)
+        self._pending: tuple[Candidates, npt.NDArray[np.bool_]] | None = None
+        self._index: Seen | None = None
+        self._seq, self._now = -1, 0
+
+    @classmethod
+    def of(
+        cls, source: Source, ledger: LedgerStore, layout: Layout, log: Log, spark: SparkSession
+    ) -> Deduplicator | None:
+        """The one of `source`; None where it has no event id."""
+
+        def counted(rows: Sequence[LedgerRow]) -> Candidates:
+            records = records_of(source, Range(rows[0].range.from_, rows[-1].to), layout, log, spark)
+            found = candidates(decode(records, source.as_json()), source)
+            return found.without(recorded(layout, source.name, rows, spark))
+
+        return cls(source, ledger, layout, counted) if source.event_id else None
+
+    def decide(self, found: Candidates) -> Repeats:
+        """Which of the records that follow the ledger's end are repeats."""
+        seen = self._followed()
+        repeat, differing = decided(found, seen, horizon=self._horizon, since=self._since)
+        self._pending = found, repeat
+        again = found.take(np.flatnonzero(repeat))
+        places = pa.table({"_partition": again.partition, "_offset": again.offset})
+        return Repeats(places, max(again.entries.timestamp.tolist(), default=None), differing)
+
+    def learn(self, row: LedgerRow) -> None:
+        """Takes in what `decide` found, now that `row` has published it."""
+        if self._pending is None or self._index is None:
+            raise RuntimeError("learn comes after decide")
+        found, repeat = self._pending
+        self._pending = None
+        self._now, self._seq = max(self._now, row.newest or 0), row.seq
+        self._add(self._index, found.take(np.flatnonzero(~repeat)), [row], {row.seq: self._now})
+
+    @property
+    def _since(self) -> int:
+        return self._now - 2 * self._horizon
+
+    def _followed(self) -> Seen:
+        """The index, with every commit that the ledger holds: those that this process did not make are read again."""
+        last = self._ledger.last()
+        if self._index is not None and last is not None and last.seq == self._seq:
+            return self._index
+        rows = self._ledger.rows(after=self._seq)
+        clock = accumulate((row.newest or 0 for row in rows), max, initial=self._now)
+        times = dict(zip((row.seq for row in rows), [*clock][1:], strict=True))
+        self._now = max(times.values(), default=self._now)
+        commits = [row for row in rows if row.kind == "commit" and times[row.seq] >= self._since]
+        seen = self._opened(rows, commits) if self._index is None else self._index
+        through = seen.through
+        for some in _slices([row for row in commits if not through or row.seq > through[0]]):
+            self._add(seen, self._counted(some), some, times)
+        self._index, self._seq = seen, rows[-1].seq
+        return seen
+
+    def _opened(self, rows: Sequence[LedgerRow], alive: Sequence[LedgerRow]) -> Seen:
+        """The index on disk; empty where it is of another declaration or ledger, or does not hold all that matters."""
+        every = self._layout.seen(self.source.name)
+        folder = every / self._spec()
+        for other in every.glob("*"):
+            if other != folder:
+                shutil.rmtree(other)
+        seen = Seen(folder)
+        known = any((row.seq, row.commit_id) == seen.through for row in rows)
+        if not known or (alive and seen.after >= alive[0].seq):
+            seen.clear()
+        return seen
+
+    def _spec(self) -> str:
+        """Names what the index depends on beside the log: with any of it changed, it is made anew."""
+        spec = [self.source.as_json(), self._horizon]
+        return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _add(self, seen: Seen, counted: Candidates, rows: Sequence[LedgerRow], times: Mapping[int, int]) -> None:
+        last, through = rows[-1], seen.through
+        seen.add(
+            replace(counted.entries, at=_times_of(counted, rows, times)),
+            after=through[0] if through else rows[0].seq - 1,
+            seq=last.seq,
+            commit_id=last.commit_id,
+            at=times[last.seq],
+            since=self._since,
+        )
+
+
+def recorded(layout: Layout, source: str, rows: Iterable[LedgerRow], spark: SparkSession) -> DataFrame | None:
+    """The places, columns of POSITION, of all repeats that these commits recorded; None where they recorded none."""
+    ids = [row.commit_id for row in rows if row.books.repeats]
+    if not ids:
+        return None
+    named = spark.createDataFrame(pa.table({"_commit_id": ids}))
+    places = spark.read.format("delta").load(str(layout.repeats(source)))
+    return places.join(named, ["_commit_id"], "left_semi").select(*POSITION)
+
+
+def candidates(rows: DataFrame, source: Source) -> Candidates:
+    """Those of decoded rows that views see, with hashes of their ids and bytes."""
+    # As text, since JSON would write timestamps without their microseconds.
+    columns = ", ".join(f"cast(`{c}` as string) as `{c}`" for c in source.event_id)
+    found = arrow(
+        rows.where(f"{REASON} is null").selectExpr(
+            *POSITION,
+            "unix_millis(_timestamp) as _timestamp",
+            "xxhash64(_value) as _digest",
+            f"substring(unhex(sha2(to_json(struct({columns})), 256)), 1, 16) as _id",
+        )
+    )
+    partition, offset, timestamp, digest = (found[c].to_numpy() for c in (*POSITION, "_timestamp", "_digest"))
+    ids = np.frombuffer(b"".join(found["_id"].to_pylist()), "<u8").reshape(-1, 2)
+    high, low = (np.ascontiguousarray(half) for half in ids.T)
+    return Candidates(partition, offset, Entries(high, low, digest, timestamp, np.zeros(len(high), np.int64)))
+
+
+def _places(partition: Ints, offset: Ints) -> Ints:
+    """One number for each record of a topic."""
+    return (partition.astype(np.int64) << 48) | offset
+
+
+def _times_of(records: Candidates, rows: Sequence[LedgerRow], times: Mapping[int, int]) -> Ints:
+    """For each record the time of the row, one of adjoining ones, in whose range it lies."""
+    at = np.zeros(len(records.entries), np.int64)
+    of_rows = np.array([times[row.seq] for row in rows], np.int64)
+    for p in np.unique(records.partition):
+        here = np.flatnonzero(records.partition == p)
+        ends = np.array([row.to[int(p)] for row in rows], np.int64)
+        at[here] = of_rows[np.searchsorted(ends, records.offset[here], side="right")]
+    return at
+
+
+def _slices(rows: Sequence[LedgerRow]) -> Iterator[list[LedgerRow]]:
+    """Commits in their order, so many at a time as are not much more than SLICE records."""
+    some, held = list[LedgerRow](), 0
+    for row in rows:
+        some.append(row)
+        held += row.books.consumed
+        if held >= SLICE:
+            yield some
+            some, held = [], 0
+    if some:
+        yield some

@@ -1,0 +1,215 @@
+"""Which records repeat one that was counted: against a plain reading of the rule, through restarts and losses."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dovetail as dv
+from dovetail.shared import seen
+from dovetail.shared.ledger import Books, LedgerRow, new_commit_id
+from dovetail.shared.position import Position, Range
+from dovetail.shared.repeats import Candidates, Deduplicator
+from dovetail.shared.seen import Entries, Seen
+from dovetail.shared.tables import Layout
+
+HORIZON_MS = 50
+
+
+@dataclass(frozen=True)
+class Record:
+    partition: int
+    offset: int
+    timestamp: int
+    id: int
+    bytes: int = 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.partition, self.offset
+
+
+class Log:
+    """Records in commits, and the ledger that says which were repeats."""
+
+    def __init__(self, folder: Path) -> None:
+        self.layout, self.records = Layout(folder), list[Record]()
+        self.ledger = [LedgerRow(0, 0, "open", Range(Position(), Position()), {}, "topic")]
+        self.repeats = set[tuple[int, int]]()
+        self.start()
+
+    def start(self, *, horizon: int = HORIZON_MS, event_id: str = "id") -> None:
+        """Another process takes over."""
+        source = dv.source("s", schema="id int, other int", event_id=event_id, dedup_horizon=f"{horizon} ms")
+        self.job = Deduplicator(source, self, self.layout, self._counted)
+
+    def commit(self, records: Sequence[Record], *, learnt: bool = True) -> LedgerRow:
+        decided = self.job.decide(candidates(records))
+        self.repeats |= {*zip(*(decided.places[c].to_pylist() for c in decided.places.column_names), strict=True)}
+        begin = self.ledger[-1].to
+        ends = {
+            p: max(r.offset for r in of) + 1 for p, of in groupby(sorted(records, key=place), lambda r: r.partition)
+        }
+        n, again, seq = len(records), len(decided), len(self.ledger)
+        row = LedgerRow(
+            seq, 0, "commit", Range(begin, Position({**begin, **ends})), {}, "topic", new_commit_id(),
+            Books(n, n, repeats=again, offered=n - again), max(r.timestamp for r in records), broken=decided.broken,
+        )  # fmt: skip
+        self.ledger.append(row)
+        self.records += records
+        if learnt:
+            self.job.learn(row)
+        return row
+
+    def last(self) -> LedgerRow | None:
+        return self.ledger[-1]
+
+    def rows(self, after: int = -1) -> list[LedgerRow]:
+        return self.ledger[after + 1 :]
+
+    def append(self, row: LedgerRow) -> None:
+        raise NotImplementedError
+
+    def _counted(self, rows: Sequence[LedgerRow]) -> Candidates:
+        span = Range(rows[0].range.from_, rows[-1].to)
+        return candidates([r for r in self.records if span.includes(*r.place) and r.place not in self.repeats])
+
+
+def place(record: Record) -> tuple[int, int]:
+    return record.place
+
+
+def candidates(records: Sequence[Record]) -> Candidates:
+    def column(name: str, kind: type = np.int64) -> np.ndarray:
+        return np.array([getattr(r, name) for r in records], kind)
+
+    # Few first halves, so that ids must be told apart by their second.
+    high, low = column("id", np.uint64) % 5, column("id", np.uint64)
+    entries = Entries(high, low, column("bytes"), column("timestamp"), np.zeros(len(records), np.int64))
+    return Candidates(column("partition", np.int32), column("offset"), entries)
+
+
+def plain(commits: Sequence[Sequence[Record]], horizon: int) -> set[tuple[int, int]]:
+    """The rule as one would say it: what lies within the horizon of a counted one is a repeat."""
+    counted, repeats = list[tuple[Record, int]](), set[tuple[int, int]]()
+    now = 0
+    for records in commits:
+        since = now - 2 * horizon
+        now = max([now, *(r.timestamp for r in records)])
+        for r in sorted(records, key=lambda r: (r.timestamp, r.place)):
+            if any(c.id == r.id and abs(c.timestamp - r.timestamp) <= horizon and at >= since for c, at in counted):
+                repeats.add(r.place)
+            else:
+                counted.append((r, now))
+    return repeats
+
+
+def history(seed: int, commits: int, *, ids: int = 40) -> list[list[Record]]:
+    """Commits over three partitions: timestamps rise and jitter, some far behind and a few ahead."""
+    r = random.Random(seed)
+    ends, now, made = [0, 0, 0], 1_000_000, []
+    for _ in range(commits):
+        records = []
+        for _ in range(r.randrange(1, 30)):
+            now += r.choice([0, 0, 1, 2])
+            p = r.randrange(3)
+            at = now + r.choice([0, 0, 0, -20, -HORIZON_MS, -HORIZON_MS - 1, -300, 5])
+            records.append(Record(p, ends[p], at, r.randrange(ids), r.choice([0, 0, 1])))
+            ends[p] += r.choice([1, 1, 2])
+        r.shuffle(records)
+        made.append(records)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_decides_as_the_rule_says_whatever_happens_to_processes_and_files(seed: int, tmp_path: Path) -> None:
+    log, r, commits = Log(tmp_path), random.Random(seed), history(seed, 60)
+    for records in commits:
+        log.commit(records, learnt=r.random() < 0.9)
+        if r.random() < 0.3:
+            log.start()
+        if r.random() < 0.2:
+            damage(r, log.layout.seen("s"))
+            log.start()
+    assert log.repeats == plain(commits, HORIZON_MS)
+    assert 0.1 < len(log.repeats) / len(log.records) < 0.9
+
+
+def damage(r: random.Random, folder: Path) -> None:
+    files = sorted(folder.glob("*/*.arrow"))
+    if not files:
+        return
+    match r.choice(["tear", "flip", "lose one", "lose all", "leave scratch"]):
+        case "tear":
+            file = r.choice(files)
+            file.write_bytes(file.read_bytes()[: r.randrange(file.stat().st_size)])
+        case "flip":
+            file = r.choice(files)
+            content = bytearray(file.read_bytes())
+            content[r.randrange(len(content))] ^= 1 << r.randrange(8)
+            file.write_bytes(content)
+        case "lose one":
+            r.choice(files).unlink()
+        case "lose all":
+            shutil.rmtree(folder)
+        case "leave scratch":
+            files[-1].with_suffix(".part").write_bytes(b"half")
+
+
+def test_an_index_made_again_equals_the_one_that_was_kept(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    for records in history(7, 100):
+        log.commit(records)
+    kept = alive(log)
+    shutil.rmtree(log.layout.seen("s"))
+    log.start()
+    log.job.decide(candidates([]))
+    assert alive(log) == kept
+
+
+def alive(log: Log) -> list[tuple[int, ...]]:
+    (folder,) = log.layout.seen("s").iterdir()
+    since = max(row.newest or 0 for row in log.ledger) - 2 * HORIZON_MS
+    entries = [e for f in Seen(folder)._files for e in zip(*(c.tolist() for c in f.entries.columns), strict=True)]
+    return sorted(e for e in entries if e[-1] >= since)
+
+
+@pytest.mark.parametrize("largest", [40, seen.LARGEST])
+def test_the_index_is_bounded_by_the_horizon(largest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "LARGEST", largest)
+    log, sizes = Log(tmp_path), list[int]()
+    for i in range(400):
+        log.commit([Record(0, 10 * i + k, 10 * i + k, 10 * i + k) for k in range(10)])
+        (folder,) = log.layout.seen("s").iterdir()
+        sizes.append(len(Seen(folder)))
+    assert max(sizes) < 6 * 2 * HORIZON_MS
+
+
+def test_another_horizon_or_id_makes_the_index_anew(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.commit([Record(0, 0, 1000, 1)])
+    log.commit([Record(0, 1, 1200, 2)])
+    log.start(horizon=500)
+    assert log.commit([Record(0, 2, 1300, 1)]).books.repeats == 1
+    assert len([*log.layout.seen("s").iterdir()]) == 1
+
+
+def test_a_ledger_made_anew_is_told_from_the_one_the_index_is_of(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.commit([Record(0, 0, 1000, 1)])
+    other = Log(tmp_path)
+    assert other.commit([Record(0, 0, 1001, 1)]).books.repeats == 0
+
+
+def test_repeats_of_other_bytes_are_counted_apart(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    row = log.commit([Record(0, 0, 1000, 1, bytes=1), Record(0, 1, 1000, 1, bytes=1), Record(1, 0, 1000, 1, bytes=2)])
+    assert row.books.repeats == 2
+    assert row.broken == {("a repeat has the bytes of the first", "warn"): 1}
