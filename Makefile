@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_SECONDS ?= 0
+# Two processes, each with its own Spark session and broker; the slow files come first in the order of names.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -13,10 +15,10 @@ demo: $(READY)  ## the whole thing on a real broker: batch, kill, late record, p
 	@$(BIN)/dovetail demo --folder .cache/demo --seconds $(DEMO_SECONDS)
 
 test: $(READY)  ## every test but the long ones, in under ten minutes on two cores
-	@$(BIN)/python -m pytest -m "not long"
+	@$(PYTEST) -m "not long"
 
 test-long: $(READY)  ## the long tests too
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 check: $(READY)  ## format, lint, types, and which layer may import which
 	@$(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from e2e_system import free_port
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
 
 
