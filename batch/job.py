@@ -16,9 +16,11 @@ from dovetail.batch.promote import raise_floors
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
+from dovetail.shared.judge import Judge
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
+from dovetail.shared.lookups import lookups
 from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
@@ -59,6 +61,7 @@ def run(
         version = attach_declared(project, view, ledger, spark) if changed or now is None else now.live
         master = DeltaMaster(layout, source, spark)
         master.deduplicator = Deduplicator.of(source, ledger, layout, log, spark)
+        master.judge = Judge(source, ledger, lookups(source, ledger, layout, log, spark))
         catch_up_if_stopped(project, source, ledger, master)
         manifest = recompute.run(
             view.name,

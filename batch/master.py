@@ -42,8 +42,9 @@ class DeltaMaster:
         self._claims = Claims(layout.claims(source.name))
         self._bundles: dict[VersionId, Bundle] = {}
         self._kept: DataFrame | None = None
+        self.judge: Judge | None = None
         self.deduplicator: Deduplicator | None = None
-        """What `fold` asks for repeats, where the source has an event id; for the holder of the speed lock."""
+        """What `fold` asks, for the holder of the speed lock."""
 
     def claim(self) -> Position:
         return self.last_claim() or Position()
@@ -106,7 +107,7 @@ class DeltaMaster:
     def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
         self.release()
         self._kept = self.rows(span, self._source.as_json()).persist()
-        judge = Judge(self._source, DeltaLedger(self._layout.ledger(self._source.name)))
+        judge = self.judge or Judge(self._source, DeltaLedger(self._layout.ledger(self._source.name)))
         every = bundles(self._layout, versions, self._bundles)
         return folded(self._kept, judge, every, span, deduplicator=self.deduplicator)
 

@@ -14,7 +14,8 @@ from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.measures import Measure
-from dovetail.shared.rules import AnyRule, Rule, bound
+from dovetail.shared.rule_arguments import base_type
+from dovetail.shared.rules import SIMPLE, AnyRule, Rule, bound
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -146,7 +147,7 @@ def _event_id(given: str | Sequence[str], columns: Mapping[str, str], where: str
         if column not in columns:
             raise DeclarationError(f"event_id: {unknown('column', str(column), columns)}", where=where)
         kind = columns[column]
-        if kind.lower().startswith(("array", "map", "struct", "binary", "variant")):
+        if base_type(kind) not in SIMPLE:
             raise DeclarationError(f"event_id: column {column} is of type {kind}: it takes simple types", where=where)
     if len(set(ids)) < len(ids):
         raise DeclarationError(f"event_id names a column twice: {', '.join(ids)}", where=where)

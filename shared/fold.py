@@ -16,7 +16,7 @@ from dovetail.shared.decode import META, POSITION, REASON, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.errors import UserCodeError
 from dovetail.shared.judge import Judge
-from dovetail.shared.ledger import Books, VersionId
+from dovetail.shared.ledger import Books, LedgerRow, VersionId
 from dovetail.shared.measures import Measure
 from dovetail.shared.position import Range
 from dovetail.shared.repeats import Deduplicator, Repeats, candidates
@@ -105,14 +105,14 @@ def folded(
     `fold` does.
 
     Args:
-        rows: the result of `decode` with the judge's decoder; kept in memory where there is a `deduplicator`, which
-            looks at them first.
+        rows: the result of `decode` with the judge's decoder; better kept in memory where a `deduplicator` or a rule
+            that looks beyond the record is asked first.
         span: which records they are, for messages.
 
     Raises:
         RuleBroken: a rule of the source says `fail` of a record, or of all of them.
     """
-    repeats = deduplicator.decide(candidates(rows, deduplicator.source)) if deduplicator else Repeats()
+    repeats = deduplicator.decide(candidates(rows, judge.source.event_id)) if deduplicator else Repeats()
     if len(repeats):
         rows = without(rows.sparkSession.createDataFrame(repeats.places), rows)
     decoder, counts = judge.decoder, Observation()
@@ -132,6 +132,13 @@ def folded(
     figures = counts.get
     books = _books(figures, dropped=judge.dropped(figures), repeats=len(repeats))
     judgement = judge.judged(rows, figures, books, span)
+
+    def published(row: LedgerRow) -> None:
+        for lookup in judge.lookups:
+            lookup.learn(row)
+        if deduplicator:
+            deduplicator.learn(row)
+
     return Folded(
         states=states,
         books=books,
@@ -141,7 +148,7 @@ def folded(
         decoder=judge.decoder_id,
         broken={**judgement.broken, **repeats.broken},
         stats=judgement.stats,
-        **({"published": deduplicator.learn} if deduplicator else {}),
+        published=published,
     )
 
 

@@ -14,8 +14,9 @@ from dovetail.shared.decode import POSITION, REASON, breaks, decoder_id
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import DeclarationError, DovetailError, RuleBroken, engine_message
 from dovetail.shared.ledger import Books, Judged, LedgerRow, LedgerStore, Stats
+from dovetail.shared.lookups import Lookup, first
 from dovetail.shared.position import Range, RecordId
-from dovetail.shared.rules import CommitRule, Rule
+from dovetail.shared.rules import AnyRule, CommitRule, Rule
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -33,10 +34,10 @@ class Judgement:
 
 
 class Judge:
-    """The rules of one source, and the ledger in which those on a commit look back."""
+    """The rules of one source, the ledger in which those on a commit look back, those that look beyond the record."""
 
-    def __init__(self, source: Source, ledger: LedgerStore) -> None:
-        self.source, self.ledger = source, ledger
+    def __init__(self, source: Source, ledger: LedgerStore, lookups: Sequence[Lookup] = ()) -> None:
+        self.source, self.ledger, self.lookups = source, ledger, lookups
         self.decoder: Mapping[str, Any] = source.as_json()
         self.decoder_id = decoder_id(self.decoder)
         self._rules = [r for r in source.rules if isinstance(r, Rule)]
@@ -67,6 +68,11 @@ class Judge:
         for rule in self._rules:
             if rule.otherwise == "fail" and (n := broken[Judged(rule.name, "fail")]):
                 raise self._failed(rule, _records(rows, rule, n, span))
+        for lookup in self.lookups:
+            kind, places = lookup.rule, lookup.breaking(rows)
+            broken[Judged(kind.name, kind.otherwise)] = n = places.num_rows
+            if kind.otherwise == "fail" and n:
+                raise self._failed(kind, _said(RecordId(*first(places)), n, span))
         stats = _stats(self._commit_rules, figures) if books.offered else {}
         for each in self._commit_rules if stats else ():
             if why := _drifted(each, stats, books, self._last(each.over)):
@@ -75,8 +81,8 @@ class Judge:
                 broken[Judged(each.name, each.otherwise)] = 1
         return Judgement({key: n for key, n in broken.items() if n}, stats)
 
-    def _failed(self, rule: Rule | CommitRule, what: str) -> RuleBroken:
-        other = "warn" if isinstance(rule, CommitRule) else "quarantine"
+    def _failed(self, rule: AnyRule, what: str) -> RuleBroken:
+        other = "quarantine" if isinstance(rule, Rule) else "warn"
         return RuleBroken(
             f"{self.source.name}: {what} breaks the rule '{rule.name}', which says fail",
             where=rule.where,
@@ -189,6 +195,9 @@ def _drifted(rule: CommitRule, stats: Stats, books: Books, before: Sequence[Ledg
 
 def _records(rows: DataFrame, rule: Rule, count: int, span: Range) -> str:
     """`record 2@3141`, the first of those that break the rule; looked for only now that one does."""
-    (first,) = rows.where(_broken(rule)).select(*POSITION).orderBy(*POSITION).limit(1).collect()
-    more = f" (and {count - 1:,} more of {span})" if count > 1 else ""
-    return f"record {RecordId(*first)}{more}"
+    (place,) = rows.where(_broken(rule)).select(*POSITION).orderBy(*POSITION).limit(1).collect()
+    return _said(RecordId(*place), count, span)
+
+
+def _said(record: RecordId, count: int, span: Range) -> str:
+    return f"record {record}" + (f" (and {count - 1:,} more of {span})" if count > 1 else "")

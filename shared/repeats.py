@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,9 @@ class Candidates:
         return self.take(np.flatnonzero(~np.isin(here, there)))
 
 
-def decided(records: Candidates, seen: Seen, *, horizon: int, since: int) -> tuple[npt.NDArray[np.bool_], int]:
+def decided(
+    records: Candidates, seen: Seen, *, horizon: int, since: int, every: bool = False
+) -> tuple[npt.NDArray[np.bool_], int]:
     """Which of a commit's records are repeats, and how many of these have other bytes than what they repeat.
 
     Records of one id are looked at in the order of their timestamps, then of their places.
@@ -89,6 +92,7 @@ def decided(records: Candidates, seen: Seen, *, horizon: int, since: int) -> tup
     Args:
         horizon: in milliseconds.
         since: what was counted before the log stood at this time is forgotten.
+        every: a repeat can be repeated, too.
     """
     e, repeat, differing = records.entries, np.zeros(len(records.entries), bool), 0
     order = np.argsort(e.high, kind="stable")
@@ -108,48 +112,54 @@ def decided(records: Candidates, seen: Seen, *, horizon: int, since: int) -> tup
         repeated = [d for t, d in before if abs(at - t) <= horizon]
         repeat[i] = bool(repeated)
         differing += bool(repeated) and digest not in repeated
-        if not repeated:
+        if every or not repeated:
             before.append((at, digest))
     return repeat, differing
 
 
 class Deduplicator:
-    """Decides of each commit of one source that has an event id. For the holder of the speed lock.
+    """Decides of each commit of one source. For the holder of the speed lock.
 
     Args:
+        folder: where the index lies.
+        source: its event id is the id meant.
         counted: reads the records again that adjoining commits counted.
+        every: a repeat can be repeated, too.
     """
 
     def __init__(
         self,
+        folder: Path,
         source: Source,
         ledger: LedgerStore,
-        layout: Layout,
         counted: Callable[[Sequence[LedgerRow]], Candidates],
+        *,
+        every: bool = False,
     ) -> None:
-        self.source, self._ledger, self._layout, self._counted = source, ledger, layout, counted
-        self._horizon = source.horizon // timedelta(milliseconds=1)
+        self._folder, self._source, self._ledger, self._counted = folder, source, ledger, counted
+        self._every, self._horizon = every, source.horizon // timedelta(milliseconds=1)
         self._pending: tuple[Candidates, npt.NDArray[np.bool_]] | None = None
         self._index: Seen | None = None
         self._seq, self._now = -1, 0
 
     @classmethod
     def of(
-        cls, source: Source, ledger: LedgerStore, layout: Layout, log: Log, spark: SparkSession
+        cls, source: Source, ledger: LedgerStore, layout: Layout, log: Log, spark: SparkSession, *, rule: str = ""
     ) -> Deduplicator | None:
-        """The one of `source`; None where it has no event id."""
+        """The one of a source's event id, None where it has none; or of a rule that wants it to be unique."""
 
         def counted(rows: Sequence[LedgerRow]) -> Candidates:
             records = records_of(source, Range(rows[0].range.from_, rows[-1].to), layout, log, spark)
-            found = candidates(decode(records, source.as_json()), source)
+            found = candidates(decode(records, source.as_json()), source.event_id)
             return found.without(recorded(layout, source.name, rows, spark))
 
-        return cls(source, ledger, layout, counted) if source.event_id else None
+        folder = layout.seen(source.name) / (_digest(rule) if rule else "event_id")
+        return cls(folder, source, ledger, counted, every=bool(rule)) if source.event_id else None
 
     def decide(self, found: Candidates) -> Repeats:
         """Which of the records that follow the ledger's end are repeats."""
         seen = self._followed()
-        repeat, differing = decided(found, seen, horizon=self._horizon, since=self._since)
+        repeat, differing = decided(found, seen, horizon=self._horizon, since=self._since, every=self._every)
         self._pending = found, repeat
         again = found.take(np.flatnonzero(repeat))
         places = pa.table({"_partition": again.partition, "_offset": again.offset})
@@ -160,9 +170,10 @@ class Deduplicator:
         if self._pending is None or self._index is None:
             raise RuntimeError("learn comes after decide")
         found, repeat = self._pending
+        kept = found if self._every else found.take(np.flatnonzero(~repeat))
         self._pending = None
         self._now, self._seq = max(self._now, row.newest or 0), row.seq
-        self._add(self._index, found.take(np.flatnonzero(~repeat)), [row], {row.seq: self._now})
+        self._add(self._index, kept, [row], {row.seq: self._now})
 
     @property
     def _since(self) -> int:
@@ -187,9 +198,8 @@ class Deduplicator:
 
     def _opened(self, rows: Sequence[LedgerRow], alive: Sequence[LedgerRow]) -> Seen:
         """The index on disk; empty where it is of another declaration or ledger, or does not hold all that matters."""
-        every = self._layout.seen(self.source.name)
-        folder = every / self._spec()
-        for other in every.glob("*"):
+        folder = self._folder / _digest([self._source.as_json(), self._horizon])
+        for other in self._folder.glob("*"):
             if other != folder:
                 shutil.rmtree(other)
         seen = Seen(folder)
@@ -197,11 +207,6 @@ class Deduplicator:
         if not known or (alive and seen.after >= alive[0].seq):
             seen.clear()
         return seen
-
-    def _spec(self) -> str:
-        """Names what the index depends on beside the log: with any of it changed, it is made anew."""
-        spec = [self.source.as_json(), self._horizon]
-        return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
 
     def _add(self, seen: Seen, counted: Candidates, rows: Sequence[LedgerRow], times: Mapping[int, int]) -> None:
         last, through = rows[-1], seen.through
@@ -225,12 +230,13 @@ def recorded(layout: Layout, source: str, rows: Iterable[LedgerRow], spark: Spar
     return places.join(named, ["_commit_id"], "left_semi").select(*POSITION)
 
 
-def candidates(rows: DataFrame, source: Source) -> Candidates:
-    """Those of decoded rows that views see, with hashes of their ids and bytes."""
+def candidates(rows: DataFrame, event_id: Sequence[str]) -> Candidates:
+    """Those of decoded rows that views see and that have an id, with hashes of it and of their bytes."""
     # As text, since JSON would write timestamps without their microseconds.
-    columns = ", ".join(f"cast(`{c}` as string) as `{c}`" for c in source.event_id)
+    columns = ", ".join(f"cast(`{c}` as string) as `{c}`" for c in event_id)
+    there = " and ".join(f"`{c}` is not null" for c in event_id)
     found = arrow(
-        rows.where(f"{REASON} is null").selectExpr(
+        rows.where(f"{REASON} is null and {there}").selectExpr(
             *POSITION,
             "unix_millis(_timestamp) as _timestamp",
             "xxhash64(_value) as _digest",
@@ -246,6 +252,10 @@ def candidates(rows: DataFrame, source: Source) -> Candidates:
 def _places(partition: Ints, offset: Ints) -> Ints:
     """One number for each record of a topic."""
     return (partition.astype(np.int64) << 48) | offset
+
+
+def _digest(of: Any) -> str:
+    return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _times_of(records: Candidates, rows: Sequence[LedgerRow], times: Mapping[int, int]) -> Ints:

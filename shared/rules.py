@@ -10,6 +10,7 @@ from typing import Literal
 from dovetail.shared import ddl, duration, rowwise
 from dovetail.shared.caller import caller
 from dovetail.shared.conditions import fault, quoted, unknown_operand
+from dovetail.shared.dimensions import Dimension
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.rule_arguments import (
     FAMILIES,
@@ -81,7 +82,19 @@ class CommitRule:
         return ("number",) if self.statistic == "mean_shift" else ()
 
 
-AnyRule = Rule | CommitRule
+@dataclass(frozen=True)
+class LookupRule:
+    """One condition on what lies beyond the record; made by `dv.rule.unique` or, with `dimension`, `references`."""
+
+    name: str
+    columns: tuple[str, ...]
+    otherwise: Otherwise
+    dimension: str = ""
+    horizon: timedelta = timedelta(0)
+    where: str = field(default="", compare=False)
+
+
+AnyRule = Rule | CommitRule | LookupRule
 
 
 class Rules:
@@ -288,13 +301,60 @@ class Rules:
         made = CommitRule(told, "mean_shift", column, limit, otherwise_of(otherwise, where), over, least, where)
         return _commit_rule(made)
 
-    def references(self, *_: object, **__: object) -> AnyRule:
-        """Values that a dimension knows: comes with a later release."""
-        raise DeclarationError("dv.rule.references is not there yet: it comes with a later release", where=caller())
+    def references(
+        self, column: str, dimension: Dimension, *, otherwise: Otherwise = "warn", name: str | None = None
+    ) -> LookupRule:
+        """The value is a key of a dimension: of its newest version when the record is committed, compared as text.
 
-    def unique(self, *_: object, **__: object) -> AnyRule:
-        """Values seen once within a horizon: comes with a later release."""
-        raise DeclarationError("dv.rule.unique is not there yet: it comes with a later release", where=caller())
+        What a dimension knows changes, so that no record is taken out for it, and the count is of the time it was made:
+        a batch finds nothing anew. Nothing is judged before the dimension was read once.
+
+        Args:
+            column: a column of the source.
+            dimension: what `dv.dimension` gave; a view of the source need not use it.
+            otherwise: "warn" or "fail".
+            name: as in `dv.rule`.
+
+        Example: `dv.rule.references("product_code", dv.dimension("products", key="code", path="products.csv"))`
+        """
+        where = caller()
+        if not isinstance(dimension, Dimension):
+            raise DeclarationError(f"references of {column}: {dimension!r} is not a dv.dimension(…)", where=where)
+        ticked(column)
+        told = name_of(name or f"{column} references {dimension.name}", where)
+        return _lookup(LookupRule(told, (column,), otherwise_of(otherwise, where), dimension.name, where=where))
+
+    def unique(
+        self, *columns: str, within: str = "1 day", otherwise: Otherwise = "warn", name: str | None = None
+    ) -> LookupRule:
+        """No record that came before has the same values in these columns, by Kafka's timestamps `within` that long.
+
+        What has null in one of them is unique. To count a repeat once there is `event_id`; this tells of ids that come
+        again although they should not, and takes nothing out.
+
+        Args:
+            columns: columns of the source, of simple types.
+            within: a length of time; values are remembered on disk for twice as long.
+            otherwise: "warn" or "fail".
+            name: as in `dv.rule`.
+
+        Example: `dv.rule.unique("invoice_number", within="7 days")`
+        """
+        where = caller()
+        if not columns:
+            raise DeclarationError("unique: give one column or more", where=where)
+        for column in columns:
+            ticked(column)
+        try:
+            horizon = duration.parse(within)
+        except (DeclarationError, TypeError):
+            horizon = timedelta(0)
+        if horizon < timedelta(milliseconds=1):
+            raise DeclarationError(
+                f"unique: within={within!r} is not a length of time", where=where, next="write within='1 day', say"
+            )
+        told = name_of(name or f"{', '.join(columns)} unique within {within}", where)
+        return _lookup(LookupRule(told, columns, otherwise_of(otherwise, where), "", horizon, where))
 
 
 rule = Rules()
@@ -338,14 +398,23 @@ def _bound(each: AnyRule, columns: Mapping[str, str], event_time: str | None) ->
                 next="give the source event_time=, one of its columns",
             )
         each = replace(each, column=event_time, condition=each.condition.replace(EVENT_TIME, ticked(event_time)))
-    if each.column:
+    if isinstance(each, LookupRule):
+        for column in each.columns:
+            if column not in columns:
+                raise DeclarationError(f"rule '{each.name}': {unknown('column', column, columns)}", where=each.where)
+            if base_type(columns[column]) not in SIMPLE:
+                raise DeclarationError(
+                    f"rule '{each.name}': column {column} is of type {columns[column]}: it takes simple types",
+                    where=each.where,
+                )
+    elif each.column:
         _check_column(each, columns)
     elif isinstance(each, Rule) and (name := unknown_operand(each.condition, columns)):
         raise DeclarationError(f"rule '{each.condition}': {unknown('column', name, columns)}", where=each.where)
     return each
 
 
-def _check_column(each: AnyRule, columns: Mapping[str, str]) -> None:
+def _check_column(each: Rule | CommitRule, columns: Mapping[str, str]) -> None:
     folded = {name.lower(): kind for name, kind in columns.items()}  # Spark resolves columns without regard to case
     kind = folded.get(each.column.lower())
     if kind is None:
@@ -359,6 +428,16 @@ def _check_column(each: AnyRule, columns: Mapping[str, str]) -> None:
 
 def _own(name: str, condition: str, otherwise: Otherwise, where: str, column: str, takes: tuple[str, ...]) -> Rule:
     return Rule(name_of(name, where), condition, otherwise_of(otherwise, where), where, column, takes)
+
+
+def _lookup(made: LookupRule) -> LookupRule:
+    if made.otherwise not in ("warn", "fail"):
+        raise DeclarationError(
+            f"rule '{made.name}': otherwise='{made.otherwise}' takes records out, and what it is about is not in them",
+            where=made.where,
+            next="otherwise='warn' or 'fail'",
+        )
+    return made
 
 
 def _commit_rule(made: CommitRule) -> CommitRule:
@@ -377,4 +456,6 @@ def _commit_rule(made: CommitRule) -> CommitRule:
 
 
 _AGGREGATE = "a rule judges one record by itself; dv.rule.null_rate and dv.rule.mean_shift judge a commit"
+SIMPLE = {kind for family in FAMILIES.values() for kind in family}
+"""Types whose values are told apart by their text."""
 _SAID = {"number": ["numbers"], "text": ["text"], "time": ["dates", "timestamps"], "truth": ["truth values"]}

@@ -19,6 +19,7 @@ from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log, resumable
+from dovetail.shared.lookups import lookups
 from dovetail.shared.position import Range
 from dovetail.shared.project import Project
 from dovetail.shared.repeats import Deduplicator
@@ -48,13 +49,10 @@ class SpeedJob:
     states: DeltaStates
     epoch: int
     on_commit: Callable[[LedgerRow], None]
+    judge: Judge
     deduplicator: Deduplicator | None
     _bundles: dict[VersionId, Bundle] = field(default_factory=dict)
-    _judge: Judge = field(init=False)
     _upkeep: threading.Thread | None = None
-
-    def __post_init__(self) -> None:
-        self._judge = Judge(self.source, self.ledger)
 
     def step(self, records: DataFrame, span: Range) -> None:
         """One micro-batch of decoded records: folded for each version, published by one ledger row."""
@@ -63,14 +61,15 @@ class SpeedJob:
             if wanted != span:
                 raise IntegrityError(f"the ledger wants {wanted}, the micro-batch holds {span}", next="dovetail speed")
             every = bundles(self.project.layout, versions, self._bundles)
-            return folded(records, self._judge, every, span, deduplicator=self.deduplicator)
+            return folded(records, self.judge, every, span, deduplicator=self.deduplicator)
 
-        if self.deduplicator:
+        asked_first = bool(self.deduplicator or self.judge.lookups)
+        if asked_first:
             records.persist()
         try:
             row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
         finally:
-            if self.deduplicator:
+            if asked_first:
                 records.unpersist()
         self.on_commit(row)
         if row.seq % COMMITS_BETWEEN == 0 and not (self._upkeep and self._upkeep.is_alive()):
@@ -106,7 +105,9 @@ def run(
             raise RuntimeError("another writer opened an epoch while this one started: start again")
         start = resumable(log.extent(source.topic), opened.topic_id, opened.to, reader="the speed layer")
         deduplicator = Deduplicator.of(source, ledger, layout, log, spark)
-        job = SpeedJob(project, source, ledger, DeltaStates(layout, source.name), epoch, on_commit, deduplicator)
+        judge = Judge(source, ledger, lookups(source, ledger, layout, log, spark))
+        states = DeltaStates(layout, source.name)
+        job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge, deduplicator)
         follow(
             spark,
             log,

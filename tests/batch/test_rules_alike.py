@@ -83,7 +83,8 @@ class Case:
 
     def speed(self, *spans: Range) -> None:
         epoch = open_epoch(self.ledger)
-        running = SpeedJob(self.project, self.source, self.ledger, self.states, epoch, lambda _: None)
+        judge = Judge(self.source, self.ledger)
+        running = SpeedJob(self.project, self.source, self.ledger, self.states, epoch, lambda _: None, judge, None)
         for span in spans:
             running.step(decode(self.records(span), self.source.as_json()), span)
 

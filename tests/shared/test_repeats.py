@@ -18,7 +18,6 @@ from dovetail.shared.ledger import Books, LedgerRow, new_commit_id
 from dovetail.shared.position import Position, Range
 from dovetail.shared.repeats import Candidates, Deduplicator
 from dovetail.shared.seen import Entries, Seen
-from dovetail.shared.tables import Layout
 
 HORIZON_MS = 50
 
@@ -40,7 +39,7 @@ class Log:
     """Records in commits, and the ledger that says which were repeats."""
 
     def __init__(self, folder: Path) -> None:
-        self.layout, self.records = Layout(folder), list[Record]()
+        self.folder, self.records = folder, list[Record]()
         self.ledger = [LedgerRow(0, 0, "open", Range(Position(), Position()), {}, "topic")]
         self.repeats = set[tuple[int, int]]()
         self.start()
@@ -48,7 +47,7 @@ class Log:
     def start(self, *, horizon: int = HORIZON_MS, event_id: str = "id") -> None:
         """Another process takes over."""
         source = dv.source("s", schema="id int, other int", event_id=event_id, dedup_horizon=f"{horizon} ms")
-        self.job = Deduplicator(source, self, self.layout, self._counted)
+        self.job = Deduplicator(self.folder, source, self, self._counted)
 
     def commit(self, records: Sequence[Record], *, learnt: bool = True) -> LedgerRow:
         decided = self.job.decide(candidates(records))
@@ -136,7 +135,7 @@ def test_it_decides_as_the_rule_says_whatever_happens_to_processes_and_files(see
         if r.random() < 0.3:
             log.start()
         if r.random() < 0.2:
-            damage(r, log.layout.seen("s"))
+            damage(r, log.folder)
             log.start()
     assert log.repeats == plain(commits, HORIZON_MS)
     assert 0.1 < len(log.repeats) / len(log.records) < 0.9
@@ -168,14 +167,14 @@ def test_an_index_made_again_equals_the_one_that_was_kept(tmp_path: Path) -> Non
     for records in history(7, 100):
         log.commit(records)
     kept = alive(log)
-    shutil.rmtree(log.layout.seen("s"))
+    shutil.rmtree(log.folder)
     log.start()
     log.job.decide(candidates([]))
     assert alive(log) == kept
 
 
 def alive(log: Log) -> list[tuple[int, ...]]:
-    (folder,) = log.layout.seen("s").iterdir()
+    (folder,) = log.folder.iterdir()
     since = max(row.newest or 0 for row in log.ledger) - 2 * HORIZON_MS
     entries = [e for f in Seen(folder)._files for e in zip(*(c.tolist() for c in f.entries.columns), strict=True)]
     return sorted(e for e in entries if e[-1] >= since)
@@ -187,7 +186,7 @@ def test_the_index_is_bounded_by_the_horizon(largest: int, tmp_path: Path, monke
     log, sizes = Log(tmp_path), list[int]()
     for i in range(400):
         log.commit([Record(0, 10 * i + k, 10 * i + k, 10 * i + k) for k in range(10)])
-        (folder,) = log.layout.seen("s").iterdir()
+        (folder,) = log.folder.iterdir()
         sizes.append(len(Seen(folder)))
     assert max(sizes) < 6 * 2 * HORIZON_MS
 
@@ -198,7 +197,7 @@ def test_another_horizon_or_id_makes_the_index_anew(tmp_path: Path) -> None:
     log.commit([Record(0, 1, 1200, 2)])
     log.start(horizon=500)
     assert log.commit([Record(0, 2, 1300, 1)]).books.repeats == 1
-    assert len([*log.layout.seen("s").iterdir()]) == 1
+    assert len([*log.folder.iterdir()]) == 1
 
 
 def test_a_ledger_made_anew_is_told_from_the_one_the_index_is_of(tmp_path: Path) -> None:

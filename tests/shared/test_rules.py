@@ -105,8 +105,10 @@ def test_sources_that_differ_in_a_rule_are_not_the_same():
         (lambda: dv.rule.mean_shift("n", within="0%"), "within='0%' is not a percentage"),
         (lambda: dv.rule.mean_shift("n", within="5%", over=0), "over=0: a whole number from 1 on"),
         (lambda: declared(dv.rule.mean_shift("name", within="5%")), "column name is of type string: it takes numbers"),
-        (lambda: dv.rule.references("name", "products"), r"dv\.rule\.references is not there yet"),
-        (lambda: dv.rule.unique("n"), r"dv\.rule\.unique is not there yet"),
+        (lambda: dv.rule.references("name", "products"), r"references of name: 'products' is not a dv\.dimension"),
+        (lambda: dv.rule.unique(), "unique: give one column or more"),
+        (lambda: dv.rule.unique("n", within="long"), "within='long' is not a length of time"),
+        (lambda: dv.rule.unique("n", otherwise="drop"), "takes records out, and what it is about is not in them"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_rule_is_refused_at_its_line(make, message):
