@@ -24,7 +24,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
     folder = tmp_path_factory.mktemp("spark")
     (folder / "dovetail.toml").write_text('[spark]\nmaster = "local[2]"\n')
-    session = engine.start(settings.load(folder), "tests", conf={"spark.sql.shuffle.partitions": "2"})
+    session = engine.start(
+        settings.load(folder),
+        "tests",
+        conf={
+            "spark.sql.shuffle.partitions": "2",
+            "spark.sql.adaptive.enabled": "false",
+            "spark.python.sql.dataFrameDebugging.enabled": "false",
+        },
+    )
     gateway: Any = session.sparkContext._gateway
     yield session
     session.stop()

@@ -147,11 +147,11 @@ EVERY = """dv.rule("n <> 2", otherwise="warn"), dv.rule("n >= 0", otherwise="dro
     ("rules", "broken"),
     [
         pytest.param("", {}, marks=pytest.mark.long),
-        pytest.param(_RULE.format("quarantine"), {("r", "quarantine"): 5}, marks=pytest.mark.long),
+        (_RULE.format("quarantine"), {("r", "quarantine"): 5}),
         pytest.param(_RULE.format("drop"), {("r", "drop"): 5}, marks=pytest.mark.long),
         pytest.param(_RULE.format("warn"), {("r", "warn"): 5}, marks=pytest.mark.long),
         pytest.param('dv.rule("key <> \'nobody\'", otherwise="fail", name="r")', {}, marks=pytest.mark.long),
-        (EVERY, None),
+        pytest.param(EVERY, None, marks=pytest.mark.long),
     ],
     ids=["none", "quarantine", "drop", "warn", "fail", "every kind"],
 )

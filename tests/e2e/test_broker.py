@@ -130,6 +130,7 @@ def test_an_asked_port_that_is_taken_is_named(broker: Broker, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_another_broker_that_takes_the_port_meanwhile_is_not_mistaken_for_ours(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +140,7 @@ def test_another_broker_that_takes_the_port_meanwhile_is_not_mistaken_for_ours(
         Broker.start(tmp_path, port=broker.port)
 
 
+@pytest.mark.long
 def test_another_port_is_taken_when_the_usual_one_is_and_the_asked_one_when_free(tmp_path: Path) -> None:
     port = free_port()
     with Broker.start(tmp_path / "asked", port=port) as asked:
@@ -165,6 +167,7 @@ def test_a_broker_that_dies_at_once_shows_its_last_words(tmp_path: Path) -> None
     assert running(tmp_path) is None
 
 
+@pytest.mark.long
 def test_a_stopped_broker_keeps_its_records_and_starts_again(tmp_path: Path) -> None:
     with Broker.start(tmp_path) as first:
         make_topic(first, "kept")
@@ -186,7 +189,7 @@ def test_a_broker_killed_outright_keeps_its_records(tmp_path: Path) -> None:
         assert read(second, "kept") == [b"one"]
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_however_its_parent_ends_no_java_is_left(tmp_path: Path, end: signal.Signals) -> None:
     with parent_of_broker(tmp_path) as parent:
         assert running(tmp_path) is not None
@@ -199,6 +202,7 @@ def test_however_its_parent_ends_no_java_is_left(tmp_path: Path, end: signal.Sig
     assert running(tmp_path) is None
 
 
+@pytest.mark.long
 def test_a_start_waits_for_the_broker_of_a_killed_parent_to_end(tmp_path: Path) -> None:
     with parent_of_broker(tmp_path) as parent:
         left = descendants(psutil.Process(parent.pid))

@@ -116,6 +116,7 @@ def test_speed_killed_in_mid_write_leaves_what_nobody_sees(depot: System, point:
     depot.exact()
 
 
+@pytest.mark.long
 def test_a_batch_killed_before_it_promotes_leaves_the_old_runs_answering(depot: System, spark: SparkSession) -> None:
     before = depot.ask("seen")["receipt"]["runs"]
     depot.start("batch", "seen", failpoint="batch.before_promote:crash", wait=False)

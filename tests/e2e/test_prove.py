@@ -101,7 +101,7 @@ def test_a_sound_project_is_proved(proved) -> None:
     assert (found.books.consumed, found.books.quarantined, found.groups, found.equal) == (30, 3, 3, 3)
 
 
-@pytest.mark.parametrize("table", [states_of, run_of], ids=["speed", "batch"])
+@pytest.mark.parametrize("table", [pytest.param(states_of, marks=pytest.mark.long), run_of], ids=["speed", "batch"])
 def test_a_lost_state_row_is_counted_and_its_records_named(proved, table) -> None:
     project, proof = proved
     rewrite(table(project), without_first)
@@ -111,7 +111,7 @@ def test_a_lost_state_row_is_counted_and_its_records_named(proved, table) -> Non
     assert any("of records" in problem for problem in found.problems)
 
 
-@pytest.mark.parametrize("table", [states_of, run_of], ids=["speed", "batch"])
+@pytest.mark.parametrize("table", [states_of, pytest.param(run_of, marks=pytest.mark.long)], ids=["speed", "batch"])
 def test_doubled_state_rows_are_counted(proved, table) -> None:
     project, proof = proved
     rewrite(table(project), twice)

@@ -159,8 +159,9 @@ def test_a_dimension_that_was_never_read_is_said_and_totals_go_on(
 ) -> None:
     Joins(stand.layout, sales.name).set(["products"])
     stand.commit(LINES)
-    serving.until(lambda: serving.answered("sales", by="line").status_code == 503)
-    said = serving.answered("sales", by="line").json()
+    serving.until(lambda: serving.answered("sales").status_code == 200)
+    serving.until(lambda: serving.get("sales", by="line").status_code == 503)
+    said = serving.get("sales", by="line").json()
     assert "dimension products has never been read" in said["detail"]
     assert pieces(serving) == [(31,)]
 
