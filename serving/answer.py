@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -102,10 +102,20 @@ def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
         keys = [(name, "descending" if down else "ascending") for name, down in plan.order_by]
         answer = answer.take(pc.sort_indices(answer, sort_keys=keys)) if keys else answer
     more = answer.num_rows > plan.limit
+    return Rows(orjson.dumps(_rows(shape, plan, answer)), more)
+
+
+def finished_apart(shape: Shape, plan: Plan, merged: pa.Table) -> list[Rows]:
+    """The same for groups without a bucket that are an answer each, to the same question of other keys."""
+    columns = {name: merged[name] for name in plan.by}
+    answer = pa.table({**columns, **{name: _presented(shape, name, merged) for name in plan.measures}})
+    return [Rows(orjson.dumps([row]), False) for row in _rows(shape, replace(plan, limit=answer.num_rows), answer)]
+
+
+def _rows(shape: Shape, plan: Plan, answer: pa.Table) -> list[dict[str, Any]]:
     shown = [_rendered(shape, plan, name, answer[name]) for name in answer.column_names] if answer.num_rows else []
     names = answer.column_names
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*(c[: plan.limit] for c in shown), strict=True)]
-    return Rows(orjson.dumps(rows), more)
+    return [dict(zip(names, row, strict=True)) for row in zip(*(c[: plan.limit] for c in shown), strict=True)]
 
 
 def too_large(plan: Plan) -> QueryError:

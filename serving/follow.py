@@ -14,7 +14,7 @@ from dovetail.serving import snapshot
 from dovetail.serving.database import Database
 from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.edition import Edition
-from dovetail.serving.kept import MANY, Kept, by_key, patches
+from dovetail.serving.kept import MANY, Kept, by_key, patches, render
 from dovetail.serving.query import Plan
 from dovetail.serving.runs import Runs
 from dovetail.serving.shape import BUCKET, Shape, quoted
@@ -193,6 +193,7 @@ class ViewFollower:
         self.view.announce(edition)
         self._database.append(self.view.name, edition.token, edition.speed, added)
         self.view.publish(edition, patched=patched)
+        render(edition.shape, (patched or {}).values())
         self._speed_rows += added.num_rows
 
     def _patched(self, shape: Shape, added: pa.Table) -> dict[Plan, Kept | None] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dovetail.serving.answer import Rows, finished, states_of, too_large
+from dovetail.serving.answer import Rows, finished, finished_apart, states_of, too_large
 from dovetail.serving.query import Plan
 from dovetail.serving.shape import BUCKET, Shape, held_type
 from dovetail.serving.timeline import about, calendar_of, windows
@@ -21,6 +21,8 @@ LARGEST = 2_000
 """An answer of more groups, rows or merges into windows is not kept: rendering it would hold up the others."""
 MANY = 20_000
 """A commit with more state rows than this (a catch-up) empties the store: asking again is cheaper than patching."""
+AT_ONCE = 200
+"""Answers rendered at once; Python lets other threads answer in between."""
 
 Key = tuple[Any, ...]
 
@@ -69,6 +71,12 @@ class Kept:
         except QueryError:
             return None
         return kept if kept.small else None
+
+    @property
+    def lone(self) -> bool:
+        """Whether its answer is one row, whatever the question orders or limits."""
+        plan = self.plan
+        return not (plan.bucket or plan.window or plan.fill) and len(self.groups) == 1
 
     @property
     def _starts(self) -> list[int]:
@@ -162,6 +170,31 @@ class KeptAnswers:
 def patches(kept: Iterable[Kept], rows: Mapping[Key, list[Mapping[str, Any]]]) -> dict[Plan, Kept | None]:
     """What the kept answers become with new state rows, given by key; None for those to be asked again."""
     return {k.plan: k.patched((row.get(BUCKET), row) for row in rows[k.key]) for k in kept}
+
+
+def render(shape: Shape, kept: Iterable[Kept | None]) -> None:
+    """Renders many answers of one row each at once, for a twentieth of what each would cost where it is asked for."""
+    alike: dict[Any, list[Kept]] = {}
+    for k in kept:
+        if k is not None and k.lone:
+            alike.setdefault((k.plan.by, k.plan.measures), []).append(k)
+    for some in alike.values():
+        for first in range(0, len(some), AT_ONCE):
+            _render_alike(shape, some[first : first + AT_ONCE])
+
+
+def _render_alike(shape: Shape, kept: Sequence[Kept]) -> None:
+    plan, places = kept[0].plan, {name: i for i, name in enumerate(shape.keys)}
+    columns = {n: pa.array([k.key[places[n]] for k in kept], held_type(shape.keys[n])) for n in plan.by}
+    states = [next(iter(k.groups.values())) for k in kept]
+    try:
+        for i, c in enumerate(states_of(shape, plan)):
+            columns[c] = pa.array([s[i] for s in states], held_type(shape.states[c]))
+        found = finished_apart(shape, plan, pa.table(columns))
+    except (pa.ArrowInvalid, OverflowError, QueryError):
+        return  # one of them is too large: whoever asks for it is told
+    for k, rows in zip(kept, found, strict=True):
+        k._rows = rows
 
 
 def by_key(shape: Shape, rows: pa.Table) -> dict[Key, list[Mapping[str, Any]]]:

@@ -174,7 +174,7 @@ def _gap(seq: int, span: Range, note: str) -> dict[str, str | int]:
 
 def _decoded(rows: pa.Table) -> list[LedgerRow]:
     by_seq: dict[int, LedgerRow] = {}
-    for row in map(row_of, rows.sort_by("seq").to_pylist()):
+    for row in map(row_of, rows.sort_by("seq").to_pylist() if rows.num_rows else ()):  # most looks find nothing
         other = by_seq.setdefault(row.seq, row)
         if other.commit_id != row.commit_id:
             raise IntegrityError(f"the ledger holds two rows of seq {row.seq}: {other.commit_id} and {row.commit_id}")

@@ -153,3 +153,28 @@ def test_an_answer_that_has_grown_too_large_to_render_at_once_is_not_kept(
     assert view.at_hand(asked_of) is None
     assert len(by_day(view.looked_up(asked_of))) > 5
     assert view.at_hand(asked_of) is None
+
+
+def test_answers_of_one_row_are_rendered_with_the_commit_and_as_they_would_be_alone(
+    store: Store, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = look(store, stand)
+    stand.commit([event(product=2), event(product=3)])
+    view = look(store, stand)
+    every = "lines,revenue,average,last,least"
+    asked = [
+        plan(view, f"{by}where.country=FR&where.product={p}&measures={every}{rest}")
+        for p in (1, 2, 3)
+        for by, rest in (("", ""), ("by=product&", ""), ("by=product,country&", "&order_by=-lines&limit=1"))
+    ]
+    for each in asked:
+        view.looked_up(each)
+    stand.commit([event(product=p, quantity=7 * p) for p in (1, 2, 2)])
+    look(store, stand)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "finished", None)  # nothing is left to render
+        rendered = [view.at_hand(each) for each in asked]
+    for each, found in zip(asked, rendered, strict=True):
+        assert found is not None
+        _, alone = view.looked_up(each)
+        assert found[1].json == alone.json
