@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import answers, batch, freshness, quantiles, rollup
+from bench import answers, batch, freshness, quantiles, repeats, rollup
 
 BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "answers": answers.run,
@@ -21,6 +21,7 @@ BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "quantiles": quantiles.run,
     "freshness": freshness.run,
     "batch": batch.run,
+    "repeats": repeats.run,
 }
 RESULTS = Path(__file__).parent / "results"
 
