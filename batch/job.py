@@ -20,12 +20,10 @@ from dovetail.shared.judge import Judge
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
-from dovetail.shared.lookups import lookups
 from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
-from dovetail.shared.repeats import Deduplicator
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
 from dovetail.shared.upkeep import tidy
@@ -59,9 +57,8 @@ def run(
         declared = project.version(view)
         changed = now is None or (full and now.live != declared)
         version = attach_declared(project, view, ledger, spark) if changed or now is None else now.live
-        master = DeltaMaster(layout, source, spark)
-        master.deduplicator = Deduplicator.of(source, ledger, layout, log, spark)
-        master.judge = Judge(source, ledger, lookups(source, ledger, layout, log, spark))
+        judge = Judge.of_commits(source, ledger, layout, log, spark)
+        master = DeltaMaster(layout, source, spark, judge=judge)
         catch_up_if_stopped(project, source, ledger, master)
         manifest = recompute.run(
             view.name,

@@ -23,7 +23,7 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import RunId
 from dovetail.shared.position import Position, Range
 from dovetail.shared.records import within
-from dovetail.shared.repeats import Deduplicator, recorded
+from dovetail.shared.repeats import recorded
 from dovetail.shared.tables import PROPERTIES, Layout
 from dovetail.shared.versions import Bundle
 
@@ -36,15 +36,14 @@ ARROW_RUN_ROWS = 1_000_000
 class DeltaMaster:
     """The master of one source, read and written by Spark; its claims by delta-rs."""
 
-    def __init__(self, layout: Layout, source: Source, spark: SparkSession) -> None:
+    def __init__(self, layout: Layout, source: Source, spark: SparkSession, *, judge: Judge | None = None) -> None:
+        """`judge` is asked by `fold`; without one it judges by what is in the record alone."""
+        self._judge = judge or Judge(source, DeltaLedger(layout.ledger(source.name)))
         self._layout, self._source, self._spark = layout, source, spark
         self._path = str(layout.master(source.name))
         self._claims = Claims(layout.claims(source.name))
         self._bundles: dict[VersionId, Bundle] = {}
         self._kept: DataFrame | None = None
-        self.judge: Judge | None = None
-        self.deduplicator: Deduplicator | None = None
-        """What `fold` asks, for the holder of the speed lock."""
 
     def claim(self) -> Position:
         return self.last_claim() or Position()
@@ -107,9 +106,7 @@ class DeltaMaster:
     def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
         self.release()
         self._kept = self.rows(span, self._source.as_json()).persist()
-        judge = self.judge or Judge(self._source, DeltaLedger(self._layout.ledger(self._source.name)))
-        every = bundles(self._layout, versions, self._bundles)
-        return folded(self._kept, judge, every, span, deduplicator=self.deduplicator)
+        return folded(self._kept, self._judge, bundles(self._layout, versions, self._bundles), span)
 
     def release(self) -> None:
         """Frees what `fold` keeps in memory."""
@@ -150,7 +147,7 @@ class DeltaMaster:
         commits = DeltaLedger(self._layout.ledger(self._source.name)).rows()
         inside = [r for r in commits if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
         repeats = recorded(self._layout, self._source.name, inside, self._spark)
-        return rows if repeats is None else without(repeats, rows)
+        return without(repeats, rows)
 
     def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         stored = self._frame().where(within(span))

@@ -65,8 +65,7 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Pr
     span = Range(rows[0].to, rows[-1].to)
     proof = Proof(source.name, rows[-1].seq, span.to, reduce(lambda a, r: a + r.books, rows, Books()))
     records = records_of(source, span, layout, log, spark).persist()
-    repeats = recorded(layout, source.name, rows, spark)
-    counted = records if repeats is None else without(repeats, records)
+    counted = without(recorded(layout, source.name, rows, spark), records)
     try:
         _prove_books(proof, Judge(source, ledger), rows, records)
         _prove_master(proof, DeltaMaster(layout, source, spark), records, rows[0].to)

@@ -5,13 +5,12 @@ The incremental figure must stand still while history grows.
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.layers import Bed, bed
+from bench.layers import Bed, bed, produce
 from dovetail.batch import job
 from dovetail.shared import engine
 
@@ -74,12 +73,7 @@ def _send(it: Bed, sent: int, total: int) -> int:
             "at": (began + timedelta(seconds=n * 13 % 2_000_000)).isoformat(),
             "quantity": n % 50, "price": f"{n % 1000}.25",
         }  # fmt: skip
-        while True:
-            try:
-                producer.produce(topic, key=value["shop"], value=json.dumps(value))
-                break
-            except BufferError:
-                producer.poll(0.1)
+        produce(producer, topic, value, key=value["shop"])
     producer.flush(60)
     end = it.log.extent(topic).end.as_json()
     archive = it.processes.children["archive"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Producer
 
 from dovetail.cli.stack import Stack, stack
 from dovetail.shared import project as projects
@@ -54,6 +58,15 @@ def bed(folder: Path, views: str) -> Iterator[Bed]:
         for source in project.sources.values():
             log.create(source.topic, partitions=4)
         yield Bed(folder, project, log, processes, port)
+
+
+def produce(producer: Producer, topic: str, value: dict[str, Any], key: str | None = None) -> None:
+    """Sends a record, as soon as the producer has room for it."""
+    while True:
+        try:
+            return producer.produce(topic, key=key, value=json.dumps(value))
+        except BufferError:
+            producer.poll(0.1)
 
 
 def free_port() -> int:

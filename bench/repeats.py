@@ -5,12 +5,11 @@ Every source reads the same topic. Rounds take turns, so that a slow minute of t
 
 from __future__ import annotations
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
-from bench.layers import Bed, bed
+from bench.layers import Bed, bed, produce
 from dovetail.shared.ledger_table import DeltaLedger
 
 RECORDS, ROUNDS, AGAIN = 600_000, 3, 50
@@ -45,12 +44,7 @@ def _send(it: Bed) -> None:
     producer = it.log.producer()
     for n in range(RECORDS):
         value = {"id": n if n % AGAIN else n // 2, "shop": f"s{n % 97}", "at": "2026-11-01T10:00:00Z", "price": "1.25"}
-        while True:
-            try:
-                producer.produce("events", value=json.dumps(value))
-                break
-            except BufferError:
-                producer.poll(0.1)
+        produce(producer, "events", value)
     producer.flush(60)
 
 

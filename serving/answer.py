@@ -91,10 +91,7 @@ def groups_of_key(
 
 def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
     """Presents, orders, cuts and renders groups with merged states."""
-    columns = {name: merged[name] for name in plan.by}
-    if plan.bucket:
-        columns["bucket"] = merged[BUCKET]
-    answer = pa.table({**columns, **{name: _presented(shape, name, merged) for name in plan.measures}})
+    answer = _answer(shape, plan, merged)
     buckets = calendar_of(shape, plan)
     if plan.fill and buckets:
         answer = filled(plan, buckets, answer, _stand_ins(shape, plan, plan.fill))
@@ -107,9 +104,15 @@ def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
 
 def finished_apart(shape: Shape, plan: Plan, merged: pa.Table) -> list[Rows]:
     """The same for groups without a bucket that are an answer each, to the same question of other keys."""
-    columns = {name: merged[name] for name in plan.by}
-    answer = pa.table({**columns, **{name: _presented(shape, name, merged) for name in plan.measures}})
+    answer = _answer(shape, plan, merged)
     return [Rows(orjson.dumps([row]), False) for row in _rows(shape, replace(plan, limit=answer.num_rows), answer)]
+
+
+def _answer(shape: Shape, plan: Plan, merged: pa.Table) -> pa.Table:
+    columns = {name: merged[name] for name in plan.by}
+    if plan.bucket:
+        columns["bucket"] = merged[BUCKET]
+    return pa.table({**columns, **{name: _presented(shape, name, merged) for name in plan.measures}})
 
 
 def _rows(shape: Shape, plan: Plan, answer: pa.Table) -> list[dict[str, Any]]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, overload
 
-from dovetail.shared import ddl, duration
+from dovetail.shared import ddl
 from dovetail.shared.caller import caller
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.measures import Measure
-from dovetail.shared.rule_arguments import base_type
+from dovetail.shared.rule_arguments import base_type, length
 from dovetail.shared.rules import SIMPLE, AnyRule, Rule, bound
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def source(
             f"event_time {event_time} is of type {columns[event_time]}: it must be a timestamp or a date", where=where
         )
     judging = bound(rules, columns=columns, event_time=event_time, where=where)
-    ids, horizon = _event_id(event_id, columns, where), _horizon(dedup_horizon, where)
+    ids, horizon = _event_id(event_id, columns, where), length(dedup_horizon, "dedup_horizon", where, like="1 day")
     return Source(name, topic, format or Json(), schema, event_time, owner, where, judging, ids, horizon)
 
 
@@ -152,18 +152,6 @@ def _event_id(given: str | Sequence[str], columns: Mapping[str, str], where: str
     if len(set(ids)) < len(ids):
         raise DeclarationError(f"event_id names a column twice: {', '.join(ids)}", where=where)
     return ids
-
-
-def _horizon(text: str, where: str) -> timedelta:
-    try:
-        horizon = duration.parse(text)
-    except (DeclarationError, TypeError):
-        horizon = timedelta(0)
-    if horizon < timedelta(milliseconds=1):
-        raise DeclarationError(
-            f"dedup_horizon={text!r} is not a length of time", where=where, next="write dedup_horizon='1 day', say"
-        )
-    return horizon
 
 
 @overload

@@ -16,10 +16,9 @@ from dovetail.shared.decode import META, POSITION, REASON, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.errors import UserCodeError
 from dovetail.shared.judge import Judge
-from dovetail.shared.ledger import Books, LedgerRow, VersionId
+from dovetail.shared.ledger import Books, VersionId
 from dovetail.shared.measures import Measure
 from dovetail.shared.position import Range
-from dovetail.shared.repeats import Deduplicator, Repeats, candidates
 from dovetail.shared.versions import Bundle
 
 BUCKET, ROWS = "_bucket", "_rows"
@@ -90,14 +89,7 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def folded(
-    rows: DataFrame,
-    judge: Judge,
-    bundles: Iterable[Bundle],
-    span: Range,
-    *,
-    deduplicator: Deduplicator | None = None,
-) -> Folded:
+def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range) -> Folded:
     """What decoded records come to, for each of `bundles`.
 
     One job a version: the first also counts the records and what the rules want to know of them, the others run when
@@ -105,16 +97,14 @@ def folded(
     `fold` does.
 
     Args:
-        rows: the result of `decode` with the judge's decoder; better kept in memory where a `deduplicator` or a rule
-            that looks beyond the record is asked first.
+        rows: the result of `decode` with the judge's decoder; better kept in memory where the judge looks first.
         span: which records they are, for messages.
 
     Raises:
         RuleBroken: a rule of the source says `fail` of a record, or of all of them.
     """
-    repeats = deduplicator.decide(candidates(rows, judge.source.event_id)) if deduplicator else Repeats()
-    if len(repeats):
-        rows = without(rows.sparkSession.createDataFrame(repeats.places), rows)
+    repeats = judge.repeats(rows)
+    rows = without(rows.sparkSession.createDataFrame(repeats.places) if len(repeats) else None, rows)
     decoder, counts = judge.decoder, Observation()
     counted = rows.observe(
         counts,
@@ -132,13 +122,6 @@ def folded(
     figures = counts.get
     books = _books(figures, dropped=judge.dropped(figures), repeats=len(repeats))
     judgement = judge.judged(rows, figures, books, span)
-
-    def published(row: LedgerRow) -> None:
-        for lookup in judge.lookups:
-            lookup.learn(row)
-        if deduplicator:
-            deduplicator.learn(row)
-
     return Folded(
         states=states,
         books=books,
@@ -148,13 +131,13 @@ def folded(
         decoder=judge.decoder_id,
         broken={**judgement.broken, **repeats.broken},
         stats=judgement.stats,
-        published=published,
+        published=judge.learn,
     )
 
 
-def without(places: DataFrame, rows: DataFrame) -> DataFrame:
-    """The rows that lie at none of these places, columns of POSITION."""
-    return rows.join(places, [*POSITION], "left_anti")
+def without(places: DataFrame | None, rows: DataFrame) -> DataFrame:
+    """The rows that lie at none of these places, columns of POSITION; all of them where there are none."""
+    return rows if places is None else rows.join(places, [*POSITION], "left_anti")
 
 
 def _books(figures: Mapping[str, Any], *, dropped: int, repeats: int) -> Books:

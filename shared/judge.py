@@ -14,12 +14,16 @@ from dovetail.shared.decode import POSITION, REASON, breaks, decoder_id
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import DeclarationError, DovetailError, RuleBroken, engine_message
 from dovetail.shared.ledger import Books, Judged, LedgerRow, LedgerStore, Stats
-from dovetail.shared.lookups import Lookup, first
+from dovetail.shared.lookups import Lookup, first, lookups
 from dovetail.shared.position import Range, RecordId
+from dovetail.shared.repeats import Deduplicator, Repeats, candidates
 from dovetail.shared.rules import AnyRule, CommitRule, Rule
+from dovetail.shared.tables import Layout
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from dovetail.shared.log import Log
 
 SEEN = f"{REASON} is null"
 """SQL: views see the record."""
@@ -34,15 +38,47 @@ class Judgement:
 
 
 class Judge:
-    """The rules of one source, the ledger in which those on a commit look back, those that look beyond the record."""
+    """The rules of one source, the ledger in which those on a commit look back, and what looks beyond the record.
 
-    def __init__(self, source: Source, ledger: LedgerStore, lookups: Sequence[Lookup] = ()) -> None:
-        self.source, self.ledger, self.lookups = source, ledger, lookups
+    Args:
+        lookups: its rules that look beyond the record.
+        deduplicator: finds repeats; None where the source has no event id.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        ledger: LedgerStore,
+        lookups: Sequence[Lookup] = (),
+        deduplicator: Deduplicator | None = None,
+    ) -> None:
+        self.source, self.ledger, self.lookups, self.deduplicator = source, ledger, lookups, deduplicator
         self.decoder: Mapping[str, Any] = source.as_json()
         self.decoder_id = decoder_id(self.decoder)
         self._rules = [r for r in source.rules if isinstance(r, Rule)]
         self._commit_rules = [r for r in source.rules if isinstance(r, CommitRule)]
         self._before: list[LedgerRow] = []
+
+    @classmethod
+    def of_commits(cls, source: Source, ledger: LedgerStore, layout: Layout, log: Log, spark: SparkSession) -> Judge:
+        """One that can look at all that the source declares. For the holder of the speed lock."""
+        deduplicator = Deduplicator.of(source, ledger, layout, log, spark) if source.event_id else None
+        return cls(source, ledger, lookups(source, ledger, layout, log, spark), deduplicator)
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether a commit's records are read more than once, and so better kept in memory."""
+        return bool(self.lookups or self.deduplicator)
+
+    def repeats(self, rows: DataFrame) -> Repeats:
+        """Those of a commit's decoded rows that are not to be counted again."""
+        return self.deduplicator.decide(candidates(rows, self.source.event_id)) if self.deduplicator else Repeats()
+
+    def learn(self, row: LedgerRow) -> None:
+        """Takes note that `row` has published the rows looked at last."""
+        for each in (*self.lookups, self.deduplicator):
+            if each:
+                each.learn(row)
 
     @cached_property
     def dropping(self) -> list[str]:

@@ -12,7 +12,7 @@ from dovetail.shared.decode import POSITION, REASON
 from dovetail.shared.dimensions import Versions
 from dovetail.shared.engine import arrow
 from dovetail.shared.ledger import LedgerRow, LedgerStore
-from dovetail.shared.repeats import Deduplicator, candidates
+from dovetail.shared.repeats import NOWHERE, Deduplicator, candidates
 from dovetail.shared.rules import LookupRule
 from dovetail.shared.tables import Layout
 
@@ -58,7 +58,7 @@ class References:
 
         last = self._versions.last()
         if last is None:
-            return pa.table({c: pa.array([], pa.int64()) for c in POSITION})
+            return NOWHERE
         if self._keys is None or self._keys[0] != last.n:
             keys = self._versions.read(last).select([last.key])
             frame = self._spark.createDataFrame(keys).selectExpr(f"cast(`{last.key}` as string) as _known")
@@ -80,10 +80,7 @@ class Unique:
     ) -> None:
         self.rule = rule
         meant = replace(source, event_id=rule.columns, horizon=rule.horizon)
-        found = Deduplicator.of(meant, ledger, layout, log, spark, rule=rule.name)
-        if found is None:
-            raise ValueError(f"rule {rule.name} names no column")
-        self._index = found
+        self._index = Deduplicator.of(meant, ledger, layout, log, spark, rule=rule.name)
 
     def breaking(self, rows: DataFrame) -> pa.Table:
         return self._index.decide(candidates(rows, self.rule.columns)).places

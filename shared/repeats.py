@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
 SLICE = 1_000_000
 """Records that are read at a time when the index is made anew."""
-
-
+NOWHERE = pa.table({c: pa.array([], pa.int64()) for c in POSITION})
 DIFFERING = Judged("a repeat has the bytes of the first", "warn")
 """Under this name the ledger counts repeats that have other bytes than what they repeat."""
 
@@ -51,7 +50,7 @@ class Repeats:
     `newest` is the largest Kafka timestamp among them, in milliseconds.
     """
 
-    places: pa.Table = field(default_factory=lambda: pa.table({c: pa.array([], pa.int64()) for c in POSITION}))
+    places: pa.Table = field(default_factory=lambda: NOWHERE)
     newest: int | None = None
     differing: int = 0
 
@@ -145,8 +144,8 @@ class Deduplicator:
     @classmethod
     def of(
         cls, source: Source, ledger: LedgerStore, layout: Layout, log: Log, spark: SparkSession, *, rule: str = ""
-    ) -> Deduplicator | None:
-        """The one of a source's event id, None where it has none; or of a rule that wants it to be unique."""
+    ) -> Deduplicator:
+        """The one of a source's event id, or of a rule that wants it to be unique."""
 
         def counted(rows: Sequence[LedgerRow]) -> Candidates:
             records = records_of(source, Range(rows[0].range.from_, rows[-1].to), layout, log, spark)
@@ -154,7 +153,7 @@ class Deduplicator:
             return found.without(recorded(layout, source.name, rows, spark))
 
         folder = layout.seen(source.name) / (_digest(rule) if rule else "event_id")
-        return cls(folder, source, ledger, counted, every=bool(rule)) if source.event_id else None
+        return cls(folder, source, ledger, counted, every=bool(rule))
 
     def decide(self, found: Candidates) -> Repeats:
         """Which of the records that follow the ledger's end are repeats."""

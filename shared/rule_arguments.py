@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
+from dovetail.shared import duration
 from dovetail.shared.caller import caller
 from dovetail.shared.conditions import quoted
 from dovetail.shared.errors import DeclarationError, unknown
@@ -32,6 +33,26 @@ def share(text: str, what: str, where: str, *, most: float = math.inf) -> float:
         span = "above 0" if most == math.inf else f"above 0 and up to {most:g}%"
         raise DeclarationError(f"{what}={text!r} is not a percentage: write '5%' or '0.5%', {span}", where=where)
     return float(match[1]) / 100
+
+
+def length(text: str, what: str, where: str, *, like: str) -> timedelta:
+    """A length of time of a millisecond or more; `like` is one, as `what` is written with it."""
+    try:
+        found = duration.parse(text)
+    except (DeclarationError, TypeError):
+        found = timedelta(0)
+    if found < timedelta(milliseconds=1):
+        name = what.split(": ")[-1]
+        raise DeclarationError(
+            f"{what}={text!r} is not a length of time", where=where, next=f"write {name}='{like}', say"
+        )
+    return found
+
+
+def only_tells(otherwise: Otherwise, what: str, why: str, where: str) -> None:
+    """Refuses `otherwise` where it would take records out."""
+    if otherwise not in ("warn", "fail"):
+        raise DeclarationError(f"{what}: otherwise='{otherwise}' {why}", where=where, next="otherwise='warn' or 'fail'")
 
 
 def name_of(name: str, where: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
-from dovetail.shared import ddl, duration, rowwise
+from dovetail.shared import ddl, rowwise
 from dovetail.shared.caller import caller
 from dovetail.shared.conditions import fault, quoted, unknown_operand
 from dovetail.shared.dimensions import Dimension
@@ -19,8 +19,10 @@ from dovetail.shared.rule_arguments import (
     base_type,
     comparable,
     family_of,
+    length,
     literal,
     name_of,
+    only_tells,
     otherwise_of,
     share,
     ticked,
@@ -230,12 +232,7 @@ class Rules:
         Example: `dv.rule.fresh(within="1 hour", otherwise="warn")`
         """
         where = caller()
-        try:
-            most = duration.parse(within) // timedelta(milliseconds=1)
-        except (DeclarationError, TypeError):
-            raise DeclarationError(
-                f"fresh: within={within!r} is not a length of time", where=where, next="write within='1 hour', say"
-            ) from None
+        most = length(within, "fresh: within", where, like="1 hour") // timedelta(milliseconds=1)
         # In milliseconds, the unit of Kafka's timestamps: rounding the event time down changes no answer.
         condition = f"unix_millis(`_timestamp`) - unix_millis(cast({EVENT_TIME} as timestamp)) <= {most}"
         return _own(name or f"fresh within {within}", condition, otherwise, where, EVENT_TIME, ("time",))
@@ -345,14 +342,7 @@ class Rules:
             raise DeclarationError("unique: give one column or more", where=where)
         for column in columns:
             ticked(column)
-        try:
-            horizon = duration.parse(within)
-        except (DeclarationError, TypeError):
-            horizon = timedelta(0)
-        if horizon < timedelta(milliseconds=1):
-            raise DeclarationError(
-                f"unique: within={within!r} is not a length of time", where=where, next="write within='1 day', say"
-            )
+        horizon = length(within, "unique: within", where, like="1 day")
         told = name_of(name or f"{', '.join(columns)} unique within {within}", where)
         return _lookup(LookupRule(told, columns, otherwise_of(otherwise, where), "", horizon, where))
 
@@ -431,12 +421,8 @@ def _own(name: str, condition: str, otherwise: Otherwise, where: str, column: st
 
 
 def _lookup(made: LookupRule) -> LookupRule:
-    if made.otherwise not in ("warn", "fail"):
-        raise DeclarationError(
-            f"rule '{made.name}': otherwise='{made.otherwise}' takes records out, and what it is about is not in them",
-            where=made.where,
-            next="otherwise='warn' or 'fail'",
-        )
+    why = "takes records out, and what it is about is not in them"
+    only_tells(made.otherwise, f"rule '{made.name}'", why, made.where)
     return made
 
 
@@ -446,12 +432,7 @@ def _commit_rule(made: CommitRule) -> CommitRule:
     for key, value in (("over", made.over), ("least", made.least)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise DeclarationError(f"{what}: {key}={value!r}: a whole number from 1 on", where=made.where)
-    if made.otherwise not in ("warn", "fail"):
-        raise DeclarationError(
-            f"{what}: otherwise='{made.otherwise}' takes out single records, and this judges a commit",
-            where=made.where,
-            next="otherwise='warn' or 'fail'",
-        )
+    only_tells(made.otherwise, what, "takes out single records, and this judges a commit", made.where)
     return made
 
 

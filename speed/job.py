@@ -19,10 +19,8 @@ from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log, resumable
-from dovetail.shared.lookups import lookups
 from dovetail.shared.position import Range
 from dovetail.shared.project import Project
-from dovetail.shared.repeats import Deduplicator
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.stream import follow
 from dovetail.shared.upkeep import COMMITS_BETWEEN, tidy
@@ -50,7 +48,6 @@ class SpeedJob:
     epoch: int
     on_commit: Callable[[LedgerRow], None]
     judge: Judge
-    deduplicator: Deduplicator | None
     _bundles: dict[VersionId, Bundle] = field(default_factory=dict)
     _upkeep: threading.Thread | None = None
 
@@ -61,15 +58,14 @@ class SpeedJob:
             if wanted != span:
                 raise IntegrityError(f"the ledger wants {wanted}, the micro-batch holds {span}", next="dovetail speed")
             every = bundles(self.project.layout, versions, self._bundles)
-            return folded(records, self.judge, every, span, deduplicator=self.deduplicator)
+            return folded(records, self.judge, every, span)
 
-        asked_first = bool(self.deduplicator or self.judge.lookups)
-        if asked_first:
+        if self.judge.looks_first:
             records.persist()
         try:
             row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
         finally:
-            if asked_first:
+            if self.judge.looks_first:
                 records.unpersist()
         self.on_commit(row)
         if row.seq % COMMITS_BETWEEN == 0 and not (self._upkeep and self._upkeep.is_alive()):
@@ -104,10 +100,8 @@ def run(
         if opened is None or opened.epoch != epoch:
             raise RuntimeError("another writer opened an epoch while this one started: start again")
         start = resumable(log.extent(source.topic), opened.topic_id, opened.to, reader="the speed layer")
-        deduplicator = Deduplicator.of(source, ledger, layout, log, spark)
-        judge = Judge(source, ledger, lookups(source, ledger, layout, log, spark))
-        states = DeltaStates(layout, source.name)
-        job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge, deduplicator)
+        judge, states = Judge.of_commits(source, ledger, layout, log, spark), DeltaStates(layout, source.name)
+        job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge)
         follow(
             spark,
             log,

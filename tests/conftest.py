@@ -27,11 +27,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = engine.start(
         settings.load(folder),
         "tests",
-        conf={
-            "spark.sql.shuffle.partitions": "2",
-            "spark.sql.adaptive.enabled": "false",
-            "spark.python.sql.dataFrameDebugging.enabled": "false",
-        },
+        conf={"spark.sql.shuffle.partitions": "2"},
     )
     gateway: Any = session.sparkContext._gateway
     yield session

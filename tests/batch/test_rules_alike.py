@@ -84,7 +84,7 @@ class Case:
     def speed(self, *spans: Range) -> None:
         epoch = open_epoch(self.ledger)
         judge = Judge(self.source, self.ledger)
-        running = SpeedJob(self.project, self.source, self.ledger, self.states, epoch, lambda _: None, judge, None)
+        running = SpeedJob(self.project, self.source, self.ledger, self.states, epoch, lambda _: None, judge)
         for span in spans:
             running.step(decode(self.records(span), self.source.as_json()), span)
 
