@@ -72,16 +72,24 @@ def parser(decoder: Mapping[str, Any]) -> Mapping[str, Any]:
 def parsed(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
     """What `decode` gives before any rule is looked at: the reasons are of records that could not be read."""
     columns: dict[str, str] = decoder["schema"]
-    ddl = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+    fields = ", ".join(f"`{name}`: {kind}" for name, kind in columns.items())
+    # Spark reads the first JSON value and ignores what follows it, be it a second record: so the value is read as one
+    # field of an object, and another field must be found after it.
     read = F.from_json(
-        F.col("_value").cast("string"),
-        f"{ddl}, `_corrupt` string",
-        {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt", "timeZone": "UTC"},
+        F.expr("concat('{\"record\": ', cast(_value as string), ', \"end\": 1}')"),
+        f"record struct<{fields}>, end int, corrupt string",
+        {
+            "mode": "PERMISSIVE",
+            "columnNameOfCorruptRecord": "corrupt",
+            "timeZone": "UTC",
+            # Spark's own takes the comma out of "12,50" and reads 1250; in this locale it is no number.
+            "locale": "de-CH",
+        },
     )
     rows = records.withColumn("_json", read)
     return rows.select(
         *(F.col(name) for name in records.columns),
-        *(F.col("_json")[name].alias(name) for name in columns),
+        *(F.col("_json")["record"][name].alias(name) for name in columns),
         _reason(decoder).alias(REASON),
     )
 
@@ -97,14 +105,19 @@ def decoded(rows: DataFrame, decoder: Mapping[str, Any], *, placed: bool = False
 
 
 def _reason(decoder: Mapping[str, Any]) -> Column:
-    json = F.col("_json")
+    json, columns = F.col("_json"), decoder["schema"]
+    record = json["record"]
     reason = (
         F.when(F.col("_value").isNull(), "no value")
         .when(~F.expr("is_valid_utf8(_value)"), "not UTF-8")
-        .when(json.isNull(), "not a JSON object")
-        .when(json["_corrupt"].isNotNull(), "not a JSON object of these columns and types")
+        .when(record.isNull() | json["end"].isNull(), "not a JSON object")
     )
+    clash = F.lit("a field in it is not of its type")
+    given = F.expr("from_json(cast(_value as string), 'map<string, string>')")
+    for column, kind in reversed(columns.items()):
+        clash = F.when(record[column].isNull() & given[column].isNotNull(), f"{column} is not {kind}").otherwise(clash)
+    reason = reason.when(json["corrupt"].isNotNull(), clash)
     for column in dict.fromkeys([decoder["event_time"], *decoder.get("event_id", ())]):
-        if column in decoder["schema"]:
-            reason = reason.when(json[column].isNull(), f"no {column}")
+        if column in columns:
+            reason = reason.when(record[column].isNull(), f"no {column}")
     return reason

@@ -232,10 +232,19 @@ class Rules:
         Example: `dv.rule.fresh(within="1 hour", otherwise="warn")`
         """
         where = caller()
-        most = length(within, "fresh: within", where, like="1 hour") // timedelta(milliseconds=1)
-        # In milliseconds, the unit of Kafka's timestamps: rounding the event time down changes no answer.
-        condition = f"unix_millis(`_timestamp`) - unix_millis(cast({EVENT_TIME} as timestamp)) <= {most}"
-        return _own(name or f"fresh within {within}", condition, otherwise, where, EVENT_TIME, ("time",))
+        most = length(within, "fresh: within", where, like="1 hour")
+        return _timely(name or f"fresh within {within}", "{log} - {event}", most, otherwise, where)
+
+    def not_future(self, *, by: str, otherwise: Otherwise = "quarantine", name: str | None = None) -> Rule:
+        """The event time is at most `by` after the record came into the log: later than that is a wrong clock.
+
+        It goes by Kafka's timestamp, as `fresh` does. Without it an event of the year 3000 counts in its own bucket.
+
+        Example: `dv.rule.not_future(by="1 day")`
+        """
+        where = caller()
+        most = length(by, "not_future: by", where, like="1 day")
+        return _timely(name or f"not in the future by {by}", "{event} - {log}", most, otherwise, where)
 
     def null_rate(
         self,
@@ -418,6 +427,16 @@ def _check_column(each: Rule | CommitRule, columns: Mapping[str, str]) -> None:
 
 def _own(name: str, condition: str, otherwise: Otherwise, where: str, column: str, takes: tuple[str, ...]) -> Rule:
     return Rule(name_of(name, where), condition, otherwise_of(otherwise, where), where, column, takes)
+
+
+def _timely(name: str, difference: str, most: timedelta, otherwise: Otherwise, where: str) -> Rule:
+    """`difference` is of `{log}` and `{event}` in milliseconds, the unit of Kafka's timestamps.
+
+    Microseconds could overflow for the oldest of times, and an error would stop the job.
+    """
+    event = f"unix_millis(cast({EVENT_TIME} as timestamp))"
+    told = difference.format(log="unix_millis(`_timestamp`)", event=event)
+    return _own(name, f"{told} <= {most // timedelta(milliseconds=1)}", otherwise, where, EVENT_TIME, ("time",))
 
 
 def _lookup(made: LookupRule) -> LookupRule:

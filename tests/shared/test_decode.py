@@ -4,6 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
+from poison import HARMLESS, POISON, SCHEMA
 
 from dovetail.shared.decode import REASON, decode, decoded
 from dovetail.shared.inforce import RAW
@@ -17,24 +18,10 @@ DECODER = {
 }
 GOOD = b'{"n": 1, "name": "a", "at": "2026-10-01T09:20:00Z", "day": "2026-10-01", "price": "1.25"}'
 AT = '"at": "2026-10-01T09:20:00Z"'
-UNFIT = "not a JSON object of these columns and types"
-BAD = {
-    b'{"n": 1,': UNFIT,
-    b"[1, 2]": UNFIT,
-    b'[{"n": 1}]': UNFIT,
-    b'"text"': UNFIT,
-    b"42": UNFIT,
-    b"null": UNFIT,
-    b"": "not a JSON object",
-    b"\xff\xfe": "not UTF-8",
-    None: "no value",
-    b'{"n": "one", ' + AT.encode() + b"}": UNFIT,
-    b'{"n": 1.5, ' + AT.encode() + b"}": UNFIT,
-    b'{"n": 99999999999999999999, ' + AT.encode() + b"}": UNFIT,
-    b'{"price": 123456789012.5, ' + AT.encode() + b"}": UNFIT,
-    b'{"at": "yesterday"}': UNFIT,
-    b'{"n": 1}': "no at",
-}
+
+
+def shortened(value):
+    return repr(value)[:60]
 
 
 def records(spark, values):
@@ -44,14 +31,26 @@ def records(spark, values):
 
 @pytest.fixture(scope="module")
 def reasons(spark):
-    """Each bad value and the reason it was given, decoded in one go."""
-    rows = decode(records(spark, list(BAD)), DECODER).select("_offset", REASON).collect()
-    return {list(BAD)[row["_offset"]]: row[REASON] for row in rows}
+    """Each value of the corpus and the reason it was given, decoded in one go."""
+    values = [*POISON, *HARMLESS]
+    rows = decode(records(spark, values), {**DECODER, "schema": SCHEMA}).select("_offset", REASON).collect()
+    return {values[row["_offset"]]: row[REASON] for row in rows}
 
 
-@pytest.mark.parametrize("value", BAD, ids=repr)
+@pytest.mark.parametrize("value", POISON, ids=shortened)
 def test_what_is_no_record_of_the_source_gets_a_reason(reasons, value):
-    assert reasons[value] == BAD[value]
+    assert reasons[value] == POISON[value]
+
+
+@pytest.mark.parametrize("value", HARMLESS, ids=shortened)
+def test_what_looks_odd_and_is_good_gets_none(reasons, value):
+    assert reasons[value] is None
+
+
+def test_what_is_read_of_odd_values(spark):
+    values = [b'{"n": 1, "n": 2, ' + AT.encode() + b"}", b'{"price": "-12.50", ' + AT.encode() + b"}"]
+    rows = decode(records(spark, values), DECODER).orderBy("_offset").collect()
+    assert [(row["n"], row["price"]) for row in rows] == [(2, None), (None, Decimal("-12.50"))]
 
 
 def test_a_good_record_becomes_columns_and_keeps_its_bytes(spark):

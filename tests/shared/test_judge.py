@@ -130,11 +130,14 @@ def test_a_broken_rule_that_says_fail_refuses_the_commit_and_names_rule_record_a
         (dv.rule.castable("name", "int"), [{"name": "12"}, {"name": "-7"}, {}], [{"name": "12a"}, {"name": ""}]),
         (dv.rule.fresh(within="1 hour"), [{"at": "2026-11-01T11:00:00Z"}, {"at": "2099-01-01T00:00:00Z"}],
          [{"at": "2026-11-01T10:59:59.999Z"}, {"at": "2026-11-01T10:59:59.999999Z"}]),
+        (dv.rule.not_future(by="1 hour"), [{"at": "2026-11-01T13:00:00Z"}, {"at": "0001-01-01T00:00:00Z"}],
+         [{"at": "2026-11-01T13:00:00.001Z"}, {"at": "9999-12-31T23:59:59Z"}]),
         (dv.rule("n > 0 -- a comment"), [{"n": 1}], [{"n": 0}]),
         (dv.rule("name <> 'it''s'", name="it's `one` \\ of ${env:HOME}"), [{"name": "a"}], [{"name": "it's"}]),
         (dv.rule.one_of("name", ["${env:HOME}", "${"]), [{"name": "${env:HOME}"}, {"name": "${"}], [{"name": "/"}]),
     ],
-    ids=["in_range", "in_range of times", "one_of", "matches", "castable", "fresh", "comment", "quotes", "variables"],
+    ids=["in_range", "in_range of times", "one_of", "matches", "castable", "fresh", "not_future", "comment",
+         "quotes", "variables"],
 )  # fmt: skip
 def test_each_kind_of_rule_tells_the_good_from_the_bad(spark, rule, good, bad):
     of = source(rule)

@@ -47,6 +47,10 @@ def test_a_rule_quarantines_and_is_called_by_its_condition_where_nothing_else_is
             dv.rule.fresh(within="2 minutes"),
             "unix_millis(`_timestamp`) - unix_millis(cast(`at` as timestamp)) <= 120000",
         ),
+        (
+            dv.rule.not_future(by="1 day"),
+            "unix_millis(cast(`at` as timestamp)) - unix_millis(`_timestamp`) <= 86400000",
+        ),
     ],
 )
 def test_each_kind_of_rule_is_a_condition_in_sql(rule, sql):
@@ -97,6 +101,7 @@ def test_sources_that_differ_in_a_rule_are_not_the_same():
         (lambda: dv.rule.castable("name", "number"), "unknown type 'number'"),
         (lambda: dv.rule.castable("name", "array<int>"), "unknown type 'array<int>'"),
         (lambda: dv.rule.fresh(within="soon"), "fresh: within='soon' is not a length of time"),
+        (lambda: dv.rule.not_future(by="0s"), "not_future: by='0s' is not a length of time"),
         (lambda: declared(dv.rule.fresh(within="1h"), event_time="later"), "event time is no column of it"),
         (lambda: dv.rule.null_rate("n", below="abc"), "null_rate of n: below='abc' is not a percentage"),
         (lambda: dv.rule.null_rate("n", below="101%"), "above 0 and up to 100%"),

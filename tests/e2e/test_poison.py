@@ -1,0 +1,69 @@
+"""A stream of poison through a real broker, the speed layer, the archive and a batch: all of it passes, none counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from deltalake import DeltaTable
+from e2e_system import System, Topic
+from poison import HARMLESS, POISON, SCHEMA
+
+from dovetail.batch.prove import prove
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.log import Log
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.states import DeltaStates
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.java
+
+VIEWS = f"""
+import dovetail as dv
+
+odd = dv.source("odd", schema={", ".join(f"{name} {kind}" for name, kind in SCHEMA.items())!r}, event_time="at")
+all_of_it = dv.view("all_of_it", source=odd, measures={{"rows": dv.count(), "n": dv.max("n")}})
+"""
+
+
+@dataclass(frozen=True)
+class Sent:
+    value: bytes | None
+    key: bytes | None = None
+
+
+def test_poison_is_kept_byte_for_byte_with_its_reason_by_both_layers(
+    log: Log, spark: SparkSession, tmp_path: Path
+) -> None:
+    (tmp_path / "dovetail.toml").write_text(f'views = ["odd_views.py"]\n[kafka]\nbootstrap = "{log.bootstrap}"\n')
+    (tmp_path / "odd_views.py").write_text(VIEWS)
+    with System(tmp_path, Topic(log, "odd", partitions=2), {}) as system:
+        system.topic.send(map(Sent, [*POISON, *HARMLESS]))
+        system.speed_here(spark)
+        system.archive_here(spark)
+        layout, end = system.project.layout, system.topic.end
+        last = DeltaLedger(layout.ledger("odd")).last()
+        assert last is not None
+        assert last.to.reaches(end)
+        kept = DeltaStates(layout, "odd").quarantined().to_pylist()
+        assert Counter((r["value"], r["reason"]) for r in kept) == Counter(POISON.items())
+        assert {(r["partition"], r["offset"]): r["value"] for r in kept} == {
+            (place.partition, place.offset): sent.value
+            for place, sent in system.topic.sent.items()
+            if sent.value in POISON
+        }
+        system.batch(spark, full=True)
+        manifest = DeltaManifest(layout.manifest("all_of_it")).read()
+        assert manifest is not None
+        (run,) = (r for r in manifest.runs if r.id != "origin")
+        stored = DeltaTable(str(layout.run(run.version, run.id))).to_pyarrow_table().to_pylist()
+        assert [row["_rows"] for row in stored] == [len(HARMLESS)]
+        proof = prove(system.project, system.source, log, spark)
+        assert proof is not None
+        assert (proof.problems, proof.lost, proof.doubled, proof.holds) == ([], 0, 0, True)
+        assert proof.books.quarantined == len(POISON) > 40
