@@ -155,16 +155,11 @@ def test_a_record_above_the_cut_is_read_from_kafka_and_served_by_speed(say: Said
     assert code == 0
     assert (found["source"], found["record"], found["decoded"], found["repeat"]) == ("traced", "0@5", True, False)
     assert found["read"] == {"seq": last.seq, "at": last.at}
+    live = DeltaManifest(traced.layout.manifest("totals")).read().live
     assert found["views"][0] == {
-        "view": "totals",
-        "version": DeltaManifest(traced.layout.manifest("totals")).read().live,
-        "groups": [{"keys": {"key": "k1", "n": 4}, "bucket": "2026-10-01T09:00:00+00:00", "rows": 1}],
-        "served_by": "speed",
-        "run": None,
-        "cut": "0@5",
-        "reason": None,
-        "problem": None,
-    }
+        "view": "totals", "version": live, "served_by": "speed", "run": None, "cut": "0@5", "reason": None,
+        "groups": [{"keys": {"key": "k1", "n": 4}, "bucket": "2026-10-01T09:00:00+00:00", "rows": 1}], "problem": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -197,20 +192,18 @@ def test_a_record_without_rows_for_a_view_says_so(say: Said) -> None:
     assert "\ntagged: the transform gives no row\n" in out
 
 
+@pytest.mark.long
 def test_a_record_that_nothing_has_read_yet_is_there(say: Said) -> None:
     code, out, _ = say("trace", "traced", "1@4")
-    assert (code, out) == (
-        0, "traced 1@4: not yet read: speed is stopped, at 1@4\nnext  dovetail speed traced\n"
-    )  # fmt: skip
+    assert code == 0
+    assert out == "traced 1@4: not yet read: speed is stopped, at 1@4\nnext  dovetail speed traced\n"
 
 
 @pytest.mark.parametrize(
     ("record", "says"),
     [
-        ("0@0", "before the origin, 0@1, where reading began"),
         ("0@6", "a hole, of a transaction or of compaction, in what seq "),
         ("1@5", "past the end of the log, which is 1@5"),
-        ("7@0", "topic traced has no partition 7. Known: 0, 1"),
     ],
 )
 def test_what_is_not_there_is_exit_1(say: Said, record: str, says: str) -> None:
@@ -236,6 +229,7 @@ def emptied(traced: Project) -> Iterator[Callable[[Path], None]]:
         copy.rename(table)
 
 
+@pytest.mark.long
 def test_a_table_that_lacks_the_group_is_told_by_both(say: Said, traced: Project, emptied) -> None:
     emptied(run_of(traced, "totals"))
     code, out, _ = say("trace", "traced", "0@1")
@@ -259,14 +253,13 @@ def places(said: tuple[int, str, str]) -> list[tuple[str, str, int]]:
     ("asked", "found"),
     [
         ("totals key=k1", [("0@1", "batch", 1), ("0@5", "speed", 1)]),
-        ("tagged tag=x", [("0@1", "batch", 1), ("1@1", "batch", 2)]),
         *(
             pytest.param(*each, marks=pytest.mark.long)
             for each in [
+                ("tagged tag=x", [("0@1", "batch", 1), ("1@1", "batch", 2)]),
                 ("totals key=k1 n=4", [("0@5", "speed", 1)]),
                 ("totals key=k2,k1 n=1,2", [("0@1", "batch", 1), ("1@0", "batch", 1)]),
                 ("totals key.null=true", [("1@1", "batch", 1)]),
-                ("totals key=k1 start=2026-10-01T10:00:00Z", []),
                 ("totals key=k1 end=2026-10-01T09:00:00Z", []),
                 ("totals n=4 --start 2026-10-01 --bucket 1d", [("0@5", "speed", 1)]),
             ]
@@ -296,7 +289,6 @@ def test_a_list_shows_each_record_and_how_many_there_are(say: Said) -> None:
     ("asked", "code", "says"),
     [
         ("totals kye=k1", 2, "unknown key 'kye': did you mean 'key'? Known: key, n"),
-        ("totals n=many", 2, "where.n: 'many' is not of type int"),
         ("totals start=2026-10-01T09:20:00Z", 2, "start 2026-10-01T09:20:00Z lies inside a stored bucket of 1h"),
         ("totals --bucket 1d", 2, "Invalid value for --bucket: goes with start and without end"),
     ],
