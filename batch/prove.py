@@ -72,10 +72,29 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Pr
         for manifest in (m for m in manifests.values() if m):
             bundle = load(layout.version(manifest.live))
             _prove_tables(proof, manifest, rows, layout, spark)
-            _prove_view(proof, bundle, counted, _stored(layout, manifest, rows, bundle, spark))
+            _prove_view(proof, bundle, counted, stored(layout, manifest, rows, bundle, spark))
     finally:
         records.unpersist()
     return proof
+
+
+def stored(
+    layout: Layout, manifest: Manifest, rows: Sequence[LedgerRow], bundle: Bundle, spark: SparkSession
+) -> DataFrame:
+    """The rows of every table that answers for the view: its runs, and the commits above its cut."""
+    columns = [*group_columns(bundle), *(s.column for s in _states(bundle)), ROWS]
+    commits = visible(manifest.live, rows, after=manifest.seq)
+    states = spark.read.format("delta").load(str(layout.states(manifest.live)))
+    parts = [states.where(F.col("_commit_id").isin(*commits) if commits else F.lit(False)).select(*columns)]
+    for run in manifest.runs:
+        if run.id != ORIGIN and run.state_rows:
+            parts.append(spark.read.format("delta").load(str(layout.run(run.version, run.id))).select(*columns))
+    return reduce(DataFrame.unionByName, parts)
+
+
+def group_columns(bundle: Bundle) -> list[str]:
+    """The columns that stored rows are grouped by."""
+    return [*bundle.keys, *([BUCKET] if bundle.bucket_seconds else [])]
 
 
 def _prove_books(proof: Proof, judge: Judge, rows: Sequence[LedgerRow], records: DataFrame) -> None:
@@ -155,26 +174,12 @@ def _prove_tables(
             )
 
 
-def _stored(
-    layout: Layout, manifest: Manifest, rows: Sequence[LedgerRow], bundle: Bundle, spark: SparkSession
-) -> DataFrame:
-    """The rows of every table that answers for the view: its runs, and the commits above its cut."""
-    columns = [*_group_columns(bundle), *(s.column for s in _states(bundle)), ROWS]
-    commits = visible(manifest.live, rows, after=manifest.seq)
-    states = spark.read.format("delta").load(str(layout.states(manifest.live)))
-    parts = [states.where(F.col("_commit_id").isin(*commits) if commits else F.lit(False)).select(*columns)]
-    for run in manifest.runs:
-        if run.id != ORIGIN and run.state_rows:
-            parts.append(spark.read.format("delta").load(str(layout.run(run.version, run.id))).select(*columns))
-    return reduce(DataFrame.unionByName, parts)
-
-
-def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, stored: DataFrame) -> None:
-    states, groups = _states(bundle), _group_columns(bundle)
+def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, held: DataFrame) -> None:
+    states, groups = _states(bundle), group_columns(bundle)
     good = decoded(decode(records, bundle.decoder), bundle.decoder, placed=bundle.placed)
     truth = fold(good, bundle)
     merges = [F.expr(s.kind.merge_in_spark(f"`{s.column}`")).alias(s.column) for s in states]
-    merged = stored.groupBy(*groups).agg(*merges, F.sum(ROWS).alias(ROWS))
+    merged = held.groupBy(*groups).agg(*merges, F.sum(ROWS).alias(ROWS))
     left = truth.select(*groups, *(F.col(c).alias(f"t_{c}") for c in [*(s.column for s in states), ROWS]))
     right = merged.select(*(F.col(g).alias(f"k_{g}") for g in groups), *merged.columns[len(groups) :])
     on = reduce(Column.__and__, (F.col(g).eqNullSafe(F.col(f"k_{g}")) for g in groups), F.lit(True))
@@ -207,7 +212,3 @@ def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, stored: DataFr
 
 def _states(bundle: Bundle) -> list[State]:
     return list({s.column: s for m in bundle.measures.values() for s in m.states}.values())
-
-
-def _group_columns(bundle: Bundle) -> list[str]:
-    return [*bundle.keys, *([BUCKET] if bundle.bucket_seconds else [])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -16,15 +15,12 @@ from dovetail.shared import versions
 from dovetail.shared.check import Problem, Report, subject, unknown_columns
 from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import decode, decoded
-from dovetail.shared.engine import arrow
+from dovetail.shared.engine import arrow, hush
 from dovetail.shared.errors import DovetailError, engine_message
 from dovetail.shared.fold import fold, misfit
 from dovetail.shared.inforce import RAW
 from dovetail.shared.judge import unfit
 from dovetail.shared.project import Project
-
-_LOGGERS = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
-"""pyspark writes each error that it raises to these too, with the whole trace of the JVM."""
 
 
 def look_deeper(report: Report, spark: SparkSession) -> Report:
@@ -32,8 +28,7 @@ def look_deeper(report: Report, spark: SparkSession) -> Report:
     project = report.project
     if project is None:
         return report
-    for name in _LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    hush()
     rules = [p for source in project.sources.values() for p in _of_rules(source, spark)]
     report = replace(report, problems=(*report.problems, *rules))
     found = [p for view in report.sound for p in _of_view(project, view, spark)]

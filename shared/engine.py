@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -103,6 +104,12 @@ def _session(conf: dict[str, str], log: Path) -> SparkSession:
     with log.open("ab") as sink:
         gateway = launch_gateway(every, {"stdout": sink, "stderr": sink, "start_new_session": True})  # type: ignore[no-untyped-call]
     return SparkSession(SparkContext(conf=every, gateway=gateway))
+
+
+def hush() -> None:
+    """From now on pyspark does not also log each error that it raises, with the whole trace of the JVM."""
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def is_gone(error: BaseException) -> bool:

@@ -32,7 +32,7 @@ def fold(rows: DataFrame, bundle: Bundle) -> DataFrame:
     Raises:
         UserCodeError: the transform raised, or made columns that keys, measures or the bucket do not fit.
     """
-    with _user_code(bundle):
+    with user_code(bundle):
         transformed = bundle.view(rows)
         misfits = {name: misfit(transformed, measure) for name, measure in bundle.measures.items()}
     for name, reason in misfits.items():
@@ -57,19 +57,17 @@ def misfit(transformed: DataFrame, measure: Measure) -> str:
     return ""
 
 
-def _grouped(rows: DataFrame, bundle: Bundle) -> DataFrame:
-    # SQL text: a micro-batch is planned anew, and every Column object costs it calls to the engine.
-    with _user_code(bundle):
-        groups = [f"`{key}`" for key in bundle.keys]
-        if bundle.bucket_seconds is not None and bundle.view.source.event_time is not None:
-            groups.append(_bucket(bundle.view.source.event_time, bundle.bucket_seconds))
-        states = {s.column: s.prepared for m in bundle.measures.values() for s in m.states}  # a state may serve several
-        aggregates = [F.expr(f"{sql} as `{column}`") for column, sql in {**states, ROWS: "count(1)"}.items()]
-        return bundle.view(rows).groupBy(*map(F.expr, groups)).agg(*aggregates)
+def grouping(bundle: Bundle) -> list[str]:
+    """SQL of what transformed rows are grouped by: the keys, and `_bucket` if there is one."""
+    keys = [f"`{key}`" for key in bundle.keys]
+    if bundle.bucket_seconds is None or bundle.view.source.event_time is None:
+        return keys
+    return [*keys, _bucket(bundle.view.source.event_time, bundle.bucket_seconds)]
 
 
 @contextmanager
-def _user_code(bundle: Bundle) -> Iterator[None]:
+def user_code(bundle: Bundle) -> Iterator[None]:
+    """Raises UserCodeError, with the view and its line, for whatever the transform of `bundle` raises in it."""
     try:
         yield
     except Exception as error:  # user code: anything may come out of it
@@ -78,6 +76,14 @@ def _user_code(bundle: Bundle) -> Iterator[None]:
             where=bundle.where,
             next="dovetail check --deep",
         ) from error
+
+
+def _grouped(rows: DataFrame, bundle: Bundle) -> DataFrame:
+    # SQL text: a micro-batch is planned anew, and every Column object costs it calls to the engine.
+    with user_code(bundle):
+        states = {s.column: s.prepared for m in bundle.measures.values() for s in m.states}  # a state may serve several
+        aggregates = [F.expr(f"{sql} as `{column}`") for column, sql in {**states, ROWS: "count(1)"}.items()]
+        return bundle.view(rows).groupBy(*map(F.expr, grouping(bundle))).agg(*aggregates)
 
 
 def _bucket(event_time: str, seconds: int) -> str:

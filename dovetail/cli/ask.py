@@ -104,7 +104,7 @@ def query(
         view,
         by=by,
         measures=measures,
-        where=_conditions(where or ()),
+        where=conditions(where or ()),
         start=start,
         end=end,
         bucket=bucket,
@@ -140,7 +140,7 @@ def receipt_line(receipt: Mapping[str, Any]) -> str:
     runs = [run for run in receipt.get("runs", ()) if run != "origin"]
     if runs:
         batch = f"batch run {runs[0][:8]}" if len(runs) == 1 else f"{len(runs)} batch runs"
-        parts = f"{batch} below cut {_position(receipt['cut'])}, speed above it"
+        parts = f"{batch} below cut {position(receipt['cut'])}, speed above it"
     else:
         parts = "all from speed"
     parts += f" (up to seq {receipt['seq']})"
@@ -156,6 +156,17 @@ def receipt_line(receipt: Mapping[str, Any]) -> str:
     return "; ".join([parts, ", ".join(told), f"receipt {receipt['id']}"])
 
 
+def conditions(given: Sequence[str], *, option: str = "--where") -> dict[str, str]:
+    """Values by key, as a question has them, of arguments `KEY=VALUE,VALUE`."""
+    found: dict[str, str] = {}
+    for text in given:
+        key, equals, values = text.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"'{text}' is not KEY=VALUE", param_hint=option)
+        found[key] = f"{found[key]},{values}" if key in found else values
+    return found
+
+
 def _behind(behind: Mapping[str, Any]) -> str:
     records, seconds = behind.get("records"), behind.get("seconds")
     if records == 0:
@@ -165,18 +176,9 @@ def _behind(behind: Mapping[str, Any]) -> str:
     return f"{seconds:,.1f} s behind"
 
 
-def _position(offsets: Mapping[str, int]) -> str:
+def position(offsets: Mapping[str, int]) -> str:
+    """A position in a line: `900·905`."""
     return "·".join(str(o) for _, o in sorted(offsets.items(), key=lambda item: int(item[0])))
-
-
-def _conditions(given: Sequence[str]) -> dict[str, str]:
-    conditions: dict[str, str] = {}
-    for text in given:
-        key, equals, values = text.partition("=")
-        if not equals or not key:
-            raise typer.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="--where")
-        conditions[key] = f"{conditions[key]},{values}" if key in conditions else values
-    return conditions
 
 
 def _figure(value: object) -> object:
@@ -229,7 +231,7 @@ def _view(state: ViewState) -> dict[str, Any]:
 def _cell(value: object) -> object:
     """As in a table: positions in a line, versions short, what is not known as a dash."""
     if isinstance(value, dict):
-        return _position(value) or "origin"
+        return position(value) or "origin"
     if isinstance(value, list):
         return len(value)
     if isinstance(value, str) and re.fullmatch(r"\w+@[0-9a-f]{16}", value):

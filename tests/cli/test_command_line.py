@@ -39,7 +39,7 @@ def help_text(verb: str) -> str:
 
 
 def test_every_verb_of_the_first_release_is_there() -> None:
-    wanted = "init check doctor dev demo kafka archive speed batch serve status query prove send load"
+    wanted = "init check doctor dev demo kafka archive speed batch serve status query trace why prove send load"
     assert set(wanted.split()) <= set(VERBS)
 
 
@@ -65,7 +65,7 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
     assert "--dry-run" in run(verb, "--help").out
 
 
-@pytest.mark.parametrize("verb", ["init", "check", "doctor", "status", "query", "send", "load"])
+@pytest.mark.parametrize("verb", ["init", "check", "doctor", "status", "query", "trace", "why", "send", "load"])
 def test_help_reads_as_kept(verb: str) -> None:
     golden(f"help-{verb}", help_text(verb))
 

@@ -1,0 +1,116 @@
+"""What a view makes of one record: the groups it counts in, and which layer answers for it there.
+
+The view's live version is run on that record alone; that the groups are there is looked up in the table that answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import reduce
+from typing import Any, Literal
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from dovetail.batch.prove import group_columns
+from dovetail.shared.decode import REASON, decode, decoded
+from dovetail.shared.engine import arrow
+from dovetail.shared.fold import BUCKET, ROWS, fold
+from dovetail.shared.ledger import LedgerRow, VersionId, covered
+from dovetail.shared.manifest import Manifest
+from dovetail.shared.position import RecordId
+from dovetail.shared.tables import Layout
+from dovetail.shared.versions import load, short
+
+NO_ROW = "the transform gives no row"
+REPEAT = "a repeat counts nowhere"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A record with its bytes: one row, columns of META."""
+
+    id: RecordId
+    raw: pa.Table
+    spark: SparkSession
+
+    def decoded(self, decoder: Mapping[str, Any]) -> tuple[DataFrame, str]:
+        """The record as `decode` gives it, and why no view sees it, or nothing."""
+        rows = decode(self.spark.createDataFrame(self.raw), decoder)
+        return rows, arrow(rows.select(REASON))[REASON][0].as_py() or ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group that the record counts in, with so many rows. `bucket` is when its bucket begins; None without one."""
+
+    keys: Mapping[str, Any]
+    bucket: datetime | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What one view makes of the record.
+
+    `served_by` answers for it: a batch run, `run`, or speed; `cut` is where one hands over to the other in the record's
+    partition. `reason` is why there is no group; `problem` what is wrong with the view, and `next` helps.
+    """
+
+    view: str
+    version: VersionId | None = None
+    groups: tuple[Group, ...] = ()
+    served_by: Literal["batch", "speed"] | None = None
+    run: str | None = None
+    cut: RecordId | None = None
+    reason: str = ""
+    problem: str = ""
+    next: str = ""
+
+
+def answered(
+    layout: Layout, manifest: Manifest, rows: Sequence[LedgerRow], record: Held, *, repeat: bool = False
+) -> Answered:
+    """What the view of `manifest` makes of a record that one of `rows`, the whole ledger, has read."""
+    version, place = manifest.live, (record.id.partition, record.id.offset)
+    found = Answered(manifest.view, version, cut=RecordId(place[0], manifest.cut[place[0]]))
+    if not covered(version, manifest.seq, rows):
+        problem = f"nobody answers for it: {short(version)} is not in force for new records"
+        return replace(found, problem=problem, next=f"dovetail batch {manifest.view} --full")
+    run = next((r for r in manifest.runs if r.range.includes(*place)), None)
+    found = replace(found, served_by="batch" if run else "speed", run=run.id if run else None)
+    if repeat:
+        return replace(found, reason=REPEAT)
+    bundle = load(layout.version(version))
+    good, reason = record.decoded(bundle.decoder)
+    if reason:
+        return replace(found, reason=reason)
+    states = fold(decoded(good, bundle.decoder, placed=bundle.placed), bundle).where(f"{ROWS} > 0")
+    columns = group_columns(bundle)
+    groups = arrow(states.select(*columns, ROWS))
+    if not groups.num_rows:
+        return replace(found, reason=NO_ROW)
+    found = replace(found, groups=tuple(_group(row) for row in groups.to_pylist()))
+    commit_id = next(r.commit_id for r in rows if r.range.includes(*place))
+    path = layout.run(version, run.id) if run else layout.states(version)
+    held = record.spark.read.format("delta").load(str(path))
+    lacking = _lacking(states.select(*columns), held if run else held.where(F.col("_commit_id") == commit_id))
+    if not lacking:
+        return found
+    where = f"batch run {run.id}" if run else f"the commit of speed, {commit_id}"
+    return replace(found, problem=f"{where} lacks {lacking} of its groups", next="dovetail prove")
+
+
+def _group(row: dict[str, Any]) -> Group:
+    rows, bucket = row.pop(ROWS), row.pop(BUCKET, None)
+    return Group(row, bucket, rows)
+
+
+def _lacking(groups: DataFrame, held: DataFrame) -> int:
+    """How many of these groups a table does not hold."""
+    theirs = held.select(*(F.col(c).alias(f"_held_{n}") for n, c in enumerate(groups.columns)))
+    same = (F.col(c).eqNullSafe(F.col(f"_held_{n}")) for n, c in enumerate(groups.columns))
+    return int(groups.join(theirs, reduce(Column.__and__, same, F.lit(True)), "left_anti").count())

@@ -1,0 +1,182 @@
+"""The records behind a number: those that count in some groups of a view, and whether its tables hold as many rows.
+
+A transform may select columns, and so lose where its rows come from. The records are therefore put into scratch files,
+and read from them by the version's transform: Spark carries the file and the row that a row was read from beside its
+columns, through selections, filters, explodes and lookups. Where a transform loses that too (a union, an unpivot, rows
+mapped in Python) the question is refused.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, TimestampNTZType, TimestampType
+
+from dovetail.batch.prove import stored
+from dovetail.shared.declare import View
+from dovetail.shared.decode import POSITION, REASON, decode
+from dovetail.shared.engine import arrow, hush
+from dovetail.shared.errors import IntegrityError, NotYet, UserCodeError
+from dovetail.shared.fold import BUCKET, ROWS, grouping, user_code, without
+from dovetail.shared.ledger import VersionId, covered
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.log import Log
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position, Range, RecordId
+from dovetail.shared.project import Project
+from dovetail.shared.records import records_of, within
+from dovetail.shared.repeats import recorded
+from dovetail.shared.versions import Bundle, load, short
+
+VALUE = 200
+"""Bytes of a record's value that are read, to be shown."""
+PLACE = ("_file", "_row")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Some groups of a view: per key the values of which one must match, and the time, `end` excluded.
+
+    Values are as a question's plan holds them: None is null, timestamps and the bounds are microseconds since 1970.
+    """
+
+    where: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One record that counts, with so many rows. `event_time` is as decoded, None where the transform makes it."""
+
+    record: RecordId
+    timestamp: datetime
+    event_time: str | None
+    below_cut: bool
+    rows: int
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Why:
+    """What counts: `records`, so many of them below the cut, the rows they give and the rows that the tables hold.
+
+    `lines` are the first of the records, by partition and offset.
+    """
+
+    version: VersionId
+    cut: Position
+    seq: int
+    records: int
+    below_cut: int
+    rows: int
+    held: int
+    lines: tuple[Line, ...]
+
+    @property
+    def agree(self) -> bool:
+        return self.rows == self.held
+
+
+def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSession, *, limit: int = 20) -> Why:
+    """Finds the counted records of the log that give rows to the groups asked for.
+
+    Raises:
+        NotYet: the view has never answered.
+        IntegrityError: it cannot be answered now.
+        UserCodeError: its transform loses where a row comes from.
+    """
+    layout, source = project.layout, view.source
+    manifest = DeltaManifest(layout.manifest(view.name)).read()
+    if manifest is None:
+        raise NotYet(f"{view.name} has never answered", next=f"dovetail batch {view.name}")
+    rows = DeltaLedger(layout.ledger(source.name)).rows()
+    if not covered(manifest.live, manifest.seq, rows):
+        what = f"{view.name} cannot be answered: {short(manifest.live)} is not in force for new records"
+        raise IntegrityError(what, next=f"dovetail batch {view.name} --full")
+    bundle, span = load(layout.version(manifest.live)), Range(rows[0].to, rows[-1].to)
+    records = without(recorded(layout, source.name, rows, spark), records_of(source, span, layout, log, spark))
+    held = stored(layout, manifest, rows, bundle, spark)
+    held_rows = arrow(held.where(_matching(asked, held)).agg(F.sum(ROWS).alias(ROWS)))[ROWS][0].as_py() or 0
+    with _on_disk(_kept(records, bundle), layout.scratch(f"why-{uuid.uuid4().hex[:8]}")) as kept:
+        found = _counting(kept, bundle, asked).persist()
+        below = F.expr(within(Range(span.from_, manifest.cut)))
+        sums = found.agg(F.count(F.lit(1)).alias("n"), F.count_if(below).alias("below"), F.sum(ROWS).alias("rows"))
+        figures = arrow(sums).to_pylist()[0]
+        first = arrow(found.withColumn("below", below).orderBy(*POSITION).limit(limit)).to_pylist()
+        found.unpersist()
+    lines = tuple(
+        Line(RecordId(*(r[c] for c in POSITION)), r["_timestamp"], r["_time"], r["below"], r[ROWS], r["_value"])
+        for r in first
+    )
+    return Why(
+        manifest.live, manifest.cut, rows[-1].seq,
+        figures["n"], figures["below"], figures["rows"] or 0, held_rows, lines,
+    )  # fmt: skip
+
+
+def _kept(records: DataFrame, bundle: Bundle) -> DataFrame:
+    """What views see of records, with all that is shown of them."""
+    event_time = bundle.decoder["event_time"]
+    time = f"cast(`{event_time}` as string)" if event_time in bundle.decoder["schema"] else "cast(null as string)"
+    columns = (f"`{name}`" for name in (*bundle.decoder["schema"], *POSITION, "_timestamp"))
+    seen = decode(records, bundle.decoder).where(f"{REASON} is null")
+    return seen.selectExpr(*columns, f"substring(_value, 1, {VALUE}) as _value", f"{time} as _time")
+
+
+@contextmanager
+def _on_disk(rows: DataFrame, folder: Path) -> Iterator[DataFrame]:
+    try:
+        rows.write.parquet(str(folder))
+        yield rows.sparkSession.read.parquet(str(folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _counting(kept: DataFrame, bundle: Bundle, asked: Asked) -> DataFrame:
+    """The records of `_kept`, read from files, that count in the groups asked for; `_rows` is how many rows each."""
+    read_from = dict(zip(PLACE, ("_metadata.file_name", "_metadata.row_index"), strict=True))
+    places = [f"{sql} as {name}" for name, sql in read_from.items()]
+    columns = [*bundle.decoder["schema"], *(POSITION if bundle.placed else ())]
+    with user_code(bundle):
+        made = bundle.view(kept.selectExpr(*(f"`{name}`" for name in columns)))
+    hush()  # what the engine says of a transform that loses places is said below in other words
+    try:
+        rows = made.selectExpr(*grouping(bundle), *places)
+    except Exception as error:
+        raise UserCodeError(
+            f"the transform of {bundle.name} loses which record a row comes from: it unites, unpivots or maps rows",
+            where=bundle.where,
+            next=f"dovetail trace {bundle.source} P@O tells of one record in which groups it counts",
+        ) from error
+    counts = rows.where(_matching(asked, rows)).groupBy(*PLACE).agg(F.count(F.lit(1)).alias(ROWS))
+    return counts.join(kept.selectExpr(*POSITION, "_timestamp", "_value", "_time", *places), [*PLACE])
+
+
+def _matching(asked: Asked, rows: DataFrame) -> Column:
+    """The condition that a row with the columns of groups is asked for."""
+    matching = [
+        reduce(Column.__or__, (F.col(f"`{key}`").eqNullSafe(_literal(v, rows.schema[key].dataType)) for v in values))
+        for key, values in asked.where.items()
+    ]
+    if asked.start is not None:
+        matching.append(F.col(BUCKET) >= F.timestamp_micros(F.lit(asked.start)))
+    if asked.end is not None:
+        matching.append(F.col(BUCKET) < F.timestamp_micros(F.lit(asked.end)))
+    return reduce(Column.__and__, matching, F.lit(True))
+
+
+def _literal(value: Any, kind: DataType) -> Column:
+    if value is not None and isinstance(kind, TimestampType | TimestampNTZType):
+        return F.timestamp_micros(F.lit(value)).cast(kind)
+    return F.lit(value).cast(kind)
