@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
+from dovetail.shared.alarm import Alarm
 from dovetail.shared.commit import Folded, commit, open_epoch
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import decode, named
@@ -48,6 +49,7 @@ class SpeedJob:
     epoch: int
     on_commit: Callable[[LedgerRow], None]
     judge: Judge
+    alarm: Alarm | None = None
     _bundles: dict[VersionId, Bundle] = field(default_factory=dict)
     _upkeep: threading.Thread | None = None
 
@@ -58,7 +60,10 @@ class SpeedJob:
             if wanted != span:
                 raise IntegrityError(f"the ledger wants {wanted}, the micro-batch holds {span}", next="dovetail speed")
             every = bundles(self.project.layout, versions, self._bundles)
-            return folded(records, self.judge, every, span)
+            found = folded(records, self.judge, every, span)
+            if self.alarm:
+                self.alarm.check(found, span)
+            return found
 
         if self.judge.looks_first:
             records.persist()
@@ -89,7 +94,8 @@ def run(
         Busy: another speed job holds the source.
         Fenced: another writer opened a newer epoch.
         IntegrityError: the topic no longer holds what comes next.
-        RuleBroken: a rule of the source says `fail`; what was committed before stays.
+        RuleBroken: a rule of the source says `fail`, or too many records go to quarantine; what was committed before
+            stays.
     """
     layout, settings = project.layout, project.settings.speed
     with held(layout.lock(f"speed-{source.name}"), f"the speed job of {source.name}"):
@@ -101,7 +107,9 @@ def run(
             raise RuntimeError("another writer opened an epoch while this one started: start again")
         start = resumable(log.extent(source.topic), opened.topic_id, opened.to, reader="the speed layer")
         judge, states = Judge.of_commits(source, ledger, layout, log, spark), DeltaStates(layout, source.name)
-        job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge)
+        stop = settings.stop_if_quarantined
+        alarm = Alarm(source, ledger, stop) if stop is not None else None
+        job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge, alarm)
         follow(
             spark,
             log,
