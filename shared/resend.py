@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,11 @@ from dovetail.shared import supersede as rules
 from dovetail.shared.corrections import Correction
 from dovetail.shared.declare import Source
 from dovetail.shared.errors import NotYet, ServiceMissing, UsageError
-from dovetail.shared.ledger import CommitId, LedgerRow
+from dovetail.shared.ledger import CommitId, LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
+from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import RecordId
 from dovetail.shared.quarantine import Held, Quarantine
 from dovetail.shared.tables import Layout
@@ -110,11 +111,13 @@ def _superseded(layout: Layout, source: Source, records: Sequence[Held], *, read
 
 
 def _refuse_counted(layout: Layout, source: str, records: Sequence[Held], last: LedgerRow, reader: Reader) -> None:
-    """Raises UsageError where a version in force counts a record: then it is in quarantine for others only.
+    """Raises UsageError where a version counts a record, in force or as what answers: it is in quarantine for others.
 
     Versions that decode as the record's commit did had the same reason; of others the decoder is asked.
     """
-    for bundle in (load(layout.version(version)) for version in sorted(last.versions)):
+    for bundle in (load(layout.version(version)) for version in sorted({*last.versions, *_live(layout)})):
+        if bundle.source != source:
+            continue
         asked = _otherwise_decoded(bundle, records)
         counted = reader(bundle.decoder, asked) if asked else ()
         if counted:
@@ -123,6 +126,14 @@ def _refuse_counted(layout: Layout, source: str, records: Sequence[Held], last: 
                 why="it was put in quarantine under another declaration than this version's",
                 next=f"dovetail batch {bundle.name} --full, where the declaration has changed since",
             )
+
+
+def _live(layout: Layout) -> Iterator[VersionId]:
+    """What answers for each view of the project."""
+    for folder in layout.root.glob("views/*"):
+        manifest = DeltaManifest(layout.manifest(folder.name)).read()
+        if manifest is not None:
+            yield manifest.live
 
 
 def _otherwise_decoded(bundle: Bundle, records: Sequence[Held]) -> list[Held]:

@@ -173,7 +173,7 @@ class SpeedSettings(Section):
     )
     stop_if_quarantined: Share = Field(
         default=None,
-        description='the speed job stops when more of the newest records go to quarantine, as in "20%"; "" for never',
+        description='no commit is made when more of the newest records go to quarantine, as in "20%"; "" for never',
     )
     warn_if_quarantined: Share = Field(
         default=0.05, description='status warns when more of the newest records were quarantined, as in "5%"'

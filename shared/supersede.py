@@ -7,8 +7,9 @@ row, under its commit id, as repeats are. That every answer leaves them out need
   another writer's row came first, so nothing lies between the look and the row.
 - A version attached later begins with a run whose cut is at or after the row before its attach row, and so at or after
   the supersede row. That run, as every run, leaves out what any supersede row of the ledger names.
-- A version that was detached before and comes back is one attached later: the row does not name it, so no earlier run
-  of its answers again (rule 5).
+- A version that was detached before and comes back is one attached later: the row does not name it, so it cannot be
+  gone back to (rule 5). Only what answers now may have its runs joined by new ones, so it is looked at like those in
+  force.
 
 The record stays what it was in the books: consumed, and in quarantine.
 """

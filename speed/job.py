@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 
-from dovetail.shared.alarm import Alarm
 from dovetail.shared.commit import Folded, commit, open_epoch
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import decode, named
@@ -49,7 +48,6 @@ class SpeedJob:
     epoch: int
     on_commit: Callable[[LedgerRow], None]
     judge: Judge
-    alarm: Alarm | None = None
     _bundles: dict[VersionId, Bundle] = field(default_factory=dict)
     _upkeep: threading.Thread | None = None
 
@@ -60,10 +58,7 @@ class SpeedJob:
             if wanted != span:
                 raise IntegrityError(f"the ledger wants {wanted}, the micro-batch holds {span}", next="dovetail speed")
             every = bundles(self.project.layout, versions, self._bundles)
-            found = folded(records, self.judge, every, span)
-            if self.alarm:
-                self.alarm.check(found, span)
-            return found
+            return folded(records, self.judge, every, span)
 
         if self.judge.looks_first:
             records.persist()
@@ -106,10 +101,9 @@ def run(
         if opened is None or opened.epoch != epoch:
             raise RuntimeError("another writer opened an epoch while this one started: start again")
         start = resumable(log.extent(source.topic), opened.topic_id, opened.to, reader="the speed layer")
-        judge, states = Judge.of_commits(source, ledger, layout, log, spark), DeltaStates(layout, source.name)
-        stop = settings.stop_if_quarantined
-        alarm = Alarm(source, ledger, stop) if stop is not None else None
-        job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge, alarm)
+        judge = Judge.of_commits(source, ledger, layout, log, spark, stop=settings.stop_if_quarantined)
+        states = DeltaStates(layout, source.name)
+        job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge)
         follow(
             spark,
             log,

@@ -11,13 +11,16 @@ import pytest
 from quarantine_stand import Bad, Stand
 
 import dovetail as dv
+from dovetail.shared import manifest as rules
 from dovetail.shared import resend as sending
 from dovetail.shared.corrections import Correction
 from dovetail.shared.errors import Busy, ServiceMissing, UsageError
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.locks import held
 from dovetail.shared.log import Extent
-from dovetail.shared.position import Position, RecordId
+from dovetail.shared.manifest import ORIGIN, Run
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.quarantine import Quarantine
 from dovetail.shared.resend import Resent, resend
 from dovetail.shared.supersede import superseded
@@ -74,6 +77,7 @@ class StubBundle:
     version: VersionId
     decoder: dict[str, Any]
     name: str = "sales"
+    source: str = "lines"
 
 
 @pytest.fixture
@@ -172,6 +176,14 @@ def test_a_version_that_counts_the_record_as_it_is_refuses_it(stand: Stand) -> N
     assert asked == [({"n": "string"}, [RecordId(0, 3), RecordId(1, 9)])]
     assert (log.sent, put_right(stand)) == ([], set())
     assert send(stand, RecordId(1, 9), reader=lambda *_: []).seq is not None
+
+
+def test_what_answers_though_it_is_in_force_no_more_is_asked_too(stand: Stand) -> None:
+    origin = Run(ORIGIN, NEW, -1, 0, Range(Position(), Position()))
+    DeltaManifest(stand.layout.manifest("sales")).swap(rules.first("sales", (origin,), "test"))
+    with pytest.raises(UsageError, match="sales@new counts it as it is"):
+        send(stand, RecordId(0, 3), reader=lambda _, records: [r.place for r in records])
+    assert put_right(stand) == set()
 
 
 def test_a_version_attached_at_the_last_moment_is_asked_too(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
