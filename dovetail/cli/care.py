@@ -95,7 +95,9 @@ def load(
             rate = f"{done.sent / meter.seconds:,.0f} a second"
             output.line(f"{counted(done.sent, 'record')} sent to {named.topic}, all acknowledged, {rate}")
     if done.kept_bad:
-        output.warn(f"{counted(done.kept_bad, 'line')} cannot be decoded; see them in quarantine")
+        output.warn(
+            f"{counted(done.kept_bad, 'line')} cannot be decoded; see them by dovetail quarantine list {source}"
+        )
     output.result(
         {
             "source": source,

@@ -147,8 +147,8 @@ class Meter:
 def inert(document: str) -> str:
     """JSON with every character escaped that a terminal might obey; to who reads it as JSON it is the same.
 
-    >>> inert('"\x9b31m, \u202eback, é"')
-    '"\\u009b31m, \\u202eback, é"'
+    >>> print(inert('"\x9b31m, \u202eback, é"'))
+    "\\u009b31m, \\u202eback, é"
     """
     return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
 

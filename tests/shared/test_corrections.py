@@ -23,11 +23,13 @@ def held(value: bytes | None) -> Held:
 
 
 def test_a_column_is_set_and_every_other_byte_of_meaning_stays() -> None:
-    value = b'{"price":12.10,"n":-0,"big":123456789012345678901234567890.5e-3,"t":"12.10 \xc3\xa9","x":[1,{"y":null}]}'
+    value = (
+        b'{"price":12.10,"n":-0,"m":-0,"big":123456789012345678901234567890.5e-3,"t":"1.0 \xc3\xa9","x":[{"y":null}]}'
+    )
     changed = with_columns(held(value), {"country": '"FR"', "n": "7.50"}).value
     assert changed == (
-        b'{"price": 12.10, "n": 7.50, "big": 123456789012345678901234567890.5e-3, "t": "12.10 \xc3\xa9", '
-        b'"x": [1, {"y": null}], "country": "FR"}'
+        b'{"price": 12.10, "n": 7.50, "m": -0, "big": 123456789012345678901234567890.5e-3, "t": "1.0 \xc3\xa9", '
+        b'"x": [{"y": null}], "country": "FR"}'
     )
 
 
