@@ -57,7 +57,8 @@ def run(
         declared = project.version(view)
         changed = now is None or (full and now.live != declared)
         version = attach_declared(project, view, ledger, spark) if changed or now is None else now.live
-        judge = Judge.of_commits(source, ledger, layout, log, spark)
+        stop = project.settings.speed.stop_if_quarantined
+        judge = Judge.of_commits(source, ledger, layout, log, spark, stop=stop)
         master = DeltaMaster(layout, source, spark, judge=judge)
         catch_up_if_stopped(project, source, ledger, master)
         manifest = recompute.run(

@@ -10,6 +10,7 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dovetail.shared import supersede
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
@@ -143,11 +144,11 @@ class DeltaMaster:
             states.unpersist()
 
     def _first_ones(self, rows: DataFrame, span: Range) -> DataFrame:
-        """`rows`, the records of `span`, without those that their commits recorded as repeats."""
-        commits = DeltaLedger(self._layout.ledger(self._source.name)).rows()
-        inside = [r for r in commits if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
-        repeats = recorded(self._layout, self._source.name, inside, self._spark)
-        return without(repeats, rows)
+        """`rows`, the records of `span`, without those that their commits recorded as repeats, and superseded ones."""
+        ledger, of = DeltaLedger(self._layout.ledger(self._source.name)).rows(), (self._layout, self._source.name)
+        inside = [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
+        superseded = supersede.frame(*of, ledger, self._spark)  # by rows anywhere: they stand above what they name
+        return without(superseded, without(recorded(*of, inside, self._spark), rows))
 
     def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         stored = self._frame().where(within(span))

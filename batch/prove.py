@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dovetail.batch.master import DeltaMaster
+from dovetail.shared import supersede
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import REASON, decode, decoded
 from dovetail.shared.engine import arrow
@@ -65,7 +66,8 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Pr
     span = Range(rows[0].to, rows[-1].to)
     proof = Proof(source.name, rows[-1].seq, span.to, reduce(lambda a, r: a + r.books, rows, Books()))
     records = records_of(source, span, layout, log, spark).persist()
-    counted = without(recorded(layout, source.name, rows, spark), records)
+    superseded = supersede.frame(layout, source.name, rows, spark)
+    counted = without(superseded, without(recorded(layout, source.name, rows, spark), records))
     try:
         _prove_books(proof, Judge(source, ledger), rows, records)
         _prove_master(proof, DeltaMaster(layout, source, spark), records, rows[0].to)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from dovetail.shared.failpoints import failpoint
@@ -93,6 +93,31 @@ def detach(ledger: LedgerStore, version: VersionId, *, note: str = "") -> Ledger
             else None
         ),
     )
+
+
+def supersede(
+    ledger: LedgerStore,
+    write: Callable[[CommitId, int], None],
+    *,
+    allowed: Callable[[LedgerRow], None],
+    decoder: str = "",
+) -> LedgerRow:
+    """Publishes which records corrected ones take the place of: see `supersede.py`.
+
+    Args:
+        write: writes their places under the commit id and seq given, which nobody sees before the row is there.
+        allowed: raises where they may not be superseded after this, the ledger's last row; asked again whenever another
+            writer was first.
+        decoder: how they were decoded when they were put in quarantine; empty where in several ways.
+    """
+
+    def made(last: LedgerRow) -> LedgerRow:
+        allowed(last)
+        row = replace(_next(last, "supersede"), decoder=decoder)
+        write(row.commit_id, row.seq)
+        return row
+
+    return _empty_row(ledger, made)
 
 
 def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position, fold: Fold) -> LedgerRow:

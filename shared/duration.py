@@ -127,3 +127,15 @@ def _read(text: str) -> tuple[int, str]:
 
 def _no_length(text: str) -> DeclarationError:
     return DeclarationError(f"'{text}' is not a length of time: write a number and a unit, as in 15m, 1h, 10 seconds")
+
+
+def ago(seconds: float) -> str:
+    """An age as people say it.
+
+    >>> ago(3.2), ago(600), ago(7200), ago(3 * DAY)
+    ('3 s', '10 min', '2 h', '3 d')
+    """
+    for unit, size, least in (("d", DAY, 2 * DAY), ("h", 3600, 7200), ("min", 60, 120)):
+        if seconds >= least:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

@@ -107,7 +107,7 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
         span: which records they are, for messages.
 
     Raises:
-        RuleBroken: a rule of the source says `fail` of a record, or of all of them.
+        RuleBroken: a rule of the source says `fail` of a record, or of all of them; or too many go to quarantine.
     """
     repeats = judge.repeats(rows)
     rows = without(rows.sparkSession.createDataFrame(repeats.places) if len(repeats) else None, rows)
@@ -128,7 +128,7 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
     figures = counts.get
     books = _books(figures, dropped=judge.dropped(figures), repeats=len(repeats))
     judgement = judge.judged(rows, figures, books, span)
-    return Folded(
+    found = Folded(
         states=states,
         books=books,
         quarantined=_quarantined(rows, judge.dropping) if books.quarantined else None,
@@ -139,6 +139,9 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
         stats=judgement.stats,
         published=judge.learn,
     )
+    if judge.alarm:
+        judge.alarm.check(found, span)
+    return found
 
 
 def without(places: DataFrame | None, rows: DataFrame) -> DataFrame:

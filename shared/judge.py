@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from dovetail.shared.alarm import Alarm
 from dovetail.shared.conditions import quoted
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import POSITION, REASON, breaks, decoder_id
@@ -43,6 +44,7 @@ class Judge:
     Args:
         lookups: its rules that look beyond the record.
         deduplicator: finds repeats; None where the source has no event id.
+        alarm: stops commits when too much goes to quarantine; None where nothing is too much.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Judge:
         ledger: LedgerStore,
         lookups: Sequence[Lookup] = (),
         deduplicator: Deduplicator | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
+        self.alarm = alarm
         self.source, self.ledger, self.lookups, self.deduplicator = source, ledger, lookups, deduplicator
         self.decoder: Mapping[str, Any] = source.as_json()
         self.decoder_id = decoder_id(self.decoder)
@@ -60,10 +64,23 @@ class Judge:
         self._before: list[LedgerRow] = []
 
     @classmethod
-    def of_commits(cls, source: Source, ledger: LedgerStore, layout: Layout, log: Log, spark: SparkSession) -> Judge:
-        """One that can look at all that the source declares. For the holder of the speed lock."""
+    def of_commits(
+        cls,
+        source: Source,
+        ledger: LedgerStore,
+        layout: Layout,
+        log: Log,
+        spark: SparkSession,
+        *,
+        stop: float | None = None,
+    ) -> Judge:
+        """One that can look at all that the source declares. For the holder of the speed lock.
+
+        `stop` is the share of records beyond which too much goes to quarantine.
+        """
         deduplicator = Deduplicator.of(source, ledger, layout, log, spark) if source.event_id else None
-        return cls(source, ledger, lookups(source, ledger, layout, log, spark), deduplicator)
+        alarm = Alarm(source, ledger, stop) if stop is not None else None
+        return cls(source, ledger, lookups(source, ledger, layout, log, spark), deduplicator, alarm)
 
     @property
     def looks_first(self) -> bool:

@@ -20,8 +20,8 @@ from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, LostRace,
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
-FORMAT = 2
-"""2: `dropped`, `decoder`, `rules` and `stats` came; a row of format 1 has none of them."""
+FORMAT = 3
+"""2: `dropped`, `decoder`, `rules` and `stats` came; a row of format 1 has none of them. 3: kind `supersede`."""
 BOOKS = ("consumed", "decoded", "quarantined", "repeats", "failed", "offered", "dropped")
 OFFSETS = pa.map_(pa.int32(), pa.int64())
 SCHEMA = pa.schema(

@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dovetail.shared.decode import POSITION, REASON, decode
+from dovetail.shared import supersede
+from dovetail.shared.decode import POSITION, REASON, decode, decoder_id
 from dovetail.shared.engine import arrow
 from dovetail.shared.ledger import Judged, LedgerRow, LedgerStore
 from dovetail.shared.position import Range
@@ -136,6 +137,7 @@ class Deduplicator:
         every: bool = False,
     ) -> None:
         self._folder, self._source, self._ledger, self._counted = folder, source, ledger, counted
+        self._decoder_id = decoder_id(source.as_json())
         self._every, self._horizon = every, source.horizon // timedelta(milliseconds=1)
         self._pending: tuple[Candidates, npt.NDArray[np.bool_]] | None = None
         self._index: Seen | None = None
@@ -150,7 +152,8 @@ class Deduplicator:
         def counted(rows: Sequence[LedgerRow]) -> Candidates:
             records = records_of(source, Range(rows[0].range.from_, rows[-1].to), layout, log, spark)
             found = candidates(decode(records, source.as_json()), source.event_id)
-            return found.without(recorded(layout, source.name, rows, spark))
+            superseded = supersede.frame(layout, source.name, ledger.rows(), spark)
+            return found.without(recorded(layout, source.name, rows, spark)).without(superseded)
 
         folder = layout.seen(source.name) / (_digest(rule) if rule else "event_id")
         return cls(folder, source, ledger, counted, every=bool(rule))
@@ -184,6 +187,9 @@ class Deduplicator:
         if self._index is not None and last is not None and last.seq == self._seq:
             return self._index
         rows = self._ledger.rows(after=self._seq)
+        if self._index is not None and any(map(self._forgets, rows)):
+            self._index, self._seq, self._now = None, -1, 0
+            rows = self._ledger.rows()
         clock = accumulate((row.newest or 0 for row in rows), max, initial=self._now)
         times = dict(zip((row.seq for row in rows), [*clock][1:], strict=True))
         self._now = max(times.values(), default=self._now)
@@ -203,9 +209,14 @@ class Deduplicator:
                 shutil.rmtree(other)
         seen = Seen(folder)
         known = any((row.seq, row.commit_id) == seen.through for row in rows)
-        if not known or (alive and seen.after >= alive[0].seq):
+        forgets = any(self._forgets(row) and row.seq > seen.through[0] for row in rows) if seen.through else False
+        if not known or forgets or (alive and seen.after >= alive[0].seq):
             seen.clear()
         return seen
+
+    def _forgets(self, row: LedgerRow) -> bool:
+        """Whether records that the index may hold do not count from `row` on: in quarantine, they decode well now."""
+        return row.kind == "supersede" and row.decoder != self._decoder_id
 
     def _add(self, seen: Seen, counted: Candidates, rows: Sequence[LedgerRow], times: Mapping[int, int]) -> None:
         last, through = rows[-1], seen.through

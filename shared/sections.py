@@ -81,6 +81,17 @@ def _spark_conf(conf: dict[str, str]) -> dict[str, str]:
     return conf
 
 
+def _share(text: object) -> object:
+    """A percentage as a share: 0.05 for "5%"; None for an empty text."""
+    if text == "":
+        return None
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?) ?%", text.strip()) if isinstance(text, str) else None
+    if not found or not 0 < float(found[1]) <= 100:
+        raise ValueError('a percentage above 0 and up to 100, as in "5%", or "" for none')
+    return float(found[1]) / 100
+
+
+Share = Annotated[float | None, BeforeValidator(_share)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
@@ -159,6 +170,13 @@ class SpeedSettings(Section):
     )
     max_records_per_commit: Count = Field(
         default=100_000, description="the most records in one commit, which bounds catch-up"
+    )
+    stop_if_quarantined: Share = Field(
+        default=None,
+        description='no commit is made when more of the newest records go to quarantine, as in "20%"; "" for never',
+    )
+    warn_if_quarantined: Share = Field(
+        default=0.05, description='status warns when more of the newest records were quarantined, as in "5%"'
     )
 
 

@@ -53,17 +53,17 @@ class DeltaStates:
         table, written = self.table(version), 0
         for slice_ in states:
             if slice_.num_rows:
-                table.append(_stamped(slice_, commit_id, seq))
+                table.append(stamped(slice_, commit_id, seq))
                 written += slice_.num_rows
         return written
 
     def write_quarantined(self, commit_id: CommitId, seq: int, records: pa.Table) -> None:
         if records.num_rows:
-            self._quarantine.append(_stamped(records, commit_id, seq).select(QUARANTINE.names))
+            self._quarantine.append(stamped(records, commit_id, seq).select(QUARANTINE.names))
 
     def write_repeats(self, commit_id: CommitId, seq: int, places: pa.Table) -> None:
         if places.num_rows:
-            self._repeats.append(_stamped(places, commit_id, seq).select(REPEATS.names))
+            self._repeats.append(stamped(places, commit_id, seq).select(REPEATS.names))
 
     def commits(self, version: VersionId, after: int) -> Mapping[CommitId, pa.Table]:
         rows = self.table(version).read(ds.field("_seq") > after)
@@ -84,7 +84,8 @@ class DeltaStates:
             table.compact()
 
 
-def _stamped(rows: pa.Table, commit_id: CommitId, seq: int) -> pa.Table:
+def stamped(rows: pa.Table, commit_id: CommitId, seq: int) -> pa.Table:
+    """`rows` with the columns of COMMIT."""
     return rows.append_column("_commit_id", pa.repeat(commit_id, rows.num_rows)).append_column(
         "_seq", pa.repeat(pa.scalar(seq, pa.int64()), rows.num_rows)
     )

@@ -11,9 +11,11 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from dovetail.shared import locks
+from dovetail.shared.alarm import MOST, Recent, recent
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source, View
 from dovetail.shared.dimensions import Dimension, Version, Versions
+from dovetail.shared.duration import ago
 from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
 from dovetail.shared.ledger import Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
@@ -63,6 +65,8 @@ class SourceState:
     quarantined: int = 0
     dropped: int = 0
     broken: Mapping[Judged, int] = field(default_factory=dict)
+    too_many: Recent | None = None
+    """The newest commits, where more of their records went to quarantine than `speed.warn_if_quarantined` says."""
     speed_runs: bool = False
     archive_runs: bool = False
     failure: DovetailError | None = None
@@ -139,7 +143,7 @@ def look(project: Project, log: Log | ServiceMissing) -> Status:
     down = log if isinstance(log, ServiceMissing) else None
     sources = []
     for source in project.sources.values():
-        state = _source(project.layout, source)
+        state = _source(project, source)
         if isinstance(log, Log) and down is None:
             try:
                 state = replace(state, extent=log.extent(source.topic))
@@ -153,7 +157,8 @@ def look(project: Project, log: Log | ServiceMissing) -> Status:
     return Status(tuple(sources), views, dimensions, down)
 
 
-def _source(layout: Layout, source: Source) -> SourceState:
+def _source(project: Project, source: Source) -> SourceState:
+    layout, limit = project.layout, project.settings.speed.warn_if_quarantined
     state = SourceState(
         source,
         speed_runs=_held(layout.lock(f"speed-{source.name}")),
@@ -162,11 +167,13 @@ def _source(layout: Layout, source: Source) -> SourceState:
     try:
         last, claim = DeltaLedger(layout.ledger(source.name)).last(), Claims(layout.claims(source.name)).last()
         # A few columns only: a ledger may have millions of rows.
-        columns = ["consumed", "quarantined", "dropped", "rules"]
+        columns = ["consumed", "quarantined", "dropped", "rules", "seq", "kind"]
         books = AppendTable(layout.ledger(source.name), LEDGER).read(columns=columns)
     except DovetailError as error:
         return replace(state, failure=error)
-    consumed, quarantined, dropped = (pc.sum(books[name]).as_py() or 0 for name in columns[:-1])
+    consumed, quarantined, dropped = (pc.sum(books[name]).as_py() or 0 for name in columns[:3])
+    commits = books.filter(pc.equal(books["kind"], "commit")).sort_by([("seq", "descending")]).slice(0, MOST)
+    newest = recent(zip(*(commits[name].to_pylist() for name in columns[:2]), strict=True))
     return replace(
         state,
         last=last,
@@ -174,6 +181,7 @@ def _source(layout: Layout, source: Source) -> SourceState:
         consumed=consumed,
         quarantined=quarantined,
         dropped=dropped,
+        too_many=newest if limit is not None and newest.above(limit) else None,
         broken=broken_in(books["rules"].drop_null().to_pylist()),
     )
 
@@ -207,6 +215,9 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
     elif last is None:
         yield Trouble(Grade.UNFINISHED, f"{name}: was never read", "dovetail dev")
     else:
+        if state.too_many is not None:
+            what = f"{name}: {state.too_many} went to quarantine"
+            yield Trouble(Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
         if state.extent is not None:
             yield from _gone(state, last, state.extent)
         for layer, verb, runs, position in (
@@ -249,16 +260,10 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
 def _of_dimension(state: DimensionState) -> Iterator[Trouble]:
     name = f"dimension {state.dimension.name}"
     if state.problem and state.version is not None:
-        what = f"{name}: version {state.version.n}, read {_ago(state.age_seconds)} ago, goes on serving"
+        what = f"{name}: version {state.version.n}, read {ago(state.age_seconds)} ago, goes on serving"
         yield Trouble(Grade.STOPPED, what, "dovetail batch", state.problem)
     elif state.version is None:
         yield Trouble(Grade.UNFINISHED, f"{name}: has never been read", "dovetail batch", state.problem)
-
-
-def _ago(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _failed(subject: str, error: DovetailError, grade: Grade) -> Trouble:

@@ -1,6 +1,6 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,repeats,seen}   root/locks/
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,repeats,seen}   root/locks/
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}        root/scratch/   (Spark's checkpoints: never trusted)
 root/views/VIEW/{manifest,joins}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
@@ -45,6 +45,9 @@ class Layout:
 
     def quarantine(self, source: str) -> Path:
         return self.root / "sources" / source / "quarantine"
+
+    def superseded(self, source: str) -> Path:
+        return self.root / "sources" / source / "superseded"
 
     def repeats(self, source: str) -> Path:
         return self.root / "sources" / source / "repeats"

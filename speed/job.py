@@ -89,7 +89,8 @@ def run(
         Busy: another speed job holds the source.
         Fenced: another writer opened a newer epoch.
         IntegrityError: the topic no longer holds what comes next.
-        RuleBroken: a rule of the source says `fail`; what was committed before stays.
+        RuleBroken: a rule of the source says `fail`, or too many records go to quarantine; what was committed before
+            stays.
     """
     layout, settings = project.layout, project.settings.speed
     with held(layout.lock(f"speed-{source.name}"), f"the speed job of {source.name}"):
@@ -100,7 +101,8 @@ def run(
         if opened is None or opened.epoch != epoch:
             raise RuntimeError("another writer opened an epoch while this one started: start again")
         start = resumable(log.extent(source.topic), opened.topic_id, opened.to, reader="the speed layer")
-        judge, states = Judge.of_commits(source, ledger, layout, log, spark), DeltaStates(layout, source.name)
+        judge = Judge.of_commits(source, ledger, layout, log, spark, stop=settings.stop_if_quarantined)
+        states = DeltaStates(layout, source.name)
         job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge)
         follow(
             spark,

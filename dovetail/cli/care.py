@@ -80,7 +80,7 @@ def load(
 
     output, project = Output(as_json=as_json), load_project(context)
     named = project.source(source)
-    with _opened(file) as (stream, size):
+    with opened(file) as (stream, size):
         records = lines.records(stream, named, form=lines.form_of(file, form), key=key, on_doubt=output.warn)
         if dry_run:
             done = produce.counted(records, keep_bad=keep_bad)
@@ -95,7 +95,9 @@ def load(
             rate = f"{done.sent / meter.seconds:,.0f} a second"
             output.line(f"{counted(done.sent, 'record')} sent to {named.topic}, all acknowledged, {rate}")
     if done.kept_bad:
-        output.warn(f"{counted(done.kept_bad, 'line')} cannot be decoded; see them in quarantine")
+        output.warn(
+            f"{counted(done.kept_bad, 'line')} cannot be decoded; see them by dovetail quarantine list {source}"
+        )
     output.result(
         {
             "source": source,
@@ -109,7 +111,7 @@ def load(
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
+def opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
     """The file to read, and its size where that is known."""
     from dovetail.shared.errors import UsageError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
@@ -16,6 +17,7 @@ from dovetail.shared.errors import DovetailError
 BEGAN = time.monotonic()
 WIDE = 10_000
 """Tables are as wide as what they hold, on a terminal and in a file alike: nothing is cut off."""
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 MARKS = {"ok": "[green]ok[/]  ", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 
 
@@ -46,7 +48,7 @@ class Output:
     def result(self, document: Any) -> None:
         """The result for programs; nothing without --json."""
         if self.as_json:
-            self.out.out(orjson.dumps(document, default=str).decode(), highlight=False)
+            self.out.out(inert(orjson.dumps(document, default=str).decode()), highlight=False)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = ()) -> None:
         """A table for people; nothing with --json. Columns in `right` hold figures and end on one line."""
@@ -140,6 +142,15 @@ class Meter:
             self._bar.update(text)
         else:
             self._output.note(text)
+
+
+def inert(document: str) -> str:
+    """JSON with every character escaped that a terminal might obey; to who reads it as JSON it is the same.
+
+    >>> print(inert('"\x9b31m, \u202eback, é"'))
+    "\\u009b31m, \\u202eback, é"
+    """
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
 
 
 def waited() -> float:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,16 +18,17 @@ from dovetail.batch import recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.prove import Proof, _prove_books
 from dovetail.shared import project as projects
-from dovetail.shared import settings
+from dovetail.shared import settings, supersede
 from dovetail.shared.commit import open_epoch, open_source
+from dovetail.shared.commit import supersede as append_supersede
 from dovetail.shared.decode import decode
 from dovetail.shared.errors import DeclarationError, RuleBroken
 from dovetail.shared.inforce import RAW, attach_declared, put_in_force
 from dovetail.shared.judge import Judge
-from dovetail.shared.ledger import Books
+from dovetail.shared.ledger import Books, new_commit_id
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest_table import DeltaManifest
-from dovetail.shared.position import Position, Range
+from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.project import Project
 from dovetail.shared.states import DeltaStates
 from dovetail.speed.job import SpeedJob
@@ -71,6 +73,16 @@ class Case:
         open_source(self.ledger, topic_id="t", origin=ORIGIN)
         put_in_force(self.project, self.source, self.ledger, spark)
         self.version = self.project.version(self.view)
+
+    def declare(self, rules: str, spark) -> None:
+        """Puts the version with these rules in force, for batch to go on with."""
+        sys.modules.pop("ruled_views")
+        (self.folder / "ruled_views.py").write_text(VIEWS.replace("RULES", rules))
+        project = projects.load(settings.load(self.folder))
+        view, before = project.view("totals"), self.version
+        self.version = attach_declared(project, view, self.ledger, spark)
+        assert self.version != before
+        self.master = DeltaMaster(project.layout, project.source("events"), spark)
 
     def records(self, span: Range):
         ((_, first, end),) = span.partitions()
@@ -226,19 +238,25 @@ def test_a_rule_that_says_fail_stops_speed_and_catch_up_alike_and_the_archive_go
     assert one.master.claim() == END
 
 
+def test_a_version_that_takes_them_leaves_superseded_records_out(case, spark):
+    one = case("one", _RULE.format("quarantine"))
+    one.archive()
+    one.speed(*QUARTERS)
+    assert {0, 8} <= {*one.states.quarantined()["offset"].to_pylist()}
+    layout, places = one.project.layout, [RecordId(0, 0), RecordId(0, 8)]
+    supersede.write(layout, "events", places, new_commit_id(), one.ledger.last().seq + 1)  # of one that was killed
+    append_supersede(one.ledger, partial(supersede.write, layout, "events", places[:1]), allowed=lambda _: None)
+    one.declare("", spark)
+    assert sum(r["_rows"] for r in one.full()) == 22 - 1
+
+
 @pytest.mark.long
 def test_rules_declared_later_judge_what_was_archived_before(case, spark):
     plain = case("plain", "")
     plain.archive()
     plain.speed(*QUARTERS)
     assert sum(r["_rows"] for r in plain.full()) == 22
-    sys.modules.pop("ruled_views")
-    (plain.folder / "ruled_views.py").write_text(VIEWS.replace("RULES", 'dv.rule("n >= 0", otherwise="drop")'))
-    project = projects.load(settings.load(plain.folder))
-    view = project.view("totals")
-    assert project.version(view) != plain.version
-    plain.version = attach_declared(project, view, plain.ledger, spark)
-    plain.master = DeltaMaster(project.layout, project.source("events"), spark)
+    plain.declare('dv.rule("n >= 0", otherwise="drop")', spark)
     assert sum(r["_rows"] for r in plain.full()) == 17
 
 

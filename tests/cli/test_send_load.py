@@ -221,7 +221,7 @@ def test_a_bad_line_stops_with_its_number_after_what_stood_before_it(run: Run, l
 def test_keep_bad_sends_a_bad_line_as_it_is(run: Run, log: StubLog, project: Path) -> None:
     said = run("load", "lines", written(project, f"{GOOD}\n[1\n"), "--keep-bad")
     assert (said.code, log.records[1]) == (0, (None, b"[1"))
-    assert said.err == "warning  1 line cannot be decoded; see them in quarantine\n"
+    assert said.err == "warning  1 line cannot be decoded; see them by dovetail quarantine list lines\n"
 
 
 @pytest.mark.parametrize(("refused", "count"), [({3}, "1 of 5"), ({0, 1, 7}, "2 of 5"), ({8}, "1 of 9")])

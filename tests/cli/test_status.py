@@ -131,6 +131,21 @@ def test_what_broke_a_rule_is_told_by_source_and_rule(run: Command, running: Pro
     assert document["sources"][0]["dropped"] == 2
 
 
+def test_a_share_in_quarantine_above_the_setting_is_told_with_its_command(run: Command, running: Project) -> None:
+    ledger = DeltaLedger(running.layout.ledger("lines"))
+    version = running.version(running.view("sales"))
+    books = Books(consumed=1000, decoded=940, quarantined=60, offered=940)
+    ledger.append(LedgerRow(3, 0, "commit", Range(TO, TO), {version: 0}, "id", books=books))
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith(
+        "!  lines: 60 of 1,000 records (6.0%) of the last commit went to quarantine\n"
+        "     next  dovetail quarantine list lines\n"
+    )
+    (running.settings.folder / "dovetail.toml").write_text("[speed]\nwarn_if_quarantined = '6%'\n")
+    assert run("status").out.startswith("Nothing is wrong.\n")
+
+
 def test_records_that_kafka_dropped_come_before_everything_else(
     run: Command, running: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,39 @@ def test_a_commit_that_loses_to_an_attach_is_folded_again_under_a_new_id(ledger)
     assert {(v, c) for v, c, _ in again} == {(A, row.commit_id), (B, row.commit_id)}
 
 
+def test_a_commit_that_loses_to_a_supersede_row_is_folded_again_in_its_epoch(ledger):
+    states, epoch = States(), steps.open_epoch(ledger)
+    ledger.rival = lambda: steps.supersede(ledger, lambda *_: None, allowed=lambda _: None)
+    row = steps.commit(ledger, states, epoch=epoch, to=END, fold=fold)
+    assert [r.kind for r in ledger.stored[-2:]] == ["supersede", "commit"]
+    assert (row.range.from_, row.to, row.versions) == (ORIGIN, END, {A: 2})
+    assert [c for _, c, _ in states.written] != [row.commit_id] * 2
+
+
+def test_a_supersede_row_has_an_empty_range_and_keeps_versions_and_epoch(ledger):
+    before, written = ledger.last(), []
+    row = steps.supersede(ledger, lambda *where: written.append(where), allowed=lambda _: None, decoder="d")
+    assert (row.kind, row.range.empty, row.to, row.decoder) == ("supersede", True, before.to, "d")
+    assert (row.versions, row.epoch) == ({A: 0}, before.epoch)
+    assert written == [(row.commit_id, row.seq)]
+
+
+def test_what_may_be_superseded_is_asked_again_after_a_lost_race(ledger):
+    asked, written = [], []
+
+    def allowed(last):
+        asked.append(last.seq)
+        if B in last.versions:
+            raise IntegrityError("counted")
+
+    ledger.rival = lambda: steps.attach(ledger, B)
+    with pytest.raises(IntegrityError, match="counted"):
+        steps.supersede(ledger, lambda *where: written.append(where), allowed=allowed)
+    assert asked == [1, 2]
+    assert ledger.last().kind == "attach"
+    assert ledger.last().commit_id not in dict(written)
+
+
 @pytest.mark.parametrize("moment", ["before", "at the append"])
 def test_a_writer_of_an_older_epoch_is_fenced(ledger, moment):
     epoch = steps.open_epoch(ledger)

@@ -42,6 +42,7 @@ class Log:
         self.folder, self.records = folder, list[Record]()
         self.ledger = [LedgerRow(0, 0, "open", Range(Position(), Position()), {}, "topic")]
         self.repeats = set[tuple[int, int]]()
+        self.superseded = set[tuple[int, int]]()
         self.start()
 
     def start(self, *, horizon: int = HORIZON_MS, event_id: str = "id") -> None:
@@ -67,6 +68,14 @@ class Log:
             self.job.learn(row)
         return row
 
+    def supersede(self, record: Record, *, decoder: str) -> None:
+        """A resend takes a record out that was in quarantine as `decoder` read it."""
+        last = self.ledger[-1]
+        self.superseded.add(record.place)
+        self.ledger.append(
+            LedgerRow(len(self.ledger), 0, "supersede", Range(last.to, last.to), {}, "topic", decoder=decoder)
+        )
+
     def last(self) -> LedgerRow | None:
         return self.ledger[-1]
 
@@ -78,7 +87,8 @@ class Log:
 
     def _counted(self, rows: Sequence[LedgerRow]) -> Candidates:
         span = Range(rows[0].range.from_, rows[-1].to)
-        return candidates([r for r in self.records if span.includes(*r.place) and r.place not in self.repeats])
+        gone = self.repeats | self.superseded
+        return candidates([r for r in self.records if span.includes(*r.place) and r.place not in gone])
 
 
 def place(record: Record) -> tuple[int, int]:
@@ -212,3 +222,24 @@ def test_repeats_of_other_bytes_are_counted_apart(tmp_path: Path) -> None:
     row = log.commit([Record(0, 0, 1000, 1, bytes=1), Record(0, 1, 1000, 1, bytes=1), Record(1, 0, 1000, 1, bytes=2)])
     assert row.books.repeats == 2
     assert row.broken == {("a repeat has the bytes of the first", "warn"): 1}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_record_that_was_superseded_is_repeated_by_none(restarted: bool, tmp_path: Path) -> None:
+    """In quarantine when it came, it decodes well by now: so it is in an index that was made since."""
+    log, record = Log(tmp_path), Record(0, 0, 1000, 1)
+    log.commit([record])
+    log.commit([Record(0, 1, 1001, 2)])
+    log.supersede(record, decoder="as it was read then")
+    if restarted:
+        log.start()
+    row = log.commit([Record(0, 2, 1002, 1), Record(0, 3, 1003, 2)])
+    assert (row.books.repeats, log.repeats) == (1, {(0, 3)})
+
+
+def test_what_is_decoded_as_it_was_then_leaves_the_index_as_it_is(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.commit([Record(0, 0, 1000, 1)])
+    log.supersede(Record(0, 9, 1000, 9), decoder=log.job._decoder_id)
+    log.job._counted = None  # nothing is read again
+    assert log.commit([Record(0, 1, 1002, 1)]).books.repeats == 1

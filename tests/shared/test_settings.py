@@ -42,6 +42,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     assert (settings.spark.master, settings.spark.driver_memory) == ("local[*]", "1g")
     assert (settings.serving.host, settings.serving.port) == ("127.0.0.1", 8000)
     assert (settings.speed.trigger, settings.speed.max_records_per_commit) == ("0 seconds", 100_000)
+    assert (settings.speed.stop_if_quarantined, settings.speed.warn_if_quarantined) == (None, 0.05)
     assert (settings.archive.trigger, settings.archive.max_records_per_commit) == ("10 seconds", 500_000)
     assert (settings.dev.generator, settings.dev.rate, settings.dev.seed) == ("", 100, 7)
     assert settings.storage.path == tmp_path / "data"
@@ -93,6 +94,12 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ("[spark]\ndriver_memory = '1 gig'", "spark.driver_memory is '1 gig'", "spark.driver_memory"),
         ("[spark]\nconf = {'sql.x' = '1'}", "sql.x is no Spark setting", "spark.conf"),
         ("[speed]\ntrigger = 'soon'", "speed.trigger is 'soon': 'soon' is not a length of time", "speed.trigger"),
+        (
+            "[speed]\nstop_if_quarantined = 0.2",
+            "speed.stop_if_quarantined is 0.2: a percentage above 0 and up to 100, as in",
+            "speed.stop_if_quarantined",
+        ),
+        ("[speed]\nwarn_if_quarantined = '101%'", "speed.warn_if_quarantined is '101%': a percentage", ""),
         ("[serving]\nhost = '0.0.0.0'", "serving.host is '0.0.0.0': only this machine", "serving.host"),
         ("[serving]\nhost = 'example.org'", "serving.host is 'example.org': only this machine", "serving.host"),
         ("[kafka", "dovetail.toml is not TOML: ", ""),
@@ -130,6 +137,12 @@ def test_a_trigger_is_kept_in_words_that_spark_takes(tmp_path: Path, text: str, 
     assert load(project(tmp_path, f"[speed]\ntrigger = '{text}'")).speed.trigger == trigger
 
 
+@pytest.mark.parametrize(("text", "share"), [("20%", 0.2), ("0.5 %", 0.005), ("", None)])
+def test_a_share_is_kept_as_a_number(tmp_path: Path, text: str, share: float | None) -> None:
+    speed = load(project(tmp_path, f"[speed]\nwarn_if_quarantined = '{text}'")).speed
+    assert speed.warn_if_quarantined == share
+
+
 def test_a_profile_overlays_key_by_key(tmp_path: Path) -> None:
     text = (
         "[kafka]\nport = 1\npartitions = 2\noptions = {a = 'x', b = 'x'}\n"
@@ -163,6 +176,7 @@ def test_a_variable_wins_over_file_and_profile(tmp_path: Path, monkeypatch: pyte
 
 def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"bootstrap": "h:1", "options": '{"a": "b"}', "conf": '{"spark.a": "b"}', "host": "::1"}
+    values |= {"stop_if_quarantined": "11%", "warn_if_quarantined": "11%"}
     values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "master": "yarn", "generator": "g.py"}
     default = load(project(tmp_path))
     for section, field in Settings.model_fields.items():

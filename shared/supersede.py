@@ -1,0 +1,53 @@
+"""Records in quarantine that corrected ones take the place of: no version counts them any more.
+
+A row of kind `supersede` is appended to the ledger before anything is sent; the places it names are written before the
+row, under its commit id, as repeats are. That every answer leaves them out needs no more than this:
+
+- A version in force at the row does not count them: it had them in quarantine, which is looked at again whenever
+  another writer's row came first, so nothing lies between the look and the row.
+- A version attached later begins with a run whose cut is at or after the row before its attach row, and so at or after
+  the supersede row. That run, as every run, leaves out what any supersede row of the ledger names.
+- A version that was detached before and comes back is one attached later: the row does not name it, so it cannot be
+  gone back to (rule 5). Only what answers now may have its runs joined by new ones, so it is looked at like those in
+  force.
+
+The record stays what it was in the books: consumed, and in quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dovetail.shared.ledger import CommitId, LedgerRow
+from dovetail.shared.position import RecordId
+from dovetail.shared.states import REPEATS, stamped
+from dovetail.shared.tables import AppendTable, Layout
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+PLACES = REPEATS.names[-2:]
+
+
+def write(layout: Layout, source: str, places: Iterable[RecordId], commit_id: CommitId, seq: int) -> None:
+    """Writes places under a commit id. For the holder of the lock `supersede-SOURCE`."""
+    rows = pa.Table.from_pylist([dict(zip(PLACES, (p.partition, p.offset), strict=True)) for p in places])
+    AppendTable(layout.superseded(source), REPEATS).append(stamped(rows, commit_id, seq).select(REPEATS.names))
+
+
+def superseded(layout: Layout, source: str, ids: Iterable[CommitId]) -> pa.Table:
+    """The places, `_partition` and `_offset`, that the rows with these commit ids name, with their `_seq`."""
+    named = pa.array(list(ids), pa.string())
+    table = AppendTable(layout.superseded(source), REPEATS)
+    stored = table.read(pc.field("_commit_id").isin(named)) if len(named) else REPEATS.empty_table()
+    return stored.select([*PLACES, "_seq"])
+
+
+def frame(layout: Layout, source: str, rows: Iterable[LedgerRow], spark: SparkSession) -> DataFrame | None:
+    """The places, columns of POSITION, that these ledger rows name; None where they name none."""
+    places = superseded(layout, source, (row.commit_id for row in rows if row.kind == "supersede"))
+    return spark.createDataFrame(places.select(PLACES)) if places.num_rows else None
