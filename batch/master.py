@@ -15,6 +15,7 @@ from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices
+from dovetail.shared.failing import left_out, raising, sparing
 from dovetail.shared.fold import fold, folded, without
 from dovetail.shared.inforce import RAW, bundles
 from dovetail.shared.judge import Judge
@@ -128,10 +129,10 @@ class DeltaMaster:
     def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
         bundle = bundles(self._layout, [version], self._bundles)[0]
         path = str(self._layout.run(version, run))
-        rows = self._first_ones(self.rows(span, bundle.decoder), span)
+        rows = self._counted(self.rows(span, bundle.decoder), span, version)
         states = fold(decoded(rows, bundle.decoder, placed=bundle.placed), bundle).persist()
         try:
-            count = states.count()
+            count = self._run(states, rows, bundle)
             if count > ARROW_RUN_ROWS:
                 states.sortWithinPartitions(*bundle.keys).write.format("delta").save(path)
                 return count
@@ -142,12 +143,30 @@ class DeltaMaster:
         finally:
             states.unpersist()
 
-    def _first_ones(self, rows: DataFrame, span: Range) -> DataFrame:
-        """`rows`, the records of `span`, without those that their commits recorded as repeats."""
+    def _run(self, states: DataFrame, rows: DataFrame, bundle: Bundle) -> int:
+        """Computes the states, which are persisted; gives the number of state rows.
+
+        Raises:
+            UserCodeError: the version raises for records of before it was in force, which it names.
+        """
+        try:
+            return states.count()
+        except Exception:
+
+            def attempt(some: DataFrame) -> int:
+                return len(arrow(fold(decoded(some, bundle.decoder, placed=bundle.placed), bundle)))
+
+            _, failing = sparing(rows, bundle.version, attempt)
+            if failing is None:
+                raise
+            raise raising(failing, bundle.where) from None
+
+    def _counted(self, rows: DataFrame, span: Range, version: VersionId) -> DataFrame:
+        """`rows`, the records of `span`, without those that their commits recorded as repeats, or failing for it."""
         commits = DeltaLedger(self._layout.ledger(self._source.name)).rows()
         inside = [r for r in commits if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
         repeats = recorded(self._layout, self._source.name, inside, self._spark)
-        return without(repeats, rows)
+        return without(left_out(self._layout, self._source.name, version, inside, self._spark), without(repeats, rows))
 
     def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         stored = self._frame().where(within(span))

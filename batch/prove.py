@@ -17,9 +17,10 @@ from dovetail.batch.master import DeltaMaster
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import REASON, decode, decoded
 from dovetail.shared.engine import arrow
+from dovetail.shared.failing import left_out
 from dovetail.shared.fold import BUCKET, ROWS, fold, without
 from dovetail.shared.judge import Judge
-from dovetail.shared.ledger import Books, LedgerRow, visible
+from dovetail.shared.ledger import Books, LedgerRow, until_detached, visible
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import ORIGIN, Manifest
@@ -72,7 +73,10 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Pr
         for manifest in (m for m in manifests.values() if m):
             bundle = load(layout.version(manifest.live))
             _prove_tables(proof, manifest, rows, layout, spark)
-            _prove_view(proof, bundle, counted, _stored(layout, manifest, rows, bundle, spark))
+            answers = until_detached(manifest.live, [r for r in rows if r.seq >= manifest.seq])
+            theirs = counted.where(within(Range(span.from_, answers[-1].to)))
+            failing = left_out(layout, source.name, manifest.live, rows, spark)
+            _prove_view(proof, bundle, without(failing, theirs), _stored(layout, manifest, rows, bundle, spark))
     finally:
         records.unpersist()
     return proof
@@ -172,9 +176,9 @@ def _stored(
 def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, stored: DataFrame) -> None:
     states, groups = _states(bundle), _group_columns(bundle)
     good = decoded(decode(records, bundle.decoder), bundle.decoder, placed=bundle.placed)
-    truth = fold(good, bundle)
+    truth = fold(good, bundle).where(f"{ROWS} > 0")  # without keys there is a group of no rows
     merges = [F.expr(s.kind.merge_in_spark(f"`{s.column}`")).alias(s.column) for s in states]
-    merged = stored.groupBy(*groups).agg(*merges, F.sum(ROWS).alias(ROWS))
+    merged = stored.groupBy(*groups).agg(*merges, F.sum(ROWS).alias(ROWS)).where(f"{ROWS} > 0")
     left = truth.select(*groups, *(F.col(c).alias(f"t_{c}") for c in [*(s.column for s in states), ROWS]))
     right = merged.select(*(F.col(g).alias(f"k_{g}") for g in groups), *merged.columns[len(groups) :])
     on = reduce(Column.__and__, (F.col(g).eqNullSafe(F.col(f"k_{g}")) for g in groups), F.lit(True))
