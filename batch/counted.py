@@ -22,6 +22,7 @@ from dovetail.shared.fold import BUCKET, ROWS, fold
 from dovetail.shared.ledger import LedgerRow, VersionId, covered
 from dovetail.shared.manifest import Manifest
 from dovetail.shared.position import RecordId
+from dovetail.shared.set_apart import why_raising
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import load, short
 
@@ -88,13 +89,16 @@ def answered(
     good, reason = record.decoded(bundle.decoder)
     if reason:
         return replace(found, reason=reason)
+    commit = next(r for r in rows if r.range.includes(*place))
+    if raised := why_raising(layout, bundle.view.source.name, version, commit, record.id):
+        return replace(found, reason=raised)
     states = fold(decoded(good, bundle.decoder, placed=bundle.placed), bundle).where(f"{ROWS} > 0")
     columns = group_columns(bundle)
     groups = arrow(states.select(*columns, ROWS))
     if not groups.num_rows:
         return replace(found, reason=NO_ROW)
     found = replace(found, groups=tuple(_group(row) for row in groups.to_pylist()))
-    commit_id = next(r.commit_id for r in rows if r.range.includes(*place))
+    commit_id = commit.commit_id
     path = layout.run(version, run.id) if run else layout.states(version)
     held = record.spark.read.format("delta").load(str(path))
     lacking = _lacking(states.select(*columns), held if run else held.where(F.col("_commit_id") == commit_id))

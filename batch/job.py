@@ -17,6 +17,7 @@ from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
 from dovetail.shared.judge import Judge
+from dovetail.shared.ledger import VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
@@ -55,8 +56,8 @@ def run(
         manifests = DeltaManifest(layout.manifest(view.name))
         now = manifests.read()
         declared = project.version(view)
-        changed = now is None or (full and now.live != declared)
-        version = attach_declared(project, view, ledger, spark) if changed or now is None else now.live
+        adopted = now is None or (full and (now.live != declared or not _in_force(now.live, ledger)))
+        version = attach_declared(project, view, ledger, spark) if adopted or now is None else now.live
         stop = project.settings.speed.stop_if_quarantined
         judge = Judge.of_commits(source, ledger, layout, log, spark, stop=stop)
         master = DeltaMaster(layout, source, spark, judge=judge)
@@ -76,6 +77,11 @@ def run(
             _delete_unnamed_runs(layout, manifest)
         _tidy_if_stopped(project, view)
         return manifest
+
+
+def _in_force(version: VersionId, ledger: DeltaLedger) -> bool:
+    last = ledger.last()
+    return last is not None and version in last.versions
 
 
 def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:

@@ -10,13 +10,13 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dovetail.shared import supersede
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices
-from dovetail.shared.fold import fold, folded, without
+from dovetail.shared.failing import raising, sparing
+from dovetail.shared.fold import fold, folded
 from dovetail.shared.inforce import RAW, bundles
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import LedgerRow, VersionId
@@ -24,7 +24,7 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import RunId
 from dovetail.shared.position import Position, Range
 from dovetail.shared.records import within
-from dovetail.shared.repeats import recorded
+from dovetail.shared.set_apart import counted
 from dovetail.shared.tables import PROPERTIES, Layout
 from dovetail.shared.versions import Bundle
 
@@ -129,10 +129,10 @@ class DeltaMaster:
     def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
         bundle = bundles(self._layout, [version], self._bundles)[0]
         path = str(self._layout.run(version, run))
-        rows = self._first_ones(self.rows(span, bundle.decoder), span)
+        rows = self._counted(self.rows(span, bundle.decoder), span, version)
         states = fold(decoded(rows, bundle.decoder, placed=bundle.placed), bundle).persist()
         try:
-            count = states.count()
+            count = self._run(states, rows, bundle)
             if count > ARROW_RUN_ROWS:
                 states.sortWithinPartitions(*bundle.keys).write.format("delta").save(path)
                 return count
@@ -143,12 +143,29 @@ class DeltaMaster:
         finally:
             states.unpersist()
 
-    def _first_ones(self, rows: DataFrame, span: Range) -> DataFrame:
-        """`rows`, the records of `span`, without those that their commits recorded as repeats, and superseded ones."""
-        ledger, of = DeltaLedger(self._layout.ledger(self._source.name)).rows(), (self._layout, self._source.name)
+    def _run(self, states: DataFrame, rows: DataFrame, bundle: Bundle) -> int:
+        """Computes the states, which are persisted; gives the number of state rows.
+
+        Raises:
+            UserCodeError: the version raises for records of before it was in force, which it names.
+        """
+        try:
+            return states.count()
+        except Exception:
+
+            def attempt(some: DataFrame) -> int:
+                return len(arrow(fold(decoded(some, bundle.decoder, placed=bundle.placed), bundle)))
+
+            _, failing = sparing(rows, bundle.version, attempt)
+            if failing is None:
+                raise
+            raise raising(failing, bundle.where) from None
+
+    def _counted(self, rows: DataFrame, span: Range, version: VersionId) -> DataFrame:
+        """Those of `rows`, the records of `span`, that the commits in it have left to the version."""
+        ledger = DeltaLedger(self._layout.ledger(self._source.name)).rows()
         inside = [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
-        superseded = supersede.frame(*of, ledger, self._spark)  # by rows anywhere: they stand above what they name
-        return without(superseded, without(recorded(*of, inside, self._spark), rows))
+        return counted(rows, version, inside, source=self._source.name, ledger=ledger, layout=self._layout)
 
     def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         stored = self._frame().where(within(span))

@@ -14,13 +14,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dovetail.batch.master import DeltaMaster
-from dovetail.shared import supersede
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import REASON, decode, decoded
 from dovetail.shared.engine import arrow
-from dovetail.shared.fold import BUCKET, ROWS, fold, without
+from dovetail.shared.fold import BUCKET, ROWS, fold
 from dovetail.shared.judge import Judge
-from dovetail.shared.ledger import Books, LedgerRow, visible
+from dovetail.shared.ledger import Books, LedgerRow, until_detached, visible
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import ORIGIN, Manifest
@@ -29,7 +28,7 @@ from dovetail.shared.measures.base import State
 from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
 from dovetail.shared.records import records_of, within
-from dovetail.shared.repeats import recorded
+from dovetail.shared.set_apart import counted
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import Bundle, load
 
@@ -66,15 +65,16 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Pr
     span = Range(rows[0].to, rows[-1].to)
     proof = Proof(source.name, rows[-1].seq, span.to, reduce(lambda a, r: a + r.books, rows, Books()))
     records = records_of(source, span, layout, log, spark).persist()
-    superseded = supersede.frame(layout, source.name, rows, spark)
-    counted = without(superseded, without(recorded(layout, source.name, rows, spark), records))
     try:
         _prove_books(proof, Judge(source, ledger), rows, records)
         _prove_master(proof, DeltaMaster(layout, source, spark), records, rows[0].to)
         for manifest in (m for m in manifests.values() if m):
             bundle = load(layout.version(manifest.live))
             _prove_tables(proof, manifest, rows, layout, spark)
-            _prove_view(proof, bundle, counted, stored(layout, manifest, rows, bundle, spark))
+            answers = until_detached(manifest.live, [r for r in rows if r.seq >= manifest.seq])
+            theirs = records.where(within(Range(span.from_, answers[-1].to)))
+            good = counted(theirs, manifest.live, rows, source=source.name, ledger=rows, layout=layout)
+            _prove_view(proof, bundle, good, stored(layout, manifest, rows, bundle, spark))
     finally:
         records.unpersist()
     return proof
@@ -179,9 +179,9 @@ def _prove_tables(
 def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, held: DataFrame) -> None:
     states, groups = _states(bundle), group_columns(bundle)
     good = decoded(decode(records, bundle.decoder), bundle.decoder, placed=bundle.placed)
-    truth = fold(good, bundle)
+    truth = fold(good, bundle).where(f"{ROWS} > 0")  # without keys there is a group of no rows
     merges = [F.expr(s.kind.merge_in_spark(f"`{s.column}`")).alias(s.column) for s in states]
-    merged = held.groupBy(*groups).agg(*merges, F.sum(ROWS).alias(ROWS))
+    merged = held.groupBy(*groups).agg(*merges, F.sum(ROWS).alias(ROWS)).where(f"{ROWS} > 0")
     left = truth.select(*groups, *(F.col(c).alias(f"t_{c}") for c in [*(s.column for s in states), ROWS]))
     right = merged.select(*(F.col(g).alias(f"k_{g}") for g in groups), *merged.columns[len(groups) :])
     on = reduce(Column.__and__, (F.col(g).eqNullSafe(F.col(f"k_{g}")) for g in groups), F.lit(True))

@@ -27,7 +27,7 @@ from dovetail.shared.declare import View
 from dovetail.shared.decode import POSITION, REASON, decode
 from dovetail.shared.engine import arrow, hush
 from dovetail.shared.errors import IntegrityError, NotYet, UserCodeError
-from dovetail.shared.fold import BUCKET, ROWS, grouping, user_code, without
+from dovetail.shared.fold import BUCKET, ROWS, grouping, user_code
 from dovetail.shared.ledger import VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
@@ -35,7 +35,7 @@ from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.project import Project
 from dovetail.shared.records import records_of, within
-from dovetail.shared.repeats import recorded
+from dovetail.shared.set_apart import counted
 from dovetail.shared.versions import Bundle, load, short
 
 VALUE = 200
@@ -105,7 +105,8 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
         what = f"{view.name} cannot be answered: {short(manifest.live)} is not in force for new records"
         raise IntegrityError(what, next=f"dovetail batch {view.name} --full")
     bundle, span = load(layout.version(manifest.live)), Range(rows[0].to, rows[-1].to)
-    records = without(recorded(layout, source.name, rows, spark), records_of(source, span, layout, log, spark))
+    records = records_of(source, span, layout, log, spark)
+    records = counted(records, manifest.live, rows, source=source.name, ledger=rows, layout=layout)
     held = stored(layout, manifest, rows, bundle, spark)
     held_rows = arrow(held.where(_matching(asked, held)).agg(F.sum(ROWS).alias(ROWS)))[ROWS][0].as_py() or 0
     with _on_disk(_kept(records, bundle), layout.scratch(f"why-{uuid.uuid4().hex[:8]}")) as kept:

@@ -22,7 +22,7 @@ from dovetail.serving.tail import LedgerTail, StatesTail
 from dovetail.serving.view import View
 from dovetail.shared import versions
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import LedgerRow, visible
+from dovetail.shared.ledger import LedgerRow, until_detached, visible
 from dovetail.shared.manifest import Manifest
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.tables import Layout
@@ -70,6 +70,8 @@ class ViewFollower:
         self._shape: Shape | None = None
         self._states: StatesTail | None = None
         self._speed_rows, self._merged_rows = 0, 0
+        self._ended: int | None = None
+        """The manifest's generation whose version was detached: nothing follows until there is another manifest."""
 
     @property
     def source(self) -> str | None:
@@ -152,7 +154,12 @@ class ViewFollower:
         if shape is not self._shape:
             return False  # another version is being loaded
         ledger = self._ledgers.of(shape.source)
-        rows = ledger.rows(after=published.seq)
+        if self._ended == published.manifest.generation:
+            return False
+        found = ledger.rows(after=published.seq)
+        rows = until_detached(shape.version, found)
+        if len(rows) < len(found):
+            self._ended = published.manifest.generation
         if not rows or states is None:
             return False
         named = visible(shape.version, rows, after=published.seq)

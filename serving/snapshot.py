@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, covered, visible
+from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, covered, until_detached, visible
 from dovetail.shared.manifest import Manifest
 
 ATTEMPTS = 20
@@ -62,7 +62,7 @@ def read(manifests: ManifestReader, ledger: LedgerReader, states: StateReader) -
         if manifest is None:
             return None
         view = manifest.view
-        rows = ledger.rows(after=manifest.seq - 1)
+        rows = until_detached(manifest.live, ledger.rows(after=manifest.seq - 1))
         stored = states.commits(manifest.live, manifest.seq)
         now = manifests.read()
         problem = misfit(manifest, now or manifest, rows, stored)

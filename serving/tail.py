@@ -100,7 +100,7 @@ class LedgerTail:
     """The ledger of one source from some row on, in memory; and what was quarantined, lost and broken in all of it."""
 
     def __init__(self, path: Path) -> None:
-        self._tail = Tail(path, "seq", known=SCHEMA)
+        self._path, self._tail = path, Tail(path, "seq", known=SCHEMA)
         self._rows: list[LedgerRow] = []
         self._broken = Counter[Judged]()
         self._through, self._quarantined = -1, 0
@@ -130,15 +130,17 @@ class LedgerTail:
         if self._through < 0:
             self._account_anew()
         for row in self._rows:
-            if row.seq > self._through:
+            if self._through < row.seq <= through:
                 self._add(row)
+        if through < self._through:  # for a view that has fallen behind the others of its source
+            return self.accounted(self._path, through)
         if through != self._through:
             raise IntegrityError(f"the ledger was read up to seq {self._through}, not {through}")
         return self._quarantined, tuple(self._gaps)
 
     @property
     def broken(self) -> Mapping[Judged, int]:
-        """By rule what broke it, up to and with the row last given to `account`."""
+        """By rule what broke it, up to and with the newest row ever given to `account`."""
         return dict(self._broken)
 
     @classmethod

@@ -16,6 +16,7 @@ from dovetail.shared.ledger import (
     LedgerStore,
     LostRace,
     Stats,
+    VersionFails,
     VersionId,
     new_commit_id,
 )
@@ -26,8 +27,8 @@ from dovetail.shared.position import Position, Range
 class Folded:
     """What a range of records came to: states of each version, the books, the records in quarantine and the repeats.
 
-    `decoder`, `broken` and `stats` go into the ledger as they are: see `LedgerRow`. `published` is called with the row
-    once it is there.
+    `failing` are by version the records that made it raise. `decoder`, `broken` and `stats` go into the ledger as they
+    are: see `LedgerRow`. `published` is called with the row once it is there.
     """
 
     states: Mapping[VersionId, Any]
@@ -38,6 +39,7 @@ class Folded:
     decoder: str = ""
     broken: Mapping[Judged, int] = field(default_factory=dict)
     stats: Stats = field(default_factory=dict)
+    failing: Mapping[VersionId, Any] = field(default_factory=dict)
     published: Callable[[LedgerRow], None] = lambda _: None
 
 
@@ -50,6 +52,8 @@ class CommitStore(Protocol):
     def write_quarantined(self, commit_id: CommitId, seq: int, records: Any) -> None: ...
 
     def write_repeats(self, commit_id: CommitId, seq: int, places: Any) -> None: ...
+
+    def write_failing(self, commit_id: CommitId, seq: int, records: Any) -> None: ...
 
 
 Fold = Callable[[Range, frozenset[VersionId]], Folded]
@@ -125,6 +129,7 @@ def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position,
 
     States are written first, under a fresh id that nobody can see; the ledger row that names the id publishes them. A
     row that another writer got in first (an attach, say) is no loss: the range is folded again with the new versions.
+    A version that cannot be had of the range is detached, with the reason: its answers end where the range begins.
 
     Raises:
         Fenced: a newer epoch was opened; this writer must stop.
@@ -134,13 +139,19 @@ def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position,
         fence(last, epoch)
         span = Range(last.to, to)
         failpoint("speed.batch_begin")
-        folded = fold(span, frozenset(last.versions))
+        try:
+            folded = fold(span, frozenset(last.versions))
+        except VersionFails as failure:
+            detach(ledger, failure.version, note=f"it raises {failure.raised} for records {span}")
+            continue
         folded.books.check()
         commit_id, seq = new_commit_id(), last.seq + 1
         if folded.quarantined is not None:
             store.write_quarantined(commit_id, seq, folded.quarantined)
         if folded.repeats is not None:
             store.write_repeats(commit_id, seq, folded.repeats)
+        for records in folded.failing.values():
+            store.write_failing(commit_id, seq, records)
         written = {}
         for version in sorted(last.versions):
             written[version] = store.write_states(version, commit_id, seq, folded.states[version])
@@ -148,6 +159,7 @@ def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position,
         row = LedgerRow(
             seq, epoch, "commit", span, written, last.topic_id, commit_id, folded.books, folded.newest,
             decoder=folded.decoder, broken=folded.broken, stats=folded.stats,
+            failing={version: len(records) for version, records in folded.failing.items()},
         )  # fmt: skip
         failpoint("speed.before_ledger")
         if _appended(ledger, row):

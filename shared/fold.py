@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from dovetail.shared.commit import Folded
 from dovetail.shared.decode import META, POSITION, REASON, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.errors import UserCodeError
+from dovetail.shared.failing import sparing
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, VersionId
 from dovetail.shared.measures import Measure
@@ -98,9 +100,8 @@ def _first_line(error: Exception) -> str:
 def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range) -> Folded:
     """What decoded records come to, for each of `bundles`.
 
-    One job a version: the first also counts the records and what the rules want to know of them, the others run when
-    their states are written, slice by slice. Decimals are as wide as sums make them: the states' table widens them, as
-    `fold` does.
+    One job a version: the first also counts the records and what the rules want to know of them. Decimals are as wide
+    as sums make them: the states' table widens them, as `fold` does.
 
     Args:
         rows: the result of `decode` with the judge's decoder; better kept in memory where the judge looks first.
@@ -108,25 +109,23 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
 
     Raises:
         RuleBroken: a rule of the source says `fail` of a record, or of all of them; or too many go to quarantine.
+        VersionFails: one of `bundles` cannot be had of these records, and not for the sake of a few of them.
     """
     repeats = judge.repeats(rows)
     rows = without(rows.sparkSession.createDataFrame(repeats.places) if len(repeats) else None, rows)
-    decoder, counts = judge.decoder, Observation()
-    counted = rows.observe(
-        counts,
-        F.expr("count(1) as consumed"),
-        F.expr(f"count({REASON}) as unseen"),
-        F.expr("unix_millis(max(_timestamp)) as newest"),
-        *(F.expr(f"{sql} as `{name}`") for name, sql in judge.figures.items()),
-    )
+    counted, counts = _counted(rows, judge)
     states: dict[VersionId, Iterable[pa.Table]] = {}
+    failing: dict[VersionId, pa.Table] = {}
     for bundle in bundles:
-        sliced = arrow_slices(_grouped(_rows_for(rows if states else counted, decoder, bundle), bundle), bundle.keys)
-        states[bundle.version] = sliced if states else [*sliced]
-    if not states:
+        fold_it = partial(_states, decoder=judge.decoder, bundle=bundle)
+        states[bundle.version], failed = sparing(rows, bundle.version, fold_it, first=rows if states else counted)
+        if failed is not None:
+            failing[bundle.version] = failed
+    if not states or next(iter(states)) in failing:  # nothing has run that counts
+        counted, counts = _counted(rows, judge)
         arrow(counted.select(REASON).groupBy().count())
-    figures = counts.get
-    books = _books(figures, dropped=judge.dropped(figures), repeats=len(repeats))
+    figures, failed_for_some = counts.get, _failed(rows, failing.values())
+    books = _books(figures, dropped=judge.dropped(figures), repeats=len(repeats), failed=failed_for_some)
     judgement = judge.judged(rows, figures, books, span)
     found = Folded(
         states=states,
@@ -137,6 +136,7 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
         decoder=judge.decoder_id,
         broken={**judgement.broken, **repeats.broken},
         stats=judgement.stats,
+        failing=failing,
         published=judge.learn,
     )
     if judge.alarm:
@@ -149,7 +149,32 @@ def without(places: DataFrame | None, rows: DataFrame) -> DataFrame:
     return rows if places is None else rows.join(places, [*POSITION], "left_anti")
 
 
-def _books(figures: Mapping[str, Any], *, dropped: int, repeats: int) -> Books:
+def _counted(rows: DataFrame, judge: Judge) -> tuple[DataFrame, Observation]:
+    counts = Observation()
+    counted = rows.observe(
+        counts,
+        F.expr("count(1) as consumed"),
+        F.expr(f"count({REASON}) as unseen"),
+        F.expr("unix_millis(max(_timestamp)) as newest"),
+        *(F.expr(f"{sql} as `{name}`") for name, sql in judge.figures.items()),
+    )
+    return counted, counts
+
+
+def _states(rows: DataFrame, decoder: Mapping[str, Any], bundle: Bundle) -> list[pa.Table]:
+    return [*arrow_slices(_grouped(_rows_for(rows, decoder, bundle), bundle), bundle.keys)]
+
+
+def _failed(rows: DataFrame, failing: Iterable[pa.Table]) -> int:
+    """How many of the records that views see failed for one of them or more."""
+    places = [records.select(["partition", "offset"]) for records in failing]
+    if not places:
+        return 0
+    every = rows.sparkSession.createDataFrame(pa.concat_tables(places)).toDF(*POSITION)
+    return rows.where(f"{REASON} is null").join(every, [*POSITION], "left_semi").count()
+
+
+def _books(figures: Mapping[str, Any], *, dropped: int, repeats: int, failed: int) -> Books:
     consumed, unseen = figures["consumed"] + repeats, figures["unseen"]
     quarantined = unseen - dropped
     return Books(
@@ -157,7 +182,8 @@ def _books(figures: Mapping[str, Any], *, dropped: int, repeats: int) -> Books:
         decoded=consumed - quarantined,
         quarantined=quarantined,
         repeats=repeats,
-        offered=consumed - repeats - unseen,
+        failed=failed,
+        offered=consumed - repeats - unseen - failed,
         dropped=dropped,
     )
 

@@ -126,7 +126,7 @@ class Judge:
             broken[Judged(kind.name, kind.otherwise)] = n = places.num_rows
             if kind.otherwise == "fail" and n:
                 raise self._failed(kind, _said(RecordId(*first(places)), n, span))
-        stats = _stats(self._commit_rules, figures) if books.offered else {}
+        stats = _stats(self._commit_rules, figures) if books.seen else {}
         for each in self._commit_rules if stats else ():
             if why := _drifted(each, stats, books, self._last(each.over)):
                 if each.otherwise == "fail":
@@ -231,7 +231,7 @@ def _drifted(rule: CommitRule, stats: Stats, books: Books, before: Sequence[Ledg
     now = stats[rule.column]
     if rule.statistic == "null_rate":
         earlier = [r for r in before[len(before) - rule.over + 1 :] if "nulls" in r.stats.get(rule.column, {})]
-        records = books.offered + sum(r.books.offered for r in earlier)
+        records = books.seen + sum(r.books.seen for r in earlier)
         nulls = now["nulls"] + sum(r.stats[rule.column]["nulls"] for r in earlier)
         if records < rule.least or nulls < rule.limit * records:
             return ""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, NewType, Protocol
 
-from dovetail.shared.errors import Busy, IntegrityError
+from dovetail.shared.errors import Busy, IntegrityError, UserCodeError
 from dovetail.shared.position import Position, Range
 
 CommitId = NewType("CommitId", str)
@@ -39,11 +39,20 @@ class Fenced(Busy):
     """A newer epoch was opened: this writer was paused or replaced and must stop."""
 
 
+class VersionFails(UserCodeError):
+    """A version cannot be had of a range, and that is not because of a few records of it."""
+
+    def __init__(self, version: VersionId, raised: str) -> None:
+        super().__init__(f"{version} raises {raised}, and no few records are at fault", next="dovetail check --deep")
+        self.version, self.raised = version, raised
+
+
 @dataclass(frozen=True)
 class Books:
     """Records of one commit: consumed = decoded + quarantined, decoded = repeats + failed + dropped + offered.
 
-    Quarantined are those that could not be read, and those that broke a rule which says so.
+    Quarantined are those that could not be read, and those that broke a rule which says so; failed those that made at
+    least one version raise, which the other versions count all the same.
     """
 
     consumed: int = 0
@@ -60,6 +69,11 @@ class Books:
         if self.consumed != self.decoded + self.quarantined or self.decoded != accounted:
             raise IntegrityError(f"the books do not balance: {self}")
 
+    @property
+    def seen(self) -> int:
+        """Those that views see, be it that one raises for them."""
+        return self.offered + self.failed
+
     def __add__(self, other: Books) -> Books:
         return Books(*(a + b for a, b in zip(_figures(self), _figures(other), strict=True)))
 
@@ -71,7 +85,8 @@ class LedgerRow:
     `versions` are those in force from this row on, each with the number of state rows this commit holds for it.
     `newest` is the largest Kafka timestamp in the range, in milliseconds. `at` is for people; nothing depends on it.
     `decoder` names how the records were decoded and judged, `broken` counts by rule what broke it (a rule on a whole
-    commit counts once), `stats` is what such rules look back at.
+    commit counts once), `stats` is what such rules look back at. `failing` counts by version the records that made it
+    raise.
     """
 
     seq: int
@@ -88,6 +103,7 @@ class LedgerRow:
     decoder: str = ""
     broken: Mapping[Judged, int] = field(default_factory=dict)
     stats: Stats = field(default_factory=dict)
+    failing: Mapping[VersionId, int] = field(default_factory=dict)
 
     @property
     def to(self) -> Position:
@@ -147,6 +163,15 @@ def covered(version: VersionId, seq: int, rows: Sequence[LedgerRow]) -> bool:
     Every row in (seq, n] must name it, and the last row too: rows that a version missed are in no table of its.
     """
     return bool(rows) and all(version in r.versions for r in rows if r.seq > seq) and version in rows[-1].versions
+
+
+def until_detached(version: VersionId, rows: Sequence[LedgerRow]) -> Sequence[LedgerRow]:
+    """The rows up to the one that detached the version, from one on that names it.
+
+    What it answers then is late, and right for where it ends.
+    """
+    end = next((i for i, row in enumerate(rows) if row.kind == "detach" and version not in row.versions), len(rows))
+    return rows[:end]
 
 
 def visible(version: VersionId, rows: Iterable[LedgerRow], *, after: int) -> dict[CommitId, int]:

@@ -21,7 +21,7 @@ from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
 FORMAT = 3
-"""2: `dropped`, `decoder`, `rules` and `stats` came; a row of format 1 has none of them. 3: kind `supersede`."""
+"""2: `dropped`, `decoder`, `rules` and `stats` came. 3: `failing`, and kind `supersede`. Older rows have none of it."""
 BOOKS = ("consumed", "decoded", "quarantined", "repeats", "failed", "offered", "dropped")
 OFFSETS = pa.map_(pa.int32(), pa.int64())
 SCHEMA = pa.schema(
@@ -43,6 +43,7 @@ SCHEMA = pa.schema(
         ("decoder", pa.string()),
         ("rules", pa.string()),
         ("stats", pa.string()),
+        ("failing", pa.map_(pa.string(), pa.int64())),
     ]
 )
 
@@ -137,6 +138,7 @@ def _stored(row: LedgerRow) -> dict[str, Any]:
         "decoder": row.decoder or None,
         "rules": json.dumps([[*key, n] for key, n in sorted(row.broken.items())]) if row.broken else None,
         "stats": json.dumps(row.stats) if row.stats else None,
+        "failing": sorted(row.failing.items()) or None,
     }
 
 
@@ -170,4 +172,5 @@ def row_of(stored: dict[str, Any]) -> LedgerRow:
         decoder=stored.get("decoder") or "",
         broken=dict(broken_in([stored.get("rules")])),
         stats=json.loads(stored.get("stats") or "{}"),
+        failing={VersionId(v): n for v, n in stored.get("failing") or ()},
     )

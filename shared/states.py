@@ -23,6 +23,7 @@ QUARANTINE = pa.schema(
         ("reason", pa.string()),
     ]
 )
+FAILING = QUARANTINE.append(pa.field("version", pa.string()))
 REPEATS = pa.schema([*COMMIT, ("_partition", pa.int32()), ("_offset", pa.int64())])
 
 
@@ -38,6 +39,7 @@ class DeltaStates:
         self._layout = layout
         self._tables: dict[VersionId, AppendTable] = {}
         self._quarantine = AppendTable(layout.quarantine(source), QUARANTINE)
+        self._failing = AppendTable(layout.failing(source), FAILING)
         self._repeats = AppendTable(layout.repeats(source), REPEATS)
 
     def create(self, version: VersionId, groups: pa.Schema) -> None:
@@ -61,6 +63,9 @@ class DeltaStates:
         if records.num_rows:
             self._quarantine.append(stamped(records, commit_id, seq).select(QUARANTINE.names))
 
+    def write_failing(self, commit_id: CommitId, seq: int, records: pa.Table) -> None:
+        self._failing.append(stamped(records, commit_id, seq).select(FAILING.names))
+
     def write_repeats(self, commit_id: CommitId, seq: int, places: pa.Table) -> None:
         if places.num_rows:
             self._repeats.append(stamped(places, commit_id, seq).select(REPEATS.names))
@@ -75,12 +80,16 @@ class DeltaStates:
         rows = self._quarantine.read()
         return rows if commit_ids is None else rows.filter(pc.is_in(rows["_commit_id"], pa.array(list(commit_ids))))
 
+    def failing(self) -> pa.Table:
+        """The records that made a version raise, also those of attempts that never came into the ledger."""
+        return self._failing.read()
+
     def delete_through(self, version: VersionId, floor: int) -> None:
         """Deletes the states at or below seq `floor`; the manifest's floor was raised before."""
         self.table(version).delete(f"_seq <= {int(floor)}")
 
     def compact(self, versions: Iterable[VersionId]) -> None:
-        for table in (*(self.table(v) for v in versions), self._quarantine, self._repeats):
+        for table in (*(self.table(v) for v in versions), self._quarantine, self._failing, self._repeats):
             table.compact()
 
 

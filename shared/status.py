@@ -249,7 +249,7 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
     elif manifest is None:
         yield Trouble(Grade.UNFINISHED, f"{name}: has never answered", f"dovetail batch {name}")
     elif manifest.live not in last.versions:
-        what = f"{name}: cannot be answered, for {short(manifest.live)} is not in force for new records"
+        what = f"{name}: does not go on, for {short(manifest.live)} is not in force for new records"
         yield Trouble(Grade.WRONG, what, f"dovetail batch {name} --full")
     elif state.changed:
         fingerprint = short(manifest.live).partition("@")[2]

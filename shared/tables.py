@@ -1,6 +1,6 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,repeats,seen}   root/locks/
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,failing,repeats,seen}   root/locks/
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}        root/scratch/   (Spark's checkpoints: never trusted)
 root/views/VIEW/{manifest,joins}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
@@ -54,6 +54,9 @@ class Layout:
 
     def seen(self, source: str) -> Path:
         return self.root / "sources" / source / "seen"
+
+    def failing(self, source: str) -> Path:
+        return self.root / "sources" / source / "failing"
 
     def manifest(self, view: str) -> Path:
         return self.root / "views" / view / "manifest"

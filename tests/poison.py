@@ -95,6 +95,8 @@ HARMLESS: tuple[bytes, ...] = (
     _with('"name": "\\u001b[31m"'),
     _with('"name": {"a": 1}'),
     _with('"name": "' + "x" * 900_000 + '"'),
+    _with('"i": 7'),
+    _with('"i": 7, "n": 2'),
     _with('"unknown": {"deep": [1, {"a": "b"}]}'),
 )
 """What a stream of poison also holds: records that look odd and are good."""

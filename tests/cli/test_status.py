@@ -206,7 +206,7 @@ def test_a_live_version_that_is_no_longer_folded_is_wrong(run: Command, running:
     said = run("status")
     assert said.code == 1
     assert said.out.startswith(
-        f"!  sales: cannot be answered, for {run_of(running.version(running.view('sales')))} is not in force for new"
+        f"!  sales: does not go on, for {run_of(running.version(running.view('sales')))} is not in force for new"
         " records\n     next  dovetail batch sales --full\n"
     )
 

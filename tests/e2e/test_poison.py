@@ -28,7 +28,12 @@ import dovetail as dv
 
 odd = dv.source("odd", schema={", ".join(f"{name} {kind}" for name, kind in SCHEMA.items())!r}, event_time="at")
 all_of_it = dv.view("all_of_it", source=odd, measures={{"rows": dv.count(), "n": dv.max("n")}})
+raising = dv.view("raising", source=odd, measures={{"rows": dv.count(), "x": dv.sum("1 / (n - 2)")}})
+too_large = dv.view("too_large", source=odd, measures={{"total": dv.sum("if(i = 7, 9223372036854775807, 0)")}})
 """
+
+
+MAKE_IT_RAISE = [value for value in HARMLESS if b'"n": 2' in value]
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,12 @@ def test_poison_is_kept_byte_for_byte_with_its_reason_by_both_layers(
         system.speed_here(spark)
         system.archive_here(spark)
         layout, end = system.project.layout, system.topic.end
-        last = DeltaLedger(layout.ledger("odd")).last()
-        assert last is not None
+        rows = DeltaLedger(layout.ledger("odd")).rows()
+        last = rows[-1]
         assert last.to.reaches(end)
+        assert [v.split("@")[0] for v in last.versions] == ["all_of_it", "raising"]
+        (detached,) = (row for row in rows if row.kind == "detach")
+        assert detached.note.startswith("it raises ARITHMETIC_OVERFLOW for records 0@0..")
         kept = DeltaStates(layout, "odd").quarantined().to_pylist()
         assert Counter((r["value"], r["reason"]) for r in kept) == Counter(POISON.items())
         assert {(r["partition"], r["offset"]): r["value"] for r in kept} == {
@@ -57,7 +65,14 @@ def test_poison_is_kept_byte_for_byte_with_its_reason_by_both_layers(
             for place, sent in system.topic.sent.items()
             if sent.value in POISON
         }
-        system.batch(spark, full=True)
+        of_two = {(r["partition"], r["offset"], r["reason"]) for r in DeltaStates(layout, "odd").failing().to_pylist()}
+        assert of_two == {
+            (place.partition, place.offset, "raising raised DIVIDE_BY_ZERO")
+            for place, sent in system.topic.sent.items()
+            if sent.value in MAKE_IT_RAISE
+        }
+        system.batch(spark, "all_of_it", full=True)
+        system.batch(spark, "raising", full=True)
         manifest = DeltaManifest(layout.manifest("all_of_it")).read()
         assert manifest is not None
         (run,) = (r for r in manifest.runs if r.id != "origin")

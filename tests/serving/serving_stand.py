@@ -184,6 +184,11 @@ class Stand:
     def lost(self, records: int, why: str) -> None:
         self._append("lost", to=Position({0: self.position[0] + records, 1: self.position[1]}), note=why)
 
+    def miss(self, version: VersionId) -> None:
+        """A commit that does not name the version, which nothing has detached."""
+        del self.in_force[version]
+        self._append("commit")
+
     def detach(self, version: VersionId) -> None:
         del self.in_force[version]
         self._append("detach")

@@ -151,7 +151,7 @@ def test_ready_is_when_every_view_can_be_answered(stand: Stand, serving: Client)
     stand.commit([event()])
     serving.rows("sales")
     assert serving.http.get("/ready").json() == {"ready": True, "views": {"sales": "ready"}}
-    stand.detach(spec.version)
+    stand.miss(spec.version)
     serving.until(lambda: serving.http.get("/ready").status_code == 503)
     assert "was not in force" in serving.http.get("/ready").json()["views"]["sales"]
     assert serving.http.get("/health").json() == {"up": True}

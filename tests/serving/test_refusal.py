@@ -69,11 +69,11 @@ def test_a_run_whose_table_is_gone_is_refused_until_it_is_back(stand: Stand, ser
         answered(fresh, 1)
 
 
-def test_a_version_out_of_force_is_refused(stand: Stand, serving: Client) -> None:
+def test_a_version_that_missed_a_commit_is_refused(stand: Stand, serving: Client) -> None:
     spec = stand.attach(ViewSpec("sales"))
     stand.commit([event()])
     answered(serving, 1)
-    stand.detach(spec.version)
+    stand.miss(spec.version)
     assert "was not in force" in refused(serving)
 
 
@@ -110,3 +110,20 @@ def test_a_file_that_cannot_be_read_is_refused_until_it_can(stand: Stand, servin
     assert "its storage cannot be read" in refused(serving)
     newest.write_bytes(whole)
     answered(serving, 2)
+
+
+def test_a_detached_version_answers_up_to_there_while_the_others_go_on(
+    stand: Stand, serving: Client, tmp_path: Path
+) -> None:
+    spec = stand.attach(ViewSpec("sales"))
+    stand.attach(ViewSpec("other"))
+    end = stand.commit([event()])
+    answered(serving, 1)
+    stand.detach(spec.version)
+    stand.commit([event()])
+    serving.until(lambda: serving.rows("other", measures="lines") == [{"lines": 2}])
+    answer = serving.get("sales", measures="lines").json()
+    assert (answer["rows"], answer["receipt"]["seq"]) == ([{"lines": 1}], end)
+    with serve(tmp_path, stand) as fresh:
+        fresh.until(lambda: fresh.get("sales", measures="lines").status_code == 200)
+        assert fresh.get("sales", measures="lines").json()["rows"] == answer["rows"]

@@ -62,6 +62,12 @@ def test_a_snapshot_holds_what_the_ledger_names_above_the_cut_and_no_orphan():
     assert world.order == ["manifest", "ledger", "states", "manifest"]
 
 
+def test_a_version_that_was_detached_answers_up_to_there_and_no_further():
+    detached = replace(row(3, {}, "c3"), kind="detach", range=Range(Position({0: 2}), Position({0: 2})))
+    parts = read(World(MANIFEST, rows=[*ROWS[:3], detached, row(4, {}, "c4"), row(5, {A: 7}, "c5")]))
+    assert (parts.last, parts.commits) == (ROWS[2], {"c2": ["x", "y"]})
+
+
 @pytest.mark.parametrize(
     ("world", "problem"),
     [
