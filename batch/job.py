@@ -110,7 +110,6 @@ def catch_up_if_stopped(project: Project, source: Source, ledger: DeltaLedger, m
     try:
         with held(project.layout.lock(f"speed-{source.name}"), "speed"):
             recompute.catch_up(ledger, states, master, slices=lambda span: slices(span, limit))
-            master.release()
     except Busy:
         return  # the speed job runs: it moves the ledger itself
 

@@ -44,7 +44,6 @@ class DeltaMaster:
         self._path = str(layout.master(source.name))
         self._claims = Claims(layout.claims(source.name))
         self._bundles: dict[VersionId, Bundle] = {}
-        self._kept: DataFrame | None = None
 
     def claim(self) -> Position:
         return self.last_claim() or Position()
@@ -105,15 +104,8 @@ class DeltaMaster:
         return self._frame().where(within(span)).select(*META)
 
     def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
-        self.release()
-        self._kept = self.rows(span, self._source.as_json()).persist()
-        return folded(self._kept, self._judge, bundles(self._layout, versions, self._bundles), span)
-
-    def release(self) -> None:
-        """Frees what `fold` keeps in memory."""
-        if self._kept is not None:
-            self._kept.unpersist()
-            self._kept = None
+        rows = self.rows(span, self._source.as_json())
+        return folded(rows, self._judge, bundles(self._layout, versions, self._bundles), span, keep=True)
 
     def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
         commits = [r for r in rows if not r.range.empty]

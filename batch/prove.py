@@ -37,12 +37,16 @@ SHOWN = 10
 
 @dataclass
 class Proof:
-    """What a recount found. `lost` and `doubled` count rows of groups, and records of the master."""
+    """What a recount found. `lost` and `doubled` count rows of groups, and records of the master.
+
+    `sample` is the share of each view's groups that was looked at.
+    """
 
     source: str
     seq: int
     position: Position
     books: Books
+    sample: float = 1.0
     groups: int = 0
     equal: int = 0
     lost: int = 0
@@ -54,8 +58,13 @@ class Proof:
         return not self.problems and self.lost == self.doubled == 0 and self.groups == self.equal
 
 
-def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Proof | None:
-    """Recounts all views of `source` up to the ledger's end; None while the source was never opened."""
+def prove(project: Project, source: Source, log: Log, spark: SparkSession, *, sample: float = 1.0) -> Proof | None:
+    """Recounts all views of `source` up to the ledger's end; None while the source was never opened.
+
+    Args:
+        sample: of each view's groups this share, above 0, chosen by a hash of the keys: always the same ones. Books,
+            master and the number of state rows are looked at whole.
+    """
     layout = project.layout
     manifests = {v.name: DeltaManifest(layout.manifest(v.name)).read() for v in project.views_of(source)}
     ledger = DeltaLedger(layout.ledger(source.name))
@@ -63,7 +72,7 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession) -> Pr
     if not rows:
         return None
     span = Range(rows[0].to, rows[-1].to)
-    proof = Proof(source.name, rows[-1].seq, span.to, reduce(lambda a, r: a + r.books, rows, Books()))
+    proof = Proof(source.name, rows[-1].seq, span.to, reduce(lambda a, r: a + r.books, rows, Books()), sample)
     records = records_of(source, span, layout, log, spark).persist()
     try:
         _prove_books(proof, Judge(source, ledger), rows, records)
@@ -179,9 +188,15 @@ def _prove_tables(
 def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, held: DataFrame) -> None:
     states, groups = _states(bundle), group_columns(bundle)
     good = decoded(decode(records, bundle.decoder), bundle.decoder, placed=bundle.placed)
-    truth = fold(good, bundle).where(f"{ROWS} > 0")  # without keys there is a group of no rows
+    truth = fold(good, bundle)
+    truth = truth.where(_chosen(proof.sample, groups)).where(f"{ROWS} > 0")  # without keys there is a group of no rows
     merges = [F.expr(s.kind.merge_in_spark(f"`{s.column}`")).alias(s.column) for s in states]
-    merged = held.groupBy(*groups).agg(*merges, F.sum(ROWS).alias(ROWS)).where(f"{ROWS} > 0")
+    merged = (
+        held.where(_chosen(proof.sample, groups))
+        .groupBy(*groups)
+        .agg(*merges, F.sum(ROWS).alias(ROWS))
+        .where(f"{ROWS} > 0")
+    )
     left = truth.select(*groups, *(F.col(c).alias(f"t_{c}") for c in [*(s.column for s in states), ROWS]))
     right = merged.select(*(F.col(g).alias(f"k_{g}") for g in groups), *merged.columns[len(groups) :])
     on = reduce(Column.__and__, (F.col(g).eqNullSafe(F.col(f"k_{g}")) for g in groups), F.lit(True))
@@ -210,6 +225,14 @@ def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, held: DataFram
                 )
     finally:
         both.unpersist()
+
+
+def _chosen(share: float, groups: Sequence[str]) -> str:
+    """SQL: the row is of a group that a sample of this share takes."""
+    if share == 1 or not groups:
+        return "true"
+    texts = ", ".join(f"cast(`{g}` as string)" for g in groups)  # the same whatever Delta made of its type
+    return f"pmod(xxhash64({texts}), 1000000) < {round(share * 1_000_000)}"
 
 
 def _states(bundle: Bundle) -> list[State]:

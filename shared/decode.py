@@ -86,7 +86,9 @@ def parsed(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
             "locale": "de-CH",
         },
     )
-    rows = records.withColumn("_json", read)
+    # True, but not known to be: else a filter on the reason would be pushed below it, and parse once for each column.
+    once = F.when(F.expr("spark_partition_id() >= 0"), read)
+    rows = records.withColumn("_json", once)
     return rows.select(
         *(F.col(name) for name in records.columns),
         *(F.col("_json")["record"][name].alias(name) for name in columns),

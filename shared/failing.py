@@ -28,7 +28,12 @@ class NotAlone(Exception):
 
 
 def sparing(
-    rows: DataFrame, version: VersionId, attempt: Callable[[DataFrame], T], *, first: DataFrame | None = None
+    rows: DataFrame,
+    version: VersionId,
+    attempt: Callable[[DataFrame], T],
+    *,
+    first: DataFrame | None = None,
+    whole: DataFrame | None = None,
 ) -> tuple[T, pa.Table | None]:
     """What `attempt` makes of the rows; of all but the records it raises for, which are given with it.
 
@@ -36,6 +41,7 @@ def sparing(
         rows: the result of `decode`.
         attempt: has to look at every column of what it makes, so that nothing raises later.
         first: the same rows as they are tried first, where that is another frame.
+        whole: the same rows with their bytes, where `rows` has none.
 
     Returns:
         and the records left out: version, partition, offset, timestamp, key, value, reason; None where there are none.
@@ -48,7 +54,7 @@ def sparing(
     except Exception as error:
         if not _can_be_of_data(error):
             raise
-        return _isolated(rows, version, attempt, error)
+        return _isolated(rows, rows if whole is None else whole, version, attempt, error)
 
 
 def culprits(n: int, raised: Callable[[int, int], str], *, most: int = MOST) -> dict[int, str]:
@@ -91,7 +97,7 @@ def raising(records: pa.Table, where: str) -> UserCodeError:
 
 
 def _isolated(
-    rows: DataFrame, version: VersionId, attempt: Callable[[DataFrame], T], error: Exception
+    rows: DataFrame, whole: DataFrame, version: VersionId, attempt: Callable[[DataFrame], T], error: Exception
 ) -> tuple[T, pa.Table | None]:
     hush()
     rows = rows.persist()
@@ -113,7 +119,7 @@ def _isolated(
         there = " OR ".join(_at(partition[i : i + 1], offset[i : i + 1]) for i in chosen)
         result = attempt(rows.where(f"NOT ({there})"))
         reasons = {(int(partition[i]), int(offset[i])): f"{view_of(version)} raised {found[i]}" for i in chosen}
-        return result, _records(rows.where(there), version, reasons)
+        return result, _records(whole.where(there), version, reasons)
     except Exception as again:
         if isinstance(again, NotAlone) or _can_be_of_data(again):
             if said(error):

@@ -21,6 +21,7 @@ from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, VersionId
 from dovetail.shared.measures import Measure
 from dovetail.shared.position import Range
+from dovetail.shared.repeats import DIGEST
 from dovetail.shared.versions import Bundle
 
 BUCKET, ROWS = "_bucket", "_rows"
@@ -97,20 +98,42 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range) -> Folded:
+def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range, *, keep: bool = False) -> Folded:
     """What decoded records come to, for each of `bundles`.
 
     One job a version: the first also counts the records and what the rules want to know of them. Decimals are as wide
     as sums make them: the states' table widens them, as `fold` does.
 
     Args:
-        rows: the result of `decode` with the judge's decoder; better kept in memory where the judge looks first.
+        rows: the result of `decode` with the judge's decoder.
         span: which records they are, for messages.
+        keep: hold them in memory meanwhile, as is done where the judge looks first: for rows that are costly to read.
 
     Raises:
         RuleBroken: a rule of the source says `fail` of a record, or of all of them; or too many go to quarantine.
         VersionFails: one of `bundles` cannot be had of these records, and not for the sake of a few of them.
     """
+    bundles = [*bundles]
+    if not (keep or judge.looks_first):
+        return _folded(rows, rows, judge, bundles, span)
+    kept = rows.selectExpr(*_kept(judge, bundles)).persist()
+    try:
+        return _folded(kept, rows, judge, bundles, span)
+    finally:
+        kept.unpersist()
+
+
+def _kept(judge: Judge, bundles: Sequence[Bundle]) -> list[str]:
+    """The columns that are needed; the bytes only of records in quarantine, where every version decodes alike."""
+    schema = [f"`{name}`" for name in judge.decoder["schema"]]
+    if any(b.decoder != judge.decoder for b in bundles):
+        return [*META, *schema, REASON, DIGEST]
+    there = [f"if({REASON} is null, null, {c}) as {c}" for c in ("_key", "_value")]
+    return [*POSITION, "_timestamp", *there, *schema, REASON, DIGEST]
+
+
+def _folded(rows: DataFrame, whole: DataFrame, judge: Judge, bundles: Sequence[Bundle], span: Range) -> Folded:
+    """`whole` are the same rows with all their bytes."""
     repeats = judge.repeats(rows)
     rows = without(rows.sparkSession.createDataFrame(repeats.places) if len(repeats) else None, rows)
     counted, counts = _counted(rows, judge)
@@ -118,7 +141,8 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
     failing: dict[VersionId, pa.Table] = {}
     for bundle in bundles:
         fold_it = partial(_states, decoder=judge.decoder, bundle=bundle)
-        states[bundle.version], failed = sparing(rows, bundle.version, fold_it, first=rows if states else counted)
+        first = rows if states else counted
+        states[bundle.version], failed = sparing(rows, bundle.version, fold_it, first=first, whole=whole)
         if failed is not None:
             failing[bundle.version] = failed
     if not states or next(iter(states)) in failing:  # nothing has run that counts

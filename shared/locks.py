@@ -44,6 +44,16 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def holder(path: Path) -> int | None:
+    """The pid of the process that holds the lock now; None where none does."""
+    if not is_held(path):
+        return None
+    try:
+        return int(json.loads(path.read_text())["pid"])
+    except (ValueError, KeyError):  # it was just taken, and its note is being written
+        return None
+
+
 def _taken(descriptor: int) -> bool:
     for _ in range(TRIES):  # one that only asks (`is_held`) stands in the way for a moment
         try:

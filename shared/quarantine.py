@@ -20,11 +20,13 @@ from dovetail.shared.errors import DeclarationError, UsageError
 from dovetail.shared.ledger import CommitId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
 from dovetail.shared.position import RecordId
-from dovetail.shared.states import QUARANTINE
+from dovetail.shared.states import FAILING, QUARANTINE
 from dovetail.shared.supersede import PLACES, superseded
 from dovetail.shared.tables import AppendTable, Layout
 
 PLACED = [("partition", pa.int32()), ("offset", pa.int64())]
+ORDER = [(c, "ascending") for c in ("_seq", "partition", "offset")]
+GROUPED = ["_seq", "partition", "offset", "timestamp", "reason"]
 RECENT = 100
 """Commits that `stats` takes as the newest ones."""
 
@@ -85,13 +87,21 @@ class Quarantine:
         self._source = source
         columns = ["seq", "kind", "commit_id", "consumed", "quarantined", "decoder", "at"]
         self._ledger = AppendTable(layout.ledger(source), LEDGER).read(columns=columns).sort_by("seq")
-        self._table = AppendTable(layout.quarantine(source), QUARANTINE)
+        self._table, self._failing = AppendTable(layout.quarantine(source), QUARANTINE), layout.failing(source)
         rows = self._ledger.filter(pc.equal(self._ledger["kind"], "supersede"))
         self._right = superseded(layout, source, map(CommitId, rows["commit_id"].to_pylist()))
 
     def groups(self) -> list[Group]:
         """By reason, what is still there and what was put right; most records first."""
-        rows = self._visible(["_seq", "partition", "offset", "timestamp", "reason"])
+        return self._grouped(self._visible(GROUPED))
+
+    def raising(self) -> list[Group]:
+        """By reason, which names the view, the records that one view raised for; the other views count them."""
+        named = pc.field("_commit_id").isin(self._ledger["commit_id"].combine_chunks())
+        rows = AppendTable(self._failing, FAILING).read(named, GROUPED).sort_by(ORDER)
+        return self._grouped(rows.append_column("right", pa.repeat(False, rows.num_rows)))
+
+    def _grouped(self, rows: pa.Table) -> list[Group]:
         named = ["partition", "offset"]
         wanted = [(n, how) for n in named for how in ("first", "last")] + [("offset", "count")]
         wanted += [("timestamp", "min"), ("timestamp", "max"), ("_seq", "max")]
@@ -175,7 +185,7 @@ class Quarantine:
         named = pc.field("_commit_id").isin(ids.combine_chunks())
         rows = self._table.read(named if where is None else named & where, columns)
         if {"partition", "offset"} <= {*rows.column_names}:
-            rows = rows.sort_by([(c, "ascending") for c in ("_seq", "partition", "offset")])
+            rows = rows.sort_by(ORDER)
             right = _number(*(self._right[c] for c in PLACES))
             rows = rows.append_column("right", pc.is_in(_number(rows["partition"], rows["offset"]), right))
         return rows

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SLICE = 1_000_000
 """Records that are read at a time when the index is made anew."""
+DIGEST = "xxhash64(_value) as _digest"
+"""SQL: what tells whether two records have the same bytes."""
 NOWHERE = pa.table({c: pa.array([], pa.int64()) for c in POSITION})
 DIFFERING = Judged("a repeat has the bytes of the first", "warn")
 """Under this name the ledger counts repeats that have other bytes than what they repeat."""
@@ -242,20 +244,19 @@ def recorded(layout: Layout, source: str, rows: Iterable[LedgerRow], spark: Spar
 
 def candidates(rows: DataFrame, event_id: Sequence[str]) -> Candidates:
     """Those of decoded rows that views see and that have an id, with hashes of it and of their bytes."""
-    # As text, since JSON would write timestamps without their microseconds.
-    columns = ", ".join(f"cast(`{c}` as string) as `{c}`" for c in event_id)
+    columns = ", ".join(f"`{c}`" for c in event_id)
     there = " and ".join(f"`{c}` is not null" for c in event_id)
     found = arrow(
         rows.where(f"{REASON} is null and {there}").selectExpr(
             *POSITION,
             "unix_millis(_timestamp) as _timestamp",
-            "xxhash64(_value) as _digest",
-            f"substring(unhex(sha2(to_json(struct({columns})), 256)), 1, 16) as _id",
+            "_digest" if "_digest" in rows.columns else DIGEST,
+            f"xxhash64({columns}) as _high",
+            f"xxhash64('low', {columns}) as _low",
         )
     )
-    partition, offset, timestamp, digest = (found[c].to_numpy() for c in (*POSITION, "_timestamp", "_digest"))
-    ids = np.frombuffer(b"".join(found["_id"].to_pylist()), "<u8").reshape(-1, 2)
-    high, low = (np.ascontiguousarray(half) for half in ids.T)
+    partition, offset, timestamp, digest, high, low = (c.to_numpy() for c in found.itercolumns())
+    high, low = high.view(np.uint64), low.view(np.uint64)
     return Candidates(partition, offset, Entries(high, low, digest, timestamp, np.zeros(len(high), np.int64)))
 
 

@@ -30,6 +30,8 @@ CONF = {
     # A micro-batch is small: planning it twice costs more than it saves, and a shuffle has two cores to go to.
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
+    # What is kept in memory is there for one micro-batch.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # Asks the engine twice for every column of a transform, in every micro-batch; `check --deep` is where errors show.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     # No sums beside the files of the checkpoint, the only ones this engine writes: each costs a process of its own.
@@ -60,13 +62,7 @@ class SpeedJob:
             every = bundles(self.project.layout, versions, self._bundles)
             return folded(records, self.judge, every, span)
 
-        if self.judge.looks_first:
-            records.persist()
-        try:
-            row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
-        finally:
-            if self.judge.looks_first:
-                records.unpersist()
+        row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
         self.on_commit(row)
         if row.seq % COMMITS_BETWEEN == 0 and not (self._upkeep and self._upkeep.is_alive()):
             # Beside the stream, so that no reader waits for it; the tables still have this one writing process.

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from dovetail.cli import dev, generate
+from dovetail.cli.kill import in_mid_write
 from dovetail.cli.output import Output, shown
 from dovetail.cli.run import wait_for_stop
 from dovetail.cli.session import start_spark
@@ -26,7 +27,6 @@ from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.project import Project
-from dovetail.shared.tables import AppendTable
 
 SOURCE, VIEW = "fact_orders", "sales"
 SHOWN = "lines,revenue,margin"
@@ -64,7 +64,7 @@ class Demo:
         records = generate.load(self.project.settings.folder / dev_settings.generator, seed=dev_settings.seed)
         generator = generate.Generator(self.log, source.topic, records, dev_settings.rate).start()
         self.outer.callback(generator.stop)
-        self.output.note(f"sending  {dev_settings.rate} order lines/s: some late, future-dated, out of order, broken")
+        self.output.note(f"sending  {dev_settings.rate} order lines/s: some late, future-dated, repeated, broken")
         dev.first_answer(self.project, self.processes, self.output)
         self.processes.wait("the first record", lambda: self._lines(self._total()) > 0, seconds=dev.START_S)
         self._title("1 · the first merged answer")
@@ -108,7 +108,7 @@ class Demo:
         name = f"speed-{source}"
         before = self._total()
         self._show("  before", before)
-        orphans = self._kill_in_mid_write(name, source)
+        orphans = in_mid_write(self.project.layout, source, self.processes.children.pop(name).kill)
         self.output.line(f"  killed: {orphans:,} state rows were written that no ledger row names, so nobody sees them")
         self.processes.start(name, "speed", source, "--json")
         self.processes.wait("the new speed job", self.processes.children[name].ready.is_set, seconds=dev.START_S)
@@ -118,28 +118,11 @@ class Demo:
         self._ask(at_least=seq, timeout=30)
         self._only_grown(before)
 
-    def _kill_in_mid_write(self, name: str, source: str) -> int:
-        """Kills between a commit's states and its ledger row; after some tries, wherever it happens to be."""
-        layout = self.project.layout
-        versions = sorted((DeltaLedger(layout.ledger(source)).rows()[-1]).versions)
-        deltas = layout.states(versions[0]) / "_delta_log"
-        seen = len(list(deltas.glob("*.json")))
-        end = time.monotonic() + 20
-        while len(list(deltas.glob("*.json"))) == seen and time.monotonic() < end:
-            time.sleep(0.001)
-        self.processes.children.pop(name).kill()
-        last = DeltaLedger(layout.ledger(source)).rows()[-1]
-        return sum(
-            r["_seq"] > last.seq
-            for version in versions
-            for r in AppendTable.existing(layout.states(version)).read(columns=["_seq"]).to_pylist()
-        )
-
     def _late(self) -> None:
         self._title(f"4 · an order line {LATE_DAYS} days late, sent by hand")
         when = (datetime.now(UTC) - timedelta(days=LATE_DAYS)).replace(minute=0, second=0, microsecond=0)
         line = {
-            "orderNumber": 90001, "orderLineNumber": 1, "customerNumber": 90001, "orderDate": when.isoformat(),
+            "orderNumber": time.time_ns(), "orderLineNumber": 1, "customerNumber": 90001, "orderDate": when.isoformat(),
             "postalCode": "94217", "productCode": "S18_3232", "status": "Shipped",
             "quantityOrdered": 5, "priceEach": "100.00", "buyPrice": "60.00",
         }  # fmt: skip

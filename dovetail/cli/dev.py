@@ -29,7 +29,7 @@ def run(project: Project, output: Output) -> None:
         first_answer(project, processes, output)
         start_archives(project, processes, output)
         output.line("Ctrl-C stops all; data stay in " + str(project.settings.storage.path))
-        wait_for_stop(processes.check)
+        wait_for_stop(lambda: processes.revive(output.note))
 
 
 def start_layers(project: Project, processes: Stack, outer: ExitStack, output: Output) -> Log:

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dovetail.cli.kill import kill_and_wait
 from dovetail.cli.output import Output
 from dovetail.cli.session import find_log, load_project, start_spark
 
 if TYPE_CHECKING:
     from dovetail.batch.prove import Proof
+    from dovetail.shared.project import Project
+
+
+KILLS = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -20,18 +25,24 @@ def register(app: typer.Typer) -> None:
 def prove(
     context: typer.Context,
     source: str = typer.Argument(None, help="Which source; all of them where not given."),
+    kill: bool = typer.Option(
+        False, "--kill", help="Kill the running speed jobs in mid write first, three times each."
+    ),
+    sample: str = typer.Option("100%", help="The share of each view's groups to recount, as in 1%; the books whole."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document a source."),
 ) -> int:
     """Recount every record from the log and compare with what the views hold."""
     from dovetail.batch.prove import prove as recount
 
-    output, project = Output(as_json=as_json), load_project(context)
+    output, project, part = Output(as_json=as_json), load_project(context), share(sample)
     sources = [project.source(source)] if source else list(project.sources.values())
     log = find_log(project.settings)
+    for each in sources if kill else ():
+        _kill(output, project, each.name)
     spark = start_spark(project.settings, "prove", on_progress=output.progress())
     held = True
     for each in sources:
-        proof = recount(project, each, log, spark)
+        proof = recount(project, each, log, spark, sample=part)
         if proof is None:
             output.line(f"{each.name}: nothing was read yet")
             continue
@@ -39,14 +50,42 @@ def prove(
     return 0 if held else 1
 
 
+def share(text: str) -> float:
+    """A share from its percentage.
+
+    >>> share("1%")
+    0.01
+    """
+    try:
+        found = float(text.removesuffix("%")) / 100
+    except ValueError:
+        found = 0.0
+    if not (0 < found <= 1 and text.endswith("%")):
+        raise typer.BadParameter(f"'{text}' is not a percentage: write 1% or 12.5%", param_hint="--sample")
+    return found
+
+
+def _kill(output: Output, project: Project, source: str) -> None:
+    for _ in range(KILLS):
+        killed = kill_and_wait(project.layout, source)
+        output.event(
+            f"killed   the speed job of {source}, pid {killed.pid}: {killed.orphans:,} state rows are left that no "
+            f"ledger row names; another runs after {killed.seconds:.1f} s",
+            source=source,
+            killed=killed.pid,
+            orphans=killed.orphans,
+            seconds=round(killed.seconds, 1),
+        )
+
+
 def tell_proof(output: Output, proof: Proof) -> bool:
     """Prints the books and the verdict; whether it holds."""
-    b = proof.books
+    b, of_all = proof.books, "" if proof.sample == 1 else f" ({proof.sample:.4g} of all)"
     output.line(
         f"{proof.source} at seq {proof.seq}: consumed {b.consumed:,} = decoded {b.decoded:,} + "
         f"quarantined {b.quarantined:,};  "
         f"decoded = {b.repeats:,} repeats + {b.failed:,} failed + {b.dropped:,} dropped + {b.offered:,} offered;  "
-        f"{proof.groups:,} groups: {proof.equal:,} equal"
+        f"{proof.groups:,} groups{of_all}: {proof.equal:,} equal"
     )
     for problem in proof.problems:
         output.error(f"! {problem}")
@@ -54,7 +93,8 @@ def tell_proof(output: Output, proof: Proof) -> bool:
     output.result(
         {
             "source": proof.source, "seq": proof.seq, "position": proof.position.as_json(), "books": vars(b),
-            "groups": proof.groups, "equal": proof.equal, "lost": proof.lost, "doubled": proof.doubled,
+            "groups": proof.groups, "equal": proof.equal, "sample": proof.sample,
+            "lost": proof.lost, "doubled": proof.doubled,
             "problems": proof.problems, "holds": proof.holds,
         }
     )  # fmt: skip

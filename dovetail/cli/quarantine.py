@@ -41,7 +41,8 @@ def list_(context: typer.Context, source: str = SOURCE, as_json: bool = JSON) ->
     from dovetail.shared.quarantine import Quarantine
 
     output, project = Output(as_json=as_json), load_project(context)
-    groups = [g for s in _sources(project, source) for g in Quarantine(project.layout, s.name).groups()]
+    held = [Quarantine(project.layout, s.name) for s in _sources(project, source)]
+    groups, raising = ([g for each in held for g in of(each)] for of in (Quarantine.groups, Quarantine.raising))
     waiting = sorted((g for g in groups if not g.put_right), key=lambda g: -g.records)
     right = [g for g in groups if g.put_right]
     if waiting:
@@ -52,7 +53,11 @@ def list_(context: typer.Context, source: str = SOURCE, as_json: bool = JSON) ->
         output.line("")
         output.line("put right by a resend:")
         _table(output, right)
-    output.result([_document(g) for g in [*waiting, *right]])
+    if raising:
+        output.line("")
+        output.line("a view raised for, and the others count:")
+        _table(output, raising)
+    output.result([_document(g) | {"raised": g in raising} for g in [*waiting, *right, *raising]])
 
 
 def show(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ class Child:
         self, name: str, arguments: list[str], *, folder: Path, logs: Path, env: Mapping[str, str] = {}
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
+        self.arguments, self.env = arguments, env
         self.name, self.log = name, logs / f"{name}.log"
         self.ready = threading.Event()
         self.last: dict[str, Any] = {}
@@ -112,6 +114,15 @@ class Stack:
         for child in self.children.values():
             child.check()
 
+    def revive(self, on_note: Callable[[str], None]) -> None:
+        """Starts again what somebody killed with SIGKILL; raises what ended a child otherwise."""
+        for name, child in [*self.children.items()]:
+            if child.process.poll() == -signal.SIGKILL:
+                child.stop()
+                on_note(f"{name} was killed, and is started again")
+                self.start(name, *child.arguments, env=child.env)
+        self.check()
+
     def close(self) -> None:
         children = list(self.children.values())
         for child in children:
@@ -138,8 +149,6 @@ def end_with_parent() -> None:
         return
 
     def watch() -> None:
-        import signal
-
         while os.read(0, 4096):
             pass
         os.kill(os.getpid(), signal.SIGTERM)

@@ -48,7 +48,7 @@ class Trouble:
     future: float = 0.002
     out_of_order: float = 0.05
     broken: float = 0.001
-    repeated: float = 0.0
+    repeated: float = 0.01
 
 
 class Record(NamedTuple):

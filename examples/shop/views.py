@@ -19,6 +19,7 @@ fact_orders = dv.source(
         orderAmount decimal(12,2)
     """,
     event_time="orderDate",  # with its time of day: so hours can be asked for, and a late line is seen to be late
+    event_id=["orderNumber", "orderLineNumber"],  # tills send again what they are not sure of: a repeat counts once
     owner="sales-data",
 )
 

@@ -178,3 +178,10 @@ def started(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("sample", ["0%", "101%", "1", "some%"])
+def test_a_share_that_is_none_is_refused(run: Run, project: Path, sample: str) -> None:
+    ran = run("prove", "--sample", sample)
+    assert ran.code == 2
+    assert f"'{sample}' is not a percentage" in ran.err

@@ -21,13 +21,13 @@ FOLDER = Path(__file__).parents[2] / "examples" / "shop"
 
 
 def told(records: Iterable[Any]) -> list[Line]:
-    """The order lines of records, cleaned, with what the dimensions say of them; null where they say nothing."""
+    """The order lines of records, each once and cleaned, with what the dimensions say; null where they say nothing."""
     products, places = _dimension("dim_products", "productCode"), _dimension("dim_locations", "postalCode")
-    lines = []
+    lines = dict[tuple[int, int], Line]()
     for record in records:
         if record.kind != "broken":
             line = json.loads(record.value, parse_float=Decimal)
-            line |= {
+            lines[line["orderNumber"], line["orderLineNumber"]] = line | {
                 "postalCode": line["postalCode"] or None,
                 "status": line["status"].strip().title(),
                 "orderAmount": line.get("orderAmount", line["quantityOrdered"] * line["priceEach"]),
@@ -35,8 +35,7 @@ def told(records: Iterable[Any]) -> list[Line]:
                 "productLine": products.get(line["productCode"], {}).get("productLine"),
                 "country": places.get(line["postalCode"], {}).get("country"),
             }
-            lines.append(line)
-    return lines
+    return [*lines.values()]
 
 
 def sales(lines: Iterable[Line]) -> dict[str, Any]:

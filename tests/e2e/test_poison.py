@@ -26,7 +26,8 @@ pytestmark = pytest.mark.java
 VIEWS = f"""
 import dovetail as dv
 
-odd = dv.source("odd", schema={", ".join(f"{name} {kind}" for name, kind in SCHEMA.items())!r}, event_time="at")
+odd = dv.source("odd", schema={", ".join(f"{name} {kind}" for name, kind in SCHEMA.items())!r}, event_time="at",
+                rules=[dv.rule.unique("name")])  # which keeps the records of a commit in memory
 all_of_it = dv.view("all_of_it", source=odd, measures={{"rows": dv.count(), "n": dv.max("n")}})
 raising = dv.view("raising", source=odd, measures={{"rows": dv.count(), "x": dv.sum("1 / (n - 2)")}})
 too_large = dv.view("too_large", source=odd, measures={{"total": dv.sum("if(i = 7, 9223372036854775807, 0)")}})
@@ -65,9 +66,9 @@ def test_poison_is_kept_byte_for_byte_with_its_reason_by_both_layers(
             for place, sent in system.topic.sent.items()
             if sent.value in POISON
         }
-        of_two = {(r["partition"], r["offset"], r["reason"]) for r in DeltaStates(layout, "odd").failing().to_pylist()}
-        assert of_two == {
-            (place.partition, place.offset, "raising raised DIVIDE_BY_ZERO")
+        failing = DeltaStates(layout, "odd").failing().to_pylist()
+        assert {(r["partition"], r["offset"], r["reason"], r["value"]) for r in failing} == {
+            (place.partition, place.offset, "raising raised DIVIDE_BY_ZERO", sent.value)
             for place, sent in system.topic.sent.items()
             if sent.value in MAKE_IT_RAISE
         }

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from dovetail.shared.errors import Busy
-from dovetail.shared.locks import held, is_held
+from dovetail.shared.locks import held, holder, is_held
 
 HOLDER = textwrap.dedent("""
     import sys, time
@@ -27,6 +27,7 @@ def test_the_second_is_refused_with_the_owners_pid_and_host(tmp_path):
     with held(lock, "the job"), refused, held(lock, "the job"):
         pass
     assert not is_held(lock)
+    assert holder(lock) is None  # though its note says who held it last
 
 
 def test_a_lock_ends_with_its_process_however_that_ends(tmp_path):
@@ -35,6 +36,7 @@ def test_a_lock_ends_with_its_process_however_that_ends(tmp_path):
     with process:
         assert process.stdout.readline() == "held\n"
         assert is_held(lock)
+        assert holder(lock) == process.pid
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not is_held(lock)

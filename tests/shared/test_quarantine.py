@@ -9,13 +9,17 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from quarantine_stand import BEGAN, Bad, Stand
 
 from dovetail.shared import quarantine
 from dovetail.shared.errors import UsageError
+from dovetail.shared.ledger import new_commit_id
+from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.position import RecordId
 from dovetail.shared.quarantine import Quarantine, inert, line, printable, since
+from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
 
 
@@ -132,3 +136,19 @@ def test_nothing_that_a_terminal_obeys_is_shown() -> None:
 def test_looking_needs_no_spark() -> None:
     script = "import sys, dovetail.shared.quarantine, dovetail.cli.quarantine; sys.exit('pyspark' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_records_that_one_view_raised_for_stand_apart(stand: Stand) -> None:
+    stand.commit(Bad(0, 2, "no at"))
+    last = DeltaLedger(stand.layout.ledger("lines")).last()
+    states = DeltaStates(stand.layout, "lines")
+    one = {"partition": 0, "offset": 1, "timestamp": BEGAN, "key": None, "value": b"{}"}
+    records = pa.Table.from_pylist([one | {"reason": "sales raised DIVIDE_BY_ZERO", "version": "sales@1"}])
+    states.write_failing(last.commit_id, last.seq, records)
+    states.write_failing(new_commit_id(), last.seq, records)
+    assert [(g.reason, g.records, str(g.first)) for g in seen(stand).raising()] == [
+        ("sales raised DIVIDE_BY_ZERO", 1, "0@1")
+    ]
+    assert [g.reason for g in seen(stand).groups()] == ["no at"]
+    with pytest.raises(UsageError, match="0@1 of lines is not in quarantine"):
+        seen(stand).record(RecordId(0, 1))
