@@ -17,6 +17,7 @@ from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.failing import raising, sparing
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import fold, folded
 from dovetail.shared.gaps import beyond, unarchived
 from dovetail.shared.inforce import RAW, bundles
@@ -144,6 +145,7 @@ class DeltaMaster:
             for table in arrow_slices(states, bundle.keys):
                 ordered = table.sort_by([(k, "ascending") for k in bundle.keys]) if bundle.keys else table
                 write_deltalake(path, ordered, mode="append", configuration=dict(PROPERTIES))
+                failpoint("batch.slice_written")
             return count
         finally:
             states.unpersist()

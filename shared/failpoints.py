@@ -15,11 +15,14 @@ NAMES = {
     "archive.before_data": "a micro-batch has come; nothing of it is written",
     "archive.before_claim": "its records are in the master; no claim covers them",
     "archive.after_claim": "the claim covers them",
+    "attach.bundle_written": "all of a version's code is copied, under a name that nobody looks for",
     "attach.bundle_stored": "a version's code is stored; it has no table",
     "attach.states_created": "its table is there; the ledger does not name it",
     "attach.in_force": "the ledger names it; a first version has no manifest yet",
+    "attach.answered": "the first manifest of a view is there; other views may wait for theirs",
     "batch.pinned": "the run about to be written is pinned in the manifest",
     "batch.before_run": "the master's counts agree with the ledger; nothing is written",
+    "batch.slice_written": "a part of the run's table, or all of it, is written",
     "batch.run_written": "the run's table is whole; no manifest names it",
     "batch.before_promote": "the same, with all that the manifest will say of it known",
     "batch.after_promote": "the manifest names the run; its pin is still there",
@@ -43,6 +46,8 @@ NAMES = {
     "speed.between_versions": "and the states of one more version",
     "speed.before_ledger": "and all of it; the ledger row is about to be appended",
     "speed.after_ledger": "the ledger row publishes the commit",
+    "speed.index_written": "the ids that it counted are in the index of repeats, in a file of their own",
+    "speed.index_joined": "that file is joined with the one before, and both are still there",
 }
 """By name what was just done where a process may be made to fail: between any two writes that a crash can part."""
 

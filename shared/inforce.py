@@ -94,6 +94,7 @@ def answer_from_origin(view: str, version: VersionId, ledger: LedgerStore, manif
         manifests.swap(manifest)
     except LostRace:
         return manifests.read()
+    failpoint("attach.answered")
     return manifest
 
 

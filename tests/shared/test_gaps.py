@@ -8,10 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from killed import killed_at
 
 import dovetail as dv
 from dovetail.shared import commit as steps
-from dovetail.shared import failpoints, gaps
+from dovetail.shared import gaps
 from dovetail.shared.claims import Claims
 from dovetail.shared.errors import Busy, IntegrityError, QueryError, UsageError
 from dovetail.shared.ledger import Books, Fenced, LedgerRow, VersionId
@@ -124,17 +125,11 @@ def test_a_dry_run_writes_nothing(layout):
     assert Claims(layout.claims("lines")).passed() == []
 
 
-@pytest.mark.parametrize(("point", "again"), [("ledger_written", True), ("claimed", False)])
-def test_killed_between_its_writes_the_same_command_does_the_rest(layout, monkeypatch, point, again):
+@pytest.mark.parametrize(("point", "again"), [("accept_gap.ledger_written", True), ("accept_gap.claimed", False)])
+def test_killed_between_its_writes_the_same_command_does_the_rest(layout, point, again):
     Claims(layout.claims("lines")).append(Position({0: 6, 1: 7}))
-    monkeypatch.setenv("DOVETAIL_TEST_MODE", "1")
-    monkeypatch.setenv("DOVETAIL_FAILPOINT", f"accept_gap.{point}:raise")
-    failpoints._armed.cache_clear()
-    failpoints._passed.clear()
-    with pytest.raises(RuntimeError, match="failpoint"):
+    with killed_at(point):
         accept(layout, "0@6..12")
-    monkeypatch.delenv("DOVETAIL_FAILPOINT")
-    failpoints._armed.cache_clear()
     if again:
         accept(layout, "0@6..12")
     rows = DeltaLedger(layout.ledger("lines")).rows()
