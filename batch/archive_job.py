@@ -12,11 +12,12 @@ from dovetail.batch.master import DeltaMaster
 from dovetail.shared.declare import Source
 from dovetail.shared.inforce import open_ledger
 from dovetail.shared.locks import held
-from dovetail.shared.log import Log, resumable
+from dovetail.shared.log import Log, refuse_another, resumable
 from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
 from dovetail.shared.stream import follow
 
+READER = "the archive"
 CONF = {
     # The writes of every few seconds become files that suit a scan.
     "spark.databricks.delta.autoCompact.enabled": "true"
@@ -29,6 +30,8 @@ class _Archive:
 
     master: DeltaMaster
     topic_id: str
+    same_topic: Callable[[], None]
+    """Raises where the topic is another one by now."""
     records: DataFrame | None = None
 
     def held(self) -> Position:
@@ -40,7 +43,9 @@ class _Archive:
     def append(self, span: Range) -> None:
         if self.records is None:
             raise RuntimeError(f"no records at hand for {span}")
+        self.same_topic()  # nothing of another one is added knowingly
         self.master.append(self.records, topic_id=self.topic_id)
+        self.same_topic()  # what came of another one meanwhile is never claimed
 
     def write_claim(self, to: Position) -> None:
         self.master.write_claim(to)
@@ -67,23 +72,26 @@ def run(
         first = ledger.rows()[0]
         master = DeltaMaster(layout, source, spark)
         master.create()
-        store = _Archive(master, first.topic_id)
-        resume = resume_at(store, first.to)
-        start = resumable(log.extent(source.topic), first.topic_id, resume, reader="the archive")
+        extent, topic_id = log.extent(source.topic), first.topic_id
+        refuse_another(extent, topic_id, master.claim(), reader=READER)  # before what lies above the claim is claimed
+        with log.watched(source.topic, topic_id) as same_topic:
+            store = _Archive(master, topic_id, same_topic)
+            at = resume_at(store, first.to)
+            start = resumable(extent, topic_id, at, reader=READER, source=source.name, held=at)
 
-        def step(records: DataFrame, span: Range) -> None:
-            store.records = records
-            archive(store, span)
-            on_claim(span.to)
+            def step(records: DataFrame, span: Range) -> None:
+                store.records = records
+                archive(store, span)
+                on_claim(span.to)
 
-        follow(
-            spark,
-            log,
-            source.topic,
-            start,
-            step,
-            scratch=layout.scratch(f"archive-{source.name}"),
-            trigger=settings.trigger,
-            max_records=settings.max_records_per_commit,
-            on_ready=lambda: on_ready(start),
-        )
+            follow(
+                spark,
+                log,
+                source.topic,
+                start,
+                step,
+                scratch=layout.scratch(f"archive-{source.name}"),
+                trigger=settings.trigger,
+                max_records=settings.max_records_per_commit,
+                on_ready=lambda: on_ready(start),
+            )

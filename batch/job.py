@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
-from itertools import count
 
 from pyspark.sql import SparkSession
 
@@ -15,6 +14,7 @@ from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import VersionId
@@ -23,7 +23,7 @@ from dovetail.shared.locks import held
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
-from dovetail.shared.position import Position, Range
+from dovetail.shared.position import slices
 from dovetail.shared.project import Project
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
@@ -74,6 +74,7 @@ def run(
         )
         if manifest is not None:
             manifest = raise_floors(manifests)
+            failpoint("batch.floors_raised")
             _delete_unnamed_runs(layout, manifest)
         _tidy_if_stopped(project, view)
         return manifest
@@ -90,6 +91,7 @@ def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
         stored = [RunId(p.name) for p in (version / "runs").iterdir()]
         for run in unnamed(stored, manifest):
             shutil.rmtree(version / "runs" / run, ignore_errors=True)
+            failpoint("batch.run_deleted")
 
 
 def live(project: Project, view: View) -> Manifest | None:
@@ -120,19 +122,3 @@ def _tidy_if_stopped(project: Project, view: View) -> None:
             tidy(project.layout, view.source.name)
     except Busy:
         return  # the speed job owns the states and tidies them between commits
-
-
-def slices(span: Range, limit: int) -> list[Position]:
-    """Positions that cut `span` into pieces of at most `limit` offsets, the last being its end.
-
-    >>> slices(Range(Position({0: 0, 1: 5}), Position({0: 10, 1: 9})), 8)
-    [Position({0: 4, 1: 9}), Position({0: 8, 1: 9}), Position({0: 10, 1: 9})]
-    """
-    step = max(1, limit // max(1, len(span.to)))
-    cuts = []
-    for n in count(1):
-        cut = Position({p: min(span.from_[p] + n * step, o) for p, o in span.to.items()})
-        cuts.append(cut)
-        if cut == span.to:
-            return cuts
-    return cuts

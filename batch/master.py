@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,15 +17,18 @@ from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.failing import raising, sparing
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import fold, folded
+from dovetail.shared.gaps import beyond, unarchived
 from dovetail.shared.inforce import RAW, bundles
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import RunId
 from dovetail.shared.position import Position, Range
-from dovetail.shared.records import within
+from dovetail.shared.records import outside, within
 from dovetail.shared.set_apart import counted
+from dovetail.shared.states import only_copies
 from dovetail.shared.tables import PROPERTIES, Layout
 from dovetail.shared.versions import Bundle
 
@@ -54,16 +58,13 @@ class DeltaMaster:
     def write_claim(self, to: Position) -> None:
         self._claims.append(to)
 
+    def passed(self) -> list[Range]:
+        """The ranges that were passed: it will never hold them."""
+        return self._claims.passed()
+
     def held(self) -> Position:
         """The largest offset held plus one, per partition, where it lies above the last claim."""
-        if not self.exists():
-            return Position()
-        claim = self.claim()
-        beyond = " OR ".join(f"(_partition = {p} AND _offset >= {o})" for p, o in claim.items())
-        known = ", ".join(str(p) for p in claim) or "-1"
-        rows = self._frame().where(f"{beyond or 'false'} OR _partition NOT IN ({known})")
-        ends = arrow(rows.groupBy("_partition").agg((F.max("_offset") + 1).alias("end"))).to_pylist()
-        return Position({r["_partition"]: r["end"] for r in ends})
+        return beyond(Path(self._path), self.claim())
 
     def exists(self) -> bool:
         return DeltaTable.is_deltatable(self._path)
@@ -121,8 +122,13 @@ class DeltaMaster:
     def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
         bundle = bundles(self._layout, [version], self._bundles)[0]
         path = str(self._layout.run(version, run))
-        rows = self._counted(self.rows(span, bundle.decoder), span, version)
-        states = fold(decoded(rows, bundle.decoder, placed=bundle.placed), bundle).persist()
+        kept = [row for row in unarchived(self._inside(span), self.passed()) if version in row.versions]
+        rows = outside(kept, self._counted(self.rows(span, bundle.decoder), span, version))
+        states = fold(decoded(rows, bundle.decoder, placed=bundle.placed), bundle)
+        if kept:
+            copies = only_copies(self._layout, version, kept, self._spark)
+            states = states.unionByName(copies.select(states.columns))
+        states = states.persist()
         try:
             count = self._run(states, rows, bundle)
             if count > ARROW_RUN_ROWS:
@@ -131,6 +137,7 @@ class DeltaMaster:
             for table in arrow_slices(states, bundle.keys):
                 ordered = table.sort_by([(k, "ascending") for k in bundle.keys]) if bundle.keys else table
                 write_deltalake(path, ordered, mode="append", configuration=dict(PROPERTIES))
+                failpoint("batch.slice_written")
             return count
         finally:
             states.unpersist()
@@ -155,9 +162,12 @@ class DeltaMaster:
 
     def _counted(self, rows: DataFrame, span: Range, version: VersionId) -> DataFrame:
         """Those of `rows`, the records of `span`, that the commits in it have left to the version."""
-        ledger = DeltaLedger(self._layout.ledger(self._source.name)).rows()
-        inside = [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
+        ledger, inside = DeltaLedger(self._layout.ledger(self._source.name)).rows(), self._inside(span)
         return counted(rows, version, inside, source=self._source.name, ledger=ledger, layout=self._layout)
+
+    def _inside(self, span: Range) -> list[LedgerRow]:
+        ledger = DeltaLedger(self._layout.ledger(self._source.name)).rows()
+        return [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
 
     def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         stored = self._frame().where(within(span))

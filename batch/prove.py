@@ -18,6 +18,7 @@ from dovetail.shared.declare import Source
 from dovetail.shared.decode import REASON, decode, decoded
 from dovetail.shared.engine import arrow
 from dovetail.shared.fold import BUCKET, ROWS, fold
+from dovetail.shared.gaps import unarchived
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, LedgerRow, until_detached, visible
 from dovetail.shared.ledger_table import DeltaLedger
@@ -27,8 +28,9 @@ from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.measures.base import State
 from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
-from dovetail.shared.records import records_of, within
+from dovetail.shared.records import outside, records_of, within
 from dovetail.shared.set_apart import counted
+from dovetail.shared.states import only_copies
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import Bundle, load
 
@@ -52,6 +54,8 @@ class Proof:
     lost: int = 0
     doubled: int = 0
     problems: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    """What was given up: no recount reaches it."""
 
     @property
     def holds(self) -> bool:
@@ -73,17 +77,21 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession, *, sa
         return None
     span = Range(rows[0].to, rows[-1].to)
     proof = Proof(source.name, rows[-1].seq, span.to, reduce(lambda a, r: a + r.books, rows, Books()), sample)
-    records = records_of(source, span, layout, log, spark).persist()
+    records, master = records_of(source, span, layout, log, spark).persist(), DeltaMaster(layout, source, spark)
+    apart = unarchived(rows, master.passed())
+    proof.gaps += _told(rows, apart)
     try:
-        _prove_books(proof, Judge(source, ledger), rows, records)
-        _prove_master(proof, DeltaMaster(layout, source, spark), records, rows[0].to)
+        _prove_books(proof, Judge(source, ledger), [r for r in rows if r not in apart], outside(apart, records))
+        _prove_master(proof, master, records, rows[0].to)
         for manifest in (m for m in manifests.values() if m):
             bundle = load(layout.version(manifest.live))
             _prove_tables(proof, manifest, rows, layout, spark)
             answers = until_detached(manifest.live, [r for r in rows if r.seq >= manifest.seq])
-            theirs = records.where(within(Range(span.from_, answers[-1].to)))
+            own = [r for r in apart if manifest.live in r.versions and answers[-1].to.reaches(r.to)]
+            theirs = outside(own, records.where(within(Range(span.from_, answers[-1].to))))
             good = counted(theirs, manifest.live, rows, source=source.name, ledger=rows, layout=layout)
-            _prove_view(proof, bundle, good, stored(layout, manifest, rows, bundle, spark))
+            copies = only_copies(layout, manifest.live, own, spark) if own else None
+            _prove_view(proof, bundle, good, stored(layout, manifest, rows, bundle, spark), copies)
     finally:
         records.unpersist()
     return proof
@@ -124,10 +132,18 @@ def _prove_books(proof: Proof, judge: Judge, rows: Sequence[LedgerRow], records:
             F.count_if(here & dropped).alias("dropped"),
         )
     ).to_pylist()[0]
-    said = {"consumed": proof.books.consumed, "quarantined": books.quarantined, "dropped": books.dropped}
+    consumed = sum(row.books.consumed for row in rows)
+    said = {"consumed": consumed, "quarantined": books.quarantined, "dropped": books.dropped}
     for name, true in figures.items():
         if true != said[name]:
             proof.problems.append(f"the ledger says {name} {said[name]:,}; the log holds {true:,}")
+
+
+def _told(rows: Sequence[LedgerRow], apart: Sequence[LedgerRow]) -> list[str]:
+    """What nobody holds any more, in words."""
+    lost = [f"records {r.range} are lost, passed in seq {r.seq}: {r.note}" for r in rows if r.kind == "lost"]
+    only = [f"of records {r.range} (seq {r.seq}) some are only in the states of then, taken as they are" for r in apart]
+    return lost + only
 
 
 def _joined(ranges: Sequence[Range]) -> list[Range]:
@@ -185,18 +201,15 @@ def _prove_tables(
             )
 
 
-def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, held: DataFrame) -> None:
+def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, held: DataFrame, copies: DataFrame | None) -> None:
+    """Compares what the records come to, and the copies of what records there are none of, with what is held."""
     states, groups = _states(bundle), group_columns(bundle)
     good = decoded(decode(records, bundle.decoder), bundle.decoder, placed=bundle.placed)
-    truth = fold(good, bundle)
-    truth = truth.where(_chosen(proof.sample, groups)).where(f"{ROWS} > 0")  # without keys there is a group of no rows
-    merges = [F.expr(s.kind.merge_in_spark(f"`{s.column}`")).alias(s.column) for s in states]
-    merged = (
-        held.where(_chosen(proof.sample, groups))
-        .groupBy(*groups)
-        .agg(*merges, F.sum(ROWS).alias(ROWS))
-        .where(f"{ROWS} > 0")
-    )
+    truth = fold(good, bundle).where(f"{ROWS} > 0")  # without keys there is a group of no rows
+    if copies is not None:
+        truth = _merged(truth.unionByName(copies.select(truth.columns)), bundle)
+    chosen = _chosen(proof.sample, groups)
+    truth, merged = truth.where(chosen), _merged(held.where(chosen), bundle)
     left = truth.select(*groups, *(F.col(c).alias(f"t_{c}") for c in [*(s.column for s in states), ROWS]))
     right = merged.select(*(F.col(g).alias(f"k_{g}") for g in groups), *merged.columns[len(groups) :])
     on = reduce(Column.__and__, (F.col(g).eqNullSafe(F.col(f"k_{g}")) for g in groups), F.lit(True))
@@ -233,6 +246,11 @@ def _chosen(share: float, groups: Sequence[str]) -> str:
         return "true"
     texts = ", ".join(f"cast(`{g}` as string)" for g in groups)  # the same whatever Delta made of its type
     return f"pmod(xxhash64({texts}), 1000000) < {round(share * 1_000_000)}"
+
+
+def _merged(states: DataFrame, bundle: Bundle) -> DataFrame:
+    merges = [F.expr(s.kind.merge_in_spark(f"`{s.column}`")).alias(s.column) for s in _states(bundle)]
+    return states.groupBy(*group_columns(bundle)).agg(*merges, F.sum(ROWS).alias(ROWS)).where(f"{ROWS} > 0")
 
 
 def _states(bundle: Bundle) -> list[State]:

@@ -11,6 +11,7 @@ from dovetail.batch import promote
 from dovetail.shared.commit import CommitStore, Folded, commit, open_epoch
 from dovetail.shared.errors import IntegrityError, NotYet
 from dovetail.shared.failpoints import failpoint
+from dovetail.shared.gaps import unarchived
 from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
 from dovetail.shared.manifest import Manifest, ManifestStore, Run, RunId
 from dovetail.shared.position import Position, Range
@@ -24,6 +25,9 @@ class Master(Protocol):
 
     def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
         """Folds the records of `span` as the speed layer would."""
+
+    def passed(self) -> Sequence[Range]:
+        """The ranges that were given up: they are in no master and no log."""
 
     def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
         """How many records the master holds in the range of each ledger row, by seq."""
@@ -109,11 +113,17 @@ def run(
     on_plan(planned)
     run_id = RunId(uuid.uuid4().hex[:16])
     with promote.pin(manifests, run_id, version, planned.cut_seq, owner=owner):
-        check_counts(planned.rows, master.counts(planned.rows))
+        failpoint("batch.pinned")
+        apart = unarchived(planned.rows, master.passed())
+        check_counts([row for row in planned.rows if row not in apart], master.counts(planned.rows))
         failpoint("batch.before_run")
         state_rows = master.write_run(version, run_id, planned.span)
         failpoint("batch.run_written")
-        written = Run(run_id, version, planned.from_seq, planned.cut_seq, planned.span, state_rows, planned.records)
+        lacks = [row.range.overlap(p) for row in apart if version not in row.versions for p in master.passed()]
+        written = Run(
+            run_id, version, planned.from_seq, planned.cut_seq, planned.span, state_rows, planned.records,
+            lacks=" ".join(str(each) for each in lacks if not each.empty),
+        )  # fmt: skip
         failpoint("batch.before_promote")
         kind = "full" if full else "incremental"
         runs = (*planned.joins, written)

@@ -16,16 +16,16 @@ from pyspark.sql import functions as F
 
 from dovetail.batch.counted import Answered, Held, answered
 from dovetail.batch.master import DeltaMaster
+from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, POSITION, REASON, decode
 from dovetail.shared.engine import arrow
-from dovetail.shared.errors import IntegrityError
 from dovetail.shared.fold import without
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import is_held
-from dovetail.shared.log import Extent, Log
+from dovetail.shared.log import Extent, Log, another
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.project import Project
@@ -86,6 +86,9 @@ def trace(
         return Trace(source.name, record, f"passed as lost in seq {row.seq}: {row.note}", seq=row.seq, at=row.at)
     raw = look.raw()
     if raw is None:
+        if any(p.includes(record.partition, record.offset) for p in Claims(layout.claims(source.name)).passed()):
+            what = f"read in seq {row.seq}, and counted if it was whole; its bytes are in neither Kafka nor the archive"
+            return Trace(source.name, record, what, seq=row.seq, at=row.at)
         return Trace(source.name, record, f"{HOLE}, in what seq {row.seq} read: {row.range}", seq=row.seq, at=row.at)
     held = Held(record, raw, spark())
     fate, reason = look.fate(row, held)
@@ -194,11 +197,7 @@ class _Look:
     def _extent(self) -> Extent:
         extent, read = self.log().extent(self.source.topic), self.rows[-1].topic_id
         if extent.topic_id != read:
-            raise IntegrityError(
-                f"{self.source.topic} was deleted and made again: it was {read}, now it is {extent.topic_id}",
-                where=f"topic {self.source.topic}",
-                next="dovetail status",
-            )
+            raise another(self.source.topic, read, extent.topic_id)
         return extent
 
 

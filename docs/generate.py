@@ -20,8 +20,10 @@ from typing import Any
 
 import dovetail as dv
 from dovetail import transforms
+from dovetail.shared.failpoints import NAMES
 
 FOLDER = Path(__file__).resolve().parent
+FAILPOINTS = FOLDER / "failpoints.md"
 MARK = "<!-- Below this line the page is made from the docstrings: change those, then `make docs`. -->"
 WIDTH = 100
 _SECTION = re.compile(r"(Args|Raises|Example):")
@@ -123,10 +125,18 @@ def _entries(text: str) -> str:
     )
 
 
+def failpoints(text: str) -> str:
+    """The page on failpoints: its part written by hand in `text`, and the table as the code has it."""
+    rows = [f"| `{name}` | {done} |" for name, done in NAMES.items()]
+    return "\n".join([text.partition(MARK)[0] + MARK, "", "| name | what was just done |", "|---|---|", *rows, ""])
+
+
 def main() -> int:
     for page in PAGES:
         page.file.write_text(page.text(), encoding="utf-8")
         print(page.file.relative_to(FOLDER.parent))
+    FAILPOINTS.write_text(failpoints(FAILPOINTS.read_text(encoding="utf-8")), encoding="utf-8")
+    print(FAILPOINTS.relative_to(FOLDER.parent))
     return 0
 
 

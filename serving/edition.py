@@ -15,6 +15,7 @@ from dovetail.shared.manifest import Manifest
 from dovetail.shared.position import Position
 
 Gap = dict[str, str | int]
+LACKS = "counted by earlier versions only: neither the log nor the archive held them when this one was computed"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Edition:
 
     @cached_property
     def _said(self) -> dict[str, Any]:
+        lacking = [{"seq": r.to_seq, "records": r.lacks, "why": LACKS} for r in self.manifest.runs if r.lacks]
+        gaps = [*self.gaps, *lacking]
         return {
             "view": self.shape.view,
             "version": self.shape.version,
@@ -78,6 +81,6 @@ class Edition:
             "position": self.position.as_json(),
             "seq": self.seq,
             "quarantined": self.quarantined,
-            "gaps": list(self.gaps),
-            "complete": not self.gaps,
+            "gaps": gaps,
+            "complete": not gaps,
         }

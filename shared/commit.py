@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from dovetail.shared.errors import Busy
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import (
     Books,
@@ -72,12 +73,12 @@ def open_source(ledger: LedgerStore, *, topic_id: str, origin: Position) -> Ledg
 
 def open_epoch(ledger: LedgerStore, *, note: str = "") -> int:
     """Fences every earlier writer: only commits of the epoch returned can follow (rule 3)."""
-    return _empty_row(ledger, lambda last: _next(last, "open", epoch=last.epoch + 1, note=note)).epoch
+    return _row(ledger, lambda last: _next(last, "open", epoch=last.epoch + 1, note=note)).epoch
 
 
 def attach(ledger: LedgerStore, version: VersionId, *, note: str = "") -> LedgerRow:
     """Puts `version` in force from the row returned on (rule 4); the last row where it is already."""
-    return _empty_row(
+    return _row(
         ledger,
         lambda last: (
             None
@@ -89,7 +90,7 @@ def attach(ledger: LedgerStore, version: VersionId, *, note: str = "") -> Ledger
 
 def detach(ledger: LedgerStore, version: VersionId, *, note: str = "") -> LedgerRow:
     """Takes `version` out of force; its answers end at the row before the one returned."""
-    return _empty_row(
+    return _row(
         ledger,
         lambda last: (
             _next(last, "detach", versions={v: 0 for v in last.versions if v != version}, note=note)
@@ -119,9 +120,27 @@ def supersede(
         allowed(last)
         row = replace(_next(last, "supersede"), decoder=decoder)
         write(row.commit_id, row.seq)
+        failpoint("resend.places_written")
         return row
 
-    return _empty_row(ledger, made)
+    done = _row(ledger, made)
+    failpoint("resend.ledger_written")
+    return done
+
+
+def pass_lost(ledger: LedgerStore, span: Range, *, because: str) -> LedgerRow:
+    """Passes records that nobody holds any more, and fences every earlier writer (rule 6).
+
+    Raises:
+        Busy: the ledger does not end where `span` begins.
+    """
+
+    def made(last: LedgerRow) -> LedgerRow:
+        if last.to != span.from_:
+            raise Busy(f"the ledger came to {last.to} meanwhile", next="dovetail status")
+        return replace(_next(last, "lost", epoch=last.epoch + 1, note=because), range=span)
+
+    return _row(ledger, made)
 
 
 def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position, fold: Fold) -> LedgerRow:
@@ -148,10 +167,13 @@ def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position,
         commit_id, seq = new_commit_id(), last.seq + 1
         if folded.quarantined is not None:
             store.write_quarantined(commit_id, seq, folded.quarantined)
+            failpoint("speed.quarantine_written")
         if folded.repeats is not None:
             store.write_repeats(commit_id, seq, folded.repeats)
+            failpoint("speed.repeats_written")
         for records in folded.failing.values():
             store.write_failing(commit_id, seq, records)
+            failpoint("speed.failing_written")
         written = {}
         for version in sorted(last.versions):
             written[version] = store.write_states(version, commit_id, seq, folded.states[version])
@@ -177,7 +199,7 @@ def fence(last: LedgerRow, epoch: int) -> None:
         )
 
 
-def _empty_row(ledger: LedgerStore, make: Callable[[LedgerRow], LedgerRow | None]) -> LedgerRow:
+def _row(ledger: LedgerStore, make: Callable[[LedgerRow], LedgerRow | None]) -> LedgerRow:
     while True:
         last = _last(ledger)
         row = make(last)

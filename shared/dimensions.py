@@ -15,6 +15,7 @@ from dovetail.shared import ddl
 from dovetail.shared.caller import caller
 from dovetail.shared.duration import parse
 from dovetail.shared.errors import DeclarationError, IntegrityError
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.options import REFERENCE
 
 if TYPE_CHECKING:
@@ -181,7 +182,9 @@ class Versions:
         half = self._folder / f".{version.file}"
         pq.write_table(rows, half)
         half.rename(self._folder / version.file)
+        failpoint("dimension.file_written")
         self._table.append(pa.Table.from_pylist([asdict(version)], schema=self._table.schema))
+        failpoint("dimension.version_named")
         return version
 
     def checked(self, *, problem: str = "") -> None:

@@ -9,22 +9,47 @@ from functools import cache
 
 from dovetail.shared.errors import UsageError
 
-NAMES = frozenset(
-    {
-        "archive.before_data",
-        "archive.before_claim",
-        "archive.after_claim",
-        "speed.batch_begin",
-        "speed.between_versions",
-        "speed.before_ledger",
-        "speed.after_ledger",
-        "batch.before_run",
-        "batch.run_written",
-        "batch.before_promote",
-        "batch.after_promote",
-        "prune.before_delete",
-    }
-)
+NAMES = {
+    "accept_gap.ledger_written": "the ledger has passed what is lost; the archive does not know of it yet",
+    "accept_gap.claimed": "the archive has passed what is gone, too",
+    "archive.before_data": "a micro-batch has come; nothing of it is written",
+    "archive.before_claim": "its records are in the master; no claim covers them",
+    "archive.after_claim": "the claim covers them",
+    "attach.bundle_written": "all of a version's code is copied, under a name that nobody looks for",
+    "attach.bundle_stored": "a version's code is stored; it has no table",
+    "attach.states_created": "its table is there; the ledger does not name it",
+    "attach.in_force": "the ledger names it; a first version has no manifest yet",
+    "attach.answered": "the first manifest of a view is there; other views may wait for theirs",
+    "batch.pinned": "the run about to be written is pinned in the manifest",
+    "batch.before_run": "the master's counts agree with the ledger; nothing is written",
+    "batch.slice_written": "a part of the run's table, or all of it, is written",
+    "batch.run_written": "the run's table is whole; no manifest names it",
+    "batch.before_promote": "the same, with all that the manifest will say of it known",
+    "batch.after_promote": "the manifest names the run; its pin is still there",
+    "batch.floors_raised": "floors are raised in the manifest; nothing below them is deleted",
+    "batch.run_deleted": "one run's table that nothing names is deleted; others may wait for it",
+    "compact.files_joined": "a table's small files are joined; those replaced long ago are not removed yet",
+    "compact.table_joined": "one table of the speed layer is through; others and the ledger may wait for it",
+    "compact.ledger_joined": "the ledger is through, too",
+    "dimension.file_written": "the new content lies in a file of its own; no version names it",
+    "dimension.version_named": "the version is there; when it was looked at is not noted",
+    "prune.before_delete": "a version's states below its floor are about to be deleted",
+    "prune.states_deleted": "they are deleted; those of other versions may wait for it",
+    "resend.places_written": "the places put right are written under an id that no ledger row names",
+    "resend.ledger_written": "the ledger names it: the broken records count nowhere; the corrected ones are not sent",
+    "resend.sent": "the corrected records are acknowledged; the command has not said so",
+    "speed.epoch_opened": "the ledger has a new epoch; nothing is read",
+    "speed.batch_begin": "a micro-batch has come; nothing of it is written",
+    "speed.quarantine_written": "its broken records are written under an id that no ledger row names",
+    "speed.repeats_written": "and the places of its repeats",
+    "speed.failing_written": "and the records that make one version raise",
+    "speed.between_versions": "and the states of one more version",
+    "speed.before_ledger": "and all of it; the ledger row is about to be appended",
+    "speed.after_ledger": "the ledger row publishes the commit",
+    "speed.index_written": "the ids that it counted are in the index of repeats, in a file of their own",
+    "speed.index_joined": "that file is joined with the one before, and both are still there",
+}
+"""By name what was just done where a process may be made to fail: between any two writes that a crash can part."""
 
 
 def failpoint(name: str) -> None:

@@ -13,6 +13,7 @@ from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import decode, decoded
 from dovetail.shared.engine import arrow_schema
 from dovetail.shared.errors import DeclarationError
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import fold
 from dovetail.shared.judge import refuse_unfit
 from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId, covered
@@ -60,10 +61,13 @@ def attach_declared(project: Project, view: View, ledger: LedgerStore, spark: Sp
     refuse_impure(project, view)
     refuse_unfit(view.source, spark)
     bundle = project.store(view)
+    failpoint("attach.bundle_stored")
     empty = spark.createDataFrame([], RAW)
     groups = fold(decoded(decode(empty, bundle.decoder), bundle.decoder, placed=bundle.placed), bundle)
     DeltaStates(project.layout, view.source.name).create(bundle.version, arrow_schema(groups))
+    failpoint("attach.states_created")
     attach(ledger, bundle.version, note=f"{view.where}")
+    failpoint("attach.in_force")
     return bundle.version
 
 
@@ -90,6 +94,7 @@ def answer_from_origin(view: str, version: VersionId, ledger: LedgerStore, manif
         manifests.swap(manifest)
     except LostRace:
         return manifests.read()
+    failpoint("attach.answered")
     return manifest
 
 

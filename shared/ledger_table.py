@@ -74,6 +74,11 @@ class DeltaLedger:
             raise
         return self._last
 
+    def first(self) -> LedgerRow | None:
+        """The row at the origin; None before the source was first seen."""
+        rows = self._table.read(ds.field("seq") == 0).to_pylist()
+        return row_of(rows[0]) if rows else None
+
     def rows(self, after: int = -1) -> Sequence[LedgerRow]:
         table = self._table.read(ds.field("seq") > after)
         rows = checked(_distinct([row_of(r) for r in table.to_pylist()]))

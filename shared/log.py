@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from dovetail.shared.errors import IntegrityError, ServiceMissing
-from dovetail.shared.position import Position
+from dovetail.shared.position import Position, Range, RecordId
 
+NEW_NAME = "give the source another name in views.py, and its views too: they begin with the topic as it is now"
 PATIENCE_S = 10
 """How long a broker may take to answer before it counts as unreachable."""
 
@@ -27,6 +29,23 @@ class Extent:
     topic_id: str
     begin: Position
     end: Position
+
+    def gone(self, position: Position) -> Range:
+        """What the log no longer holds of the records from `position` on."""
+        named = position.with_partitions(set(self.end))
+        return Range(named, Position({p: max(o, self.begin[p]) for p, o in named.items()}))
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An open transaction, which readers of committed records wait for at `record`.
+
+    `producer` is its transactional id, empty where no coordinator knows of it; `seconds` how long it has been open.
+    """
+
+    record: RecordId
+    producer: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,54 @@ class Log:
             Position({t.partition: o for t, o in begin.items()}),
             Position({t.partition: o for t, o in end.items()}),
         )
+
+    def waiting(self, extent: Extent) -> list[Waiting]:
+        """The open transactions at which the topic ends for readers of committed records."""
+        from kafka import IsolationLevel, TopicPartition
+        from kafka.admin import OffsetSpec
+
+        named = {TopicPartition(extent.topic, p): OffsetSpec.LATEST for p in extent.end}
+        with closing(self._admin()) as admin:
+            written = admin.list_partition_offsets(named, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+            held = [t for t in named if written[t].offset > extent.end[t.partition]]
+            if not held:
+                return []
+            found = admin.describe_producers(held)
+            names = {t.producer_id: t.transactional_id for ts in admin.list_transactions().values() for t in ts}
+        now = time.time()
+        return [
+            Waiting(
+                RecordId(t.partition, extent.end[t.partition]),
+                names.get(p.producer_id, ""),
+                now - p.last_timestamp / 1000,
+            )
+            for t in held
+            for p in found[t].active_producers
+            if p.current_transaction_start_offset == extent.end[t.partition]
+        ]
+
+    @contextmanager
+    def watched(self, topic: str, topic_id: str) -> Iterator[Callable[[], None]]:
+        """Gives a look, on a connection of its own, that raises IntegrityError once the topic is another one.
+
+        An id never comes back: records that were read before a look that finds it are records of this topic.
+        """
+        from kafka.errors import KafkaError
+
+        with closing(self._admin()) as admin:
+
+            def look() -> None:
+                try:
+                    described = admin.describe_topics([topic])[0]
+                except (KafkaError, OSError) as error:
+                    raise ServiceMissing(
+                        "the Kafka broker stopped answering", where=topic, why=str(error), next="dovetail doctor"
+                    ) from error
+                now = "" if described["error_code"] else described["topic_id"]
+                if now != topic_id:
+                    raise another(topic, topic_id, now)
+
+            yield look
 
     def create(self, topic: str, *, partitions: int) -> bool:
         """Creates a topic; False where it was there already."""
@@ -145,32 +212,50 @@ class Log:
             ) from None
 
 
-def resumable(extent: Extent, topic_id: str, position: Position, *, reader: str) -> Position:
+def resumable(
+    extent: Extent, topic_id: str, position: Position, *, reader: str, source: str, held: Position
+) -> Position:
     """`position` naming every partition of the topic, if the log still holds what comes next.
+
+    Args:
+        held: up to where the master holds what came: beyond it nobody holds what the log has dropped.
 
     Raises:
         IntegrityError: the topic is another one than the ledger's, ends below the position, or begins above it.
     """
-    where = f"topic {extent.topic}"
-    if extent.topic_id != topic_id:
+    refuse_another(extent, topic_id, position, reader=reader)
+    gone = extent.gone(position)
+    if not gone.empty:
         raise IntegrityError(
-            f"{extent.topic} was deleted and made again: it was {topic_id}, now it is {extent.topic_id}",
-            where=where,
-            next="declare a new source for the new topic; the old one's answers stay as they are",
+            f"Kafka dropped {gone} before {reader} read it, at most {gone.offsets:,} records",
+            where=f"topic {extent.topic}",
+            why="its retention is shorter than the time nothing was read, or somebody deleted them",
+            next=f'accept it: dovetail accept-gap {source} {extent.gone(held)} --because "…"; '
+            f"then send again what you have a copy of: dovetail load {source} FILE",
         )
+    return gone.from_
+
+
+def refuse_another(extent: Extent, topic_id: str, position: Position, *, reader: str) -> None:
+    """Raises IntegrityError where the topic is not the one that was read up to `position`."""
+    if extent.topic_id != topic_id:
+        raise another(extent.topic, topic_id, extent.topic_id)
     for p in position:
         if position[p] > extent.end[p]:
             raise IntegrityError(
-                f"partition {p} ends at {extent.end[p]}, {reader} stands at {position[p]}", where=where
+                f"partition {p} ends at {extent.end[p]}, {reader} stands at {position[p]}",
+                where=f"topic {extent.topic}",
+                why="the broker has lost what it had acknowledged, or was put back to an older state",
+                next=NEW_NAME,
             )
-    named = position.with_partitions(set(extent.end))
-    gone = {p: (named[p], extent.begin[p]) for p in named if extent.begin[p] > named[p]}
-    if gone:
-        ranges = " ".join(f"{p}@{a}..{b}" for p, (a, b) in gone.items())
-        raise IntegrityError(
-            f"Kafka dropped {ranges} before {reader} read it",
-            where=where,
-            why="its retention is shorter than the time nothing was read",
-            next="dovetail batch commits what the archive still holds; then start this again",
-        )
-    return named
+
+
+def another(topic: str, was: str, now: str) -> IntegrityError:
+    """The error for a topic that is not the one that was read; `now` is empty where there is none."""
+    what = f"deleted and made again: it was {was}, now it is {now}" if now else f"deleted: it was {was}"
+    return IntegrityError(
+        f"{topic} was {what}",
+        where=f"topic {topic}",
+        why="its offsets begin anew, so they do not name the records that were read",
+        next=NEW_NAME,
+    )

@@ -21,7 +21,10 @@ ORIGIN = RunId("origin")
 
 @dataclass(frozen=True)
 class Run:
-    """One batch computation of one version: the records of ledger rows (from_seq, to_seq], written once."""
+    """One batch computation of one version: the records of ledger rows (from_seq, to_seq], written once.
+
+    `lacks` are ranges in it that nobody held any more when it was computed, and that the version had not counted.
+    """
 
     id: RunId
     version: VersionId
@@ -30,6 +33,7 @@ class Run:
     range: Range
     state_rows: int = 0
     records: int = 0
+    lacks: str = ""
 
     @property
     def cut(self) -> Position:

@@ -94,6 +94,7 @@ def _stored_run(run: Run) -> dict[str, Any]:
         "to": run.cut.as_json(),
         "state_rows": run.state_rows,
         "records": run.records,
+        **({"lacks": run.lacks} if run.lacks else {}),
     }
 
 
@@ -106,6 +107,7 @@ def _run(stored: dict[str, Any]) -> Run:
         range=Range(Position.from_json(stored["from"]), Position.from_json(stored["to"])),
         state_rows=stored["state_rows"],
         records=stored["records"],
+        lacks=stored.get("lacks", ""),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 
 from dovetail.shared.errors import IntegrityError, QueryError
 
@@ -105,8 +106,38 @@ class Range:
     def includes(self, partition: int, offset: int) -> bool:
         return not self.from_.includes(partition, offset) and self.to.includes(partition, offset)
 
+    def overlap(self, other: Range) -> Range:
+        """What lies in both.
+
+        >>> str(Range(Position(), Position({0: 9})).overlap(Range(Position({0: 4}), Position({0: 20, 1: 5}))))
+        '0@4..9'
+        """
+        first = Position({p: max(self.from_[p], other.from_[p]) for p in self.to})
+        return Range(first, Position({p: max(o, min(self.to[p], other.to[p])) for p, o in first.items()}))
+
+    @property
+    def offsets(self) -> int:
+        """The most records there can be in it."""
+        return sum(end - first for _, first, end in self.partitions())
+
     def __str__(self) -> str:
         return " ".join(f"{p}@{a}..{b}" for p, a, b in self.partitions()) or "nothing"
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Range:
+        """From texts `partition@first..end`, as it is written; raises QueryError for anything else.
+
+        >>> str(Range.parse(["3@100..2000", "0@5..6"]))
+        '0@5..6 3@100..2000'
+        """
+        found: dict[int, tuple[int, int]] = {}
+        for text in texts:
+            match = re.fullmatch(r"(\d{1,9})@(\d{1,18})\.\.(\d{1,18})", text)
+            p, first, end = map(int, match.groups()) if match else (0, 0, 0)
+            if first >= end or p in found:
+                raise QueryError(f"'{text}' is not a range of its own: write partition@first..end, as in 3@100..2000")
+            found[p] = first, end
+        return cls(Position({p: a for p, (a, _) in found.items()}), Position({p: b for p, (_, b) in found.items()}))
 
 
 @dataclass(frozen=True)
@@ -130,3 +161,19 @@ class RecordId:
         if not match:
             raise QueryError(f"'{text}' is not a record: write partition@offset, as in 2@3141")
         return cls(int(match[1]), int(match[2]))
+
+
+def slices(span: Range, limit: int) -> list[Position]:
+    """Positions that cut `span` into pieces of at most `limit` offsets, the last being its end.
+
+    >>> slices(Range(Position({0: 0, 1: 5}), Position({0: 10, 1: 9})), 8)
+    [Position({0: 4, 1: 9}), Position({0: 8, 1: 9}), Position({0: 10, 1: 9})]
+    """
+    step = max(1, limit // max(1, len(span.to)))
+    cuts = []
+    for n in count(1):
+        cut = Position({p: min(span.from_[p] + n * step, o) for p, o in span.to.items()})
+        cuts.append(cut)
+        if cut == span.to:
+            return cuts
+    return cuts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dovetail.shared.decode import META, named
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from dovetail.shared.declare import Source
+    from dovetail.shared.ledger import LedgerRow
     from dovetail.shared.log import Log
     from dovetail.shared.tables import Layout
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 def records_of(source: Source, span: Range, layout: Layout, log: Log, spark: SparkSession) -> DataFrame:
     """The records of `span` with the columns of META."""
     extent = log.extent(source.topic)
+    if extent.begin.reaches(span.to):
+        return spark.read.format("delta").load(str(layout.master(source.name))).where(within(span)).select(*META)
     begin = Position({p: max(span.from_[p], min(extent.begin[p], span.to[p])) for p in span.to})
     others = {p: extent.begin[p] for p in extent.end if p not in span.to}  # Spark wants to hear of each partition
     options = log.spark_span_options(
@@ -29,6 +33,12 @@ def records_of(source: Source, span: Range, layout: Layout, log: Log, spark: Spa
         return records
     held = spark.read.format("delta").load(str(layout.master(source.name)))
     return records.unionByName(held.where(within(dropped)).select(*META))
+
+
+def outside(commits: Iterable[LedgerRow], records: DataFrame) -> DataFrame:
+    """Those of the records that lie in the range of none of these commits."""
+    ranges = " OR ".join(within(row.range) for row in commits)
+    return records.where(f"NOT ({ranges})") if ranges else records
 
 
 def within(span: Range) -> str:

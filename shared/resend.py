@@ -11,6 +11,7 @@ from dovetail.shared import supersede as rules
 from dovetail.shared.corrections import Correction
 from dovetail.shared.declare import Source
 from dovetail.shared.errors import NotYet, ServiceMissing, UsageError
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import CommitId, LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
@@ -166,6 +167,7 @@ def _sent(log: Log, source: Source, corrections: Sequence[Correction]) -> dict[R
             except BufferError:  # its queue is full: wait for some to be acknowledged
                 producer.poll(0.1)
     producer.flush(2 * produce.PATIENCE_S)
+    failpoint("resend.sent")
     missing = [c.held.place for c in corrections if c.held.place not in sent]
     if missing:
         raise ServiceMissing(

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import CommitId
 
 Id = tuple[int, int]
@@ -157,6 +158,7 @@ class Seen:
     def add(self, entries: Entries, *, after: int, seq: int, commit_id: CommitId, at: int, since: int) -> None:
         """Adds what the ledger rows after `after` up to `seq` counted; forgets what was counted before `since`."""
         self._files.append(File.written(self._folder, after, seq, commit_id, at, entries.ordered()))
+        failpoint("speed.index_written")
         while len(self._files) > 1 and _worth_joining(*self._files[-2:]):
             self._join(since)
         while len(self._files) > 1 and self._files[0].at < since:
@@ -168,6 +170,7 @@ class Seen:
         entries = both.take(np.flatnonzero(both.at >= since)).ordered()
         joined = File.written(self._folder, older.after, newer.seq, newer.commit_id, newer.at, entries)
         self._files[-2:] = [joined]
+        failpoint("speed.index_joined")
         for old in (older, newer):
             old.path.unlink()
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from dovetail.shared.ledger import CommitId, VersionId
+from dovetail.shared.errors import IntegrityError
+from dovetail.shared.failpoints import failpoint
+from dovetail.shared.ledger import CommitId, LedgerRow, VersionId
 from dovetail.shared.tables import AppendTable, Layout
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 COMMIT = [("_commit_id", pa.string()), ("_seq", pa.int64())]
 QUARANTINE = pa.schema(
@@ -84,13 +90,34 @@ class DeltaStates:
         """The records that made a version raise, also those of attempts that never came into the ledger."""
         return self._failing.read()
 
-    def delete_through(self, version: VersionId, floor: int) -> None:
-        """Deletes the states at or below seq `floor`; the manifest's floor was raised before."""
-        self.table(version).delete(f"_seq <= {int(floor)}")
+    def delete_through(self, version: VersionId, floor: int, *, keep: Iterable[CommitId] = ()) -> None:
+        """Deletes the states at or below seq `floor`, but for some commits; the manifest's floor was raised before."""
+        kept = ", ".join(f"'{commit_id}'" for commit_id in keep)
+        self.table(version).delete(f"_seq <= {int(floor)}" + (f" AND _commit_id NOT IN ({kept})" if kept else ""))
 
     def compact(self, versions: Iterable[VersionId]) -> None:
         for table in (*(self.table(v) for v in versions), self._quarantine, self._failing, self._repeats):
             table.compact()
+            failpoint("compact.table_joined")
+
+
+def only_copies(layout: Layout, version: VersionId, commits: Sequence[LedgerRow], spark: SparkSession) -> DataFrame:
+    """The states of commits whose records are nowhere any more.
+
+    Raises:
+        IntegrityError: they are not all there.
+    """
+    named = ", ".join(f"'{row.commit_id}'" for row in commits)
+    path = layout.states(version)
+    states = spark.read.format("delta").load(str(path)).where(f"_commit_id IN ({named})")
+    expected, held = sum(row.versions[version] for row in commits), states.count()
+    if held != expected:
+        raise IntegrityError(
+            f"{held:,} of {expected:,} state rows are left of records that nobody holds any more",
+            where=str(path),
+            next="put the states back from a copy of the storage root",
+        )
+    return states
 
 
 def stamped(rows: pa.Table, commit_id: CommitId, seq: int) -> pa.Table:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 
 import pyarrow.compute as pc
 
-from dovetail.shared import locks
+from dovetail.shared import gaps, locks
 from dovetail.shared.alarm import MOST, Recent, recent
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source, View
@@ -20,13 +20,16 @@ from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
 from dovetail.shared.ledger import Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
 from dovetail.shared.ledger_table import DeltaLedger, broken_in
-from dovetail.shared.log import Extent, Log, TopicMissing, resumable
+from dovetail.shared.log import Extent, Log, TopicMissing, Waiting, resumable
 from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position
 from dovetail.shared.project import Project
 from dovetail.shared.tables import AppendTable, Layout
 from dovetail.shared.versions import short
+
+OPEN_S = 10.0
+"""Seconds after which an open transaction is told: most end sooner."""
 
 
 class Grade(IntEnum):
@@ -53,8 +56,8 @@ class Trouble:
 @dataclass(frozen=True)
 class SourceState:
     """How one source stands; None for what is not known: never read, or Kafka does not answer.
-
-    `failure` is what reading its tables, or finding its topic, raised.
+    `held` is up to where its master holds what came; `waiting` are open transactions. `failure` is what reading its
+    tables, or finding its topic, raised.
     """
 
     source: Source
@@ -67,6 +70,8 @@ class SourceState:
     broken: Mapping[Judged, int] = field(default_factory=dict)
     too_many: Recent | None = None
     """The newest commits, where more of their records went to quarantine than `speed.warn_if_quarantined` says."""
+    held: Position = Position()  # noqa: RUF009  a value
+    waiting: Sequence[Waiting] = ()
     speed_runs: bool = False
     archive_runs: bool = False
     failure: DovetailError | None = None
@@ -146,7 +151,8 @@ def look(project: Project, log: Log | ServiceMissing) -> Status:
         state = _source(project, source)
         if isinstance(log, Log) and down is None:
             try:
-                state = replace(state, extent=log.extent(source.topic))
+                extent = log.extent(source.topic)
+                state = replace(state, extent=extent, waiting=log.waiting(extent))
             except TopicMissing as missing:
                 state = replace(state, failure=state.failure or missing)
             except ServiceMissing as missing:
@@ -166,6 +172,7 @@ def _source(project: Project, source: Source) -> SourceState:
     )
     try:
         last, claim = DeltaLedger(layout.ledger(source.name)).last(), Claims(layout.claims(source.name)).last()
+        held = gaps.held(layout, source.name)
         # A few columns only: a ledger may have millions of rows.
         columns = ["consumed", "quarantined", "dropped", "rules", "seq", "kind"]
         books = AppendTable(layout.ledger(source.name), LEDGER).read(columns=columns)
@@ -178,6 +185,7 @@ def _source(project: Project, source: Source) -> SourceState:
         state,
         last=last,
         claim=claim,
+        held=held,
         consumed=consumed,
         quarantined=quarantined,
         dropped=dropped,
@@ -220,6 +228,7 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
             yield Trouble(Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
         if state.extent is not None:
             yield from _gone(state, last, state.extent)
+            yield from _waiting(state)
         for layer, verb, runs, position in (
             ("speed", "speed", state.speed_runs, last.to),
             ("the archive", "archive", state.archive_runs, state.claim),
@@ -232,12 +241,28 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
 
 def _gone(state: SourceState, last: LedgerRow, extent: Extent) -> Iterator[Trouble]:
     """What the log no longer holds and was not read."""
-    readers = {"the speed layer": last.to} | ({"the archive": state.claim} if state.claim else {})
-    for reader, position in readers.items():
+    held, name = state.held, state.source.name
+    at = Position({p: max(o, held[p]) for p, o in last.to.with_partitions(held).items()})  # what it can take from there
+    for reader, position in {"the speed layer": at, "the archive": held}.items():
         try:
-            resumable(extent, last.topic_id, position, reader=reader)
+            resumable(extent, last.topic_id, position, reader=reader, source=name, held=held)
         except IntegrityError as error:
-            yield _failed(state.source.name, error, Grade.WRONG)
+            yield _failed(name, error, Grade.WRONG)
+
+
+def _waiting(state: SourceState) -> Iterator[Trouble]:
+    """Transactions that no reader of committed records gets past."""
+    for each in state.waiting:
+        if each.seconds >= OPEN_S:
+            by = f"of producer {each.producer}" if each.producer else "of an unknown producer"
+            yield Trouble(
+                Grade.STOPPED,
+                f"{state.source.name}: position stands still at {each.record} while the log grows: a transaction {by} "
+                f"is open for {ago(each.seconds)}",
+                f"let that producer commit or abort; else kafka-transactions.sh abort --topic {state.source.topic} "
+                f"--partition {each.record.partition} --start-offset {each.record.offset}",
+                "answers are right and late: what may yet be aborted is not counted",
+            )
 
 
 def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:

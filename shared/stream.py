@@ -87,8 +87,10 @@ def _told(failure: list[BaseException], exception: Exception | None, topic: str)
     if failure and not is_gone(failure[0]):
         return failure[0]
     text = str(exception)
-    if "OffsetOutOfRange" in text or "data loss" in text.lower() or "KAFKA_DATA_LOSS" in text:
-        return IntegrityError("Kafka no longer holds records that were not read yet", where=topic, why=text[:500])
+    if any(said in text for said in ("OffsetOutOfRange", "failOnDataLoss", "KAFKA_DATA_LOSS")):
+        why = text.partition("Reason: ")[2].partition("\n")[0] or text[:500]
+        what = "Kafka no longer holds records that were not read yet, or the topic is another one"
+        return IntegrityError(what, where=topic, why=why, next="dovetail status tells which, and how to go on")
     if "TimeoutException" in text or "Connection" in text:
         return ServiceMissing("the Kafka broker stopped answering", where=topic, why=text[:300], next="dovetail doctor")
     return DovetailError("the stream stopped", where=topic, why=text[:2000])

@@ -21,6 +21,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from dovetail.shared.errors import IntegrityError, ServiceMissing
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.manifest import RunId
 
@@ -193,6 +194,7 @@ class AppendTable:
         table = self._current()
         if table is not None:
             table.optimize.compact()
+            failpoint("compact.files_joined")
             table.vacuum(retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False)
 
     @property

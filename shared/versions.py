@@ -23,6 +23,7 @@ from dovetail.shared.closure import normalised, steps
 from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, IntegrityError
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.measures import Measure, measure_from_json
 
@@ -135,6 +136,7 @@ def store(view: View, project: Path, files: Sequence[Path], module: str, attribu
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(content)
     (half / FILE).write_text(json.dumps(stored, indent=2))
+    failpoint("attach.bundle_written")
     try:
         half.rename(folder)
     except OSError:  # another process stored the same version first

@@ -12,20 +12,24 @@ from dovetail.shared.commit import Folded, commit, open_epoch
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import decode, named
 from dovetail.shared.errors import IntegrityError
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import folded
+from dovetail.shared.gaps import held
 from dovetail.shared.inforce import bundles, open_ledger, put_in_force
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.locks import held
-from dovetail.shared.log import Log, resumable
+from dovetail.shared.locks import held as lock
+from dovetail.shared.log import Log, refuse_another, resumable
 from dovetail.shared.position import Range
 from dovetail.shared.project import Project
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.stream import follow
 from dovetail.shared.upkeep import COMMITS_BETWEEN, tidy
 from dovetail.shared.versions import Bundle
+from dovetail.speed.catch_up import catch_up, dropped
 
+READER = "the speed layer"
 CONF = {
     # A micro-batch is small: planning it twice costs more than it saves, and a shuffle has two cores to go to.
     "spark.sql.adaptive.enabled": "false",
@@ -50,6 +54,8 @@ class SpeedJob:
     epoch: int
     on_commit: Callable[[LedgerRow], None]
     judge: Judge
+    same_topic: Callable[[], None]
+    """Raises where the topic is another one by now."""
     _bundles: dict[VersionId, Bundle] = field(default_factory=dict)
     _upkeep: threading.Thread | None = None
 
@@ -60,7 +66,9 @@ class SpeedJob:
             if wanted != span:
                 raise IntegrityError(f"the ledger wants {wanted}, the micro-batch holds {span}", next="dovetail speed")
             every = bundles(self.project.layout, versions, self._bundles)
-            return folded(records, self.judge, every, span)
+            found = folded(records, self.judge, every, span)
+            self.same_topic()  # after the records were read, before they count
+            return found
 
         row = commit(self.ledger, self.states, epoch=self.epoch, to=span.to, fold=fold)
         self.on_commit(row)
@@ -79,36 +87,44 @@ def run(
     on_ready: Callable[[LedgerRow], None] = lambda _: None,
     on_commit: Callable[[LedgerRow], None] = lambda _: None,
 ) -> None:
-    """Folds the source until told to stop.
+    """Folds the source until told to stop; first what only the archive still holds.
 
     Raises:
         Busy: another speed job holds the source.
         Fenced: another writer opened a newer epoch.
-        IntegrityError: the topic no longer holds what comes next.
+        IntegrityError: the topic is another one by now, or neither it nor the archive holds what comes next.
         RuleBroken: a rule of the source says `fail`, or too many records go to quarantine; what was committed before
             stays.
     """
     layout, settings = project.layout, project.settings.speed
-    with held(layout.lock(f"speed-{source.name}"), f"the speed job of {source.name}"):
+    with lock(layout.lock(f"speed-{source.name}"), f"the speed job of {source.name}"):
         ledger = open_ledger(project, source, log)
         put_in_force(project, source, ledger, spark)
         epoch = open_epoch(ledger, note="speed")
+        failpoint("speed.epoch_opened")
         opened = ledger.last()
         if opened is None or opened.epoch != epoch:
             raise RuntimeError("another writer opened an epoch while this one started: start again")
-        start = resumable(log.extent(source.topic), opened.topic_id, opened.to, reader="the speed layer")
+        extent = log.extent(source.topic)
+        refuse_another(extent, opened.topic_id, opened.to, reader=READER)
         judge = Judge.of_commits(source, ledger, layout, log, spark, stop=settings.stop_if_quarantined)
         states = DeltaStates(layout, source.name)
-        job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge)
-        follow(
-            spark,
-            log,
-            source.topic,
-            start,
-            job.step,
-            prepare=lambda raw: decode(named(raw), source.as_json()),
-            scratch=layout.scratch(f"speed-{source.name}"),
-            trigger=settings.trigger,
-            max_records=settings.max_records_per_commit,
-            on_ready=lambda: on_ready(opened),
-        )
+        with log.watched(source.topic, opened.topic_id) as same_topic:
+            job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge, same_topic)
+            archived = held(layout, source.name)
+            span, most = dropped(extent, opened.to, archived), settings.max_records_per_commit
+            catch_up(span, job.step, source, layout, log, spark, max_records=most)
+            extent = log.extent(source.topic)
+            start = resumable(extent, opened.topic_id, span.to, reader=READER, source=source.name, held=archived)
+            follow(
+                spark,
+                log,
+                source.topic,
+                start,
+                job.step,
+                prepare=lambda raw: decode(named(raw), source.as_json()),
+                scratch=layout.scratch(f"speed-{source.name}"),
+                trigger=settings.trigger,
+                max_records=most,
+                on_ready=lambda: on_ready(opened),
+            )

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from dovetail.cli import ask, care, explain, prove, quarantine, run, start
+from dovetail.cli import ask, care, explain, gap, prove, quarantine, run, start
 from dovetail.cli.output import Output, complain
 from dovetail.cli.stack import end_with_parent
 from dovetail.shared.errors import DovetailError, UsageError
@@ -42,7 +42,7 @@ def common(
     context.obj = profile
 
 
-for group in (start, run, ask, explain, prove, care, quarantine):
+for group in (start, run, ask, explain, prove, care, gap, quarantine):
     group.register(app)
 
 

@@ -87,6 +87,8 @@ def tell_proof(output: Output, proof: Proof) -> bool:
         f"decoded = {b.repeats:,} repeats + {b.failed:,} failed + {b.dropped:,} dropped + {b.offered:,} offered;  "
         f"{proof.groups:,} groups{of_all}: {proof.equal:,} equal"
     )
+    for gap in proof.gaps:
+        output.line(f"gap: {gap}")
     for problem in proof.problems:
         output.error(f"! {problem}")
     output.line(f"{proof.lost:,} lost, {proof.doubled:,} doubled", style="bold green" if proof.holds else "bold red")
@@ -95,7 +97,7 @@ def tell_proof(output: Output, proof: Proof) -> bool:
             "source": proof.source, "seq": proof.seq, "position": proof.position.as_json(), "books": vars(b),
             "groups": proof.groups, "equal": proof.equal, "sample": proof.sample,
             "lost": proof.lost, "doubled": proof.doubled,
-            "problems": proof.problems, "holds": proof.holds,
+            "gaps": proof.gaps, "problems": proof.problems, "holds": proof.holds,
         }
     )  # fmt: skip
     return proof.holds

@@ -56,7 +56,7 @@ class Master:
     """A master that holds every offset from the origin to `claimed` once; a state row a record."""
 
     def __init__(self, claimed: int) -> None:
-        self.claimed, self.runs = Position({0: claimed}), []
+        self.claimed, self.runs, self.gaps = Position({0: claimed}), [], []
 
     def claim(self):
         return self.claimed
@@ -64,6 +64,9 @@ class Master:
     def fold(self, span, versions):
         n = records(span)
         return Folded({v: range(n) for v in versions}, Books(consumed=n, decoded=n, offered=n))
+
+    def passed(self):
+        return self.gaps
 
     def counts(self, rows):
         return {r.seq: records(r.range) for r in rows}
@@ -175,6 +178,27 @@ def test_a_master_that_holds_another_number_of_records_than_were_consumed_stops_
     with pytest.raises(IntegrityError, match=r"holds 9 records of ledger seq 3 .* consumed 10"):
         batch(ledger, manifests, master)
     assert (manifests.now, master.runs) == (None, [])
+
+
+@pytest.mark.parametrize(("version", "lacks"), [(A, ""), (B, "0@8..10 0@10..12")])
+def test_what_is_in_no_place_any_more_is_compared_with_nothing_and_named_where_the_version_never_counted_it(
+    ledger, version, lacks
+):
+    steps.attach(ledger, B)
+    master = Master(20)
+    master.gaps = [Range(Position({0: 8}), Position({0: 12}))]
+    master.counts = lambda rows: {2: 5, 3: 8}
+    (run,) = batch(ledger, Manifests(), master, version).runs
+    assert run.lacks == lacks
+
+
+def test_a_lost_row_is_no_commit_to_compare(ledger):
+    steps.pass_lost(ledger, Range(Position({0: 20}), Position({0: 24})), because="gone")
+    commit(ledger, 30)
+    master = Master(30)
+    master.counts = lambda rows: {2: 7, 3: 10, 5: 6}
+    (run,) = batch(ledger, Manifests(), master).runs
+    assert (run.cut, run.records) == (Position({0: 30}), 23)
 
 
 def test_a_batch_killed_while_it_writes_leaves_what_answers(ledger):

@@ -96,7 +96,9 @@ class Case:
     def speed(self, *spans: Range) -> None:
         epoch = open_epoch(self.ledger)
         judge = Judge(self.source, self.ledger)
-        running = SpeedJob(self.project, self.source, self.ledger, self.states, epoch, lambda _: None, judge)
+        running = SpeedJob(
+            self.project, self.source, self.ledger, self.states, epoch, lambda _: None, judge, lambda: None
+        )
         for span in spans:
             running.step(decode(self.records(span), self.source.as_json()), span)
 

@@ -22,10 +22,10 @@ from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.ledger import Books, Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA, DeltaLedger
 from dovetail.shared.locks import held
-from dovetail.shared.log import Extent, Log
+from dovetail.shared.log import Extent, Log, Waiting
 from dovetail.shared.manifest import ORIGIN, Run
 from dovetail.shared.manifest_table import DeltaManifest
-from dovetail.shared.position import Position, Range
+from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.project import Project
 from dovetail.shared.tables import AppendTable
 
@@ -44,9 +44,13 @@ class StubLog(Log):
     topic_id: str = "id"
     begin: Position = field(default_factory=lambda: Position({0: 0, 1: 0}))
     end: Position = TO
+    open: tuple[Waiting, ...] = ()
 
     def extent(self, topic: str) -> Extent:
         return Extent(topic, self.topic_id, self.begin, self.end)
+
+    def waiting(self, extent: Extent) -> list[Waiting]:
+        return [*self.open]
 
 
 def broker(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
@@ -157,11 +161,35 @@ def test_records_that_kafka_dropped_come_before_everything_else(
     assert said.code == 1
     wrong = [line for line in said.out.splitlines() if line.startswith("!")]
     assert wrong == [
-        "!  lines: Kafka dropped 0@10..12 before the speed layer read it",
-        "!  lines: Kafka dropped 0@10..12 before the archive read it",
+        "!  lines: Kafka dropped 0@10..12 before the speed layer read it, at most 2 records",
+        "!  lines: Kafka dropped 0@10..12 before the archive read it, at most 2 records",
         f"!  sales: changed since {fingerprint}, which still answers; a full batch adopts the change",
     ]
     assert "     next  dovetail batch sales --full\n" in said.out
+    assert '     next  accept it: dovetail accept-gap lines 0@10..12 --because "…"; then send again what' in said.out
+
+
+def test_what_speed_lacks_and_the_archive_holds_is_not_gone(
+    run: Command, running: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Claims(running.layout.claims("lines")).append(Position({0: 12, 1: 7}))
+    broker(monkeypatch, StubLog(begin=Position({0: 12, 1: 0}), end=Position({0: 20, 1: 7})))
+    assert run("status").out.startswith("Nothing is wrong.\n")
+
+
+def test_a_transaction_left_open_is_named_with_its_producer_once_it_is_long(
+    run: Command, running: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = Waiting(RecordId(1, 7), "billing-7", 840.0)
+    broker(monkeypatch, StubLog(open=(open_, Waiting(RecordId(0, 10), "short", 9.0))))
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith(
+        "!  lines: position stands still at 1@7 while the log grows: a transaction of producer billing-7 is open for"
+        " 14 min\n     next  let that producer commit or abort; else kafka-transactions.sh abort --topic cli.lines"
+        " --partition 1 --start-offset 7\n"
+    )
+    assert "short" not in said.out
 
 
 def test_a_topic_made_anew_is_told(run: Command, running: Project, monkeypatch: pytest.MonkeyPatch) -> None:

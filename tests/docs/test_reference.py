@@ -43,6 +43,12 @@ def test_a_page_is_what_the_docstrings_give(page: Any) -> None:
     assert page.file.read_text(encoding="utf-8") == page.text(), "make docs"
 
 
+def test_the_page_on_failpoints_lists_every_one() -> None:
+    page = generate.FAILPOINTS.read_text(encoding="utf-8")
+    assert page == generate.failpoints(page)
+    assert page.count("\n| `") == len(generate.NAMES)
+
+
 @pytest.mark.java
 @pytest.mark.parametrize(("name", "function"), FUNCTIONS, ids=[name for name, _ in FUNCTIONS])
 def test_an_example_gives_what_it_shows(

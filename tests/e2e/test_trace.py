@@ -95,7 +95,8 @@ def traced(log: Log, spark: SparkSession, tmp_path_factory: pytest.TempPathFacto
         job.run(project, view, log, spark)
     send(log, (0, value("d", "k1", 4, "y")), (1, value("b", "k2", 2)), transaction=True)
     end, judge = log.extent("traced").end, Judge.of_commits(source, ledger, layout, log, spark)
-    speed = SpeedJob(project, source, ledger, DeltaStates(layout, "traced"), open_epoch(ledger), lambda _: None, judge)
+    states, epoch = DeltaStates(layout, "traced"), open_epoch(ledger)
+    speed = SpeedJob(project, source, ledger, states, epoch, lambda _: None, judge, lambda: None)
     speed.step(decode(records(CUT, end), source.as_json()), Range(CUT, end))
     send(log, (1, value("e", "k1", 5)))
     return project

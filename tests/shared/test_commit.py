@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from killed import killed_at
 
 from dovetail.shared import commit as steps
 from dovetail.shared.commit import Folded
@@ -52,6 +53,10 @@ class States:
     def write_quarantined(self, commit_id, seq, records):
         self.quarantined.append((commit_id, seq, records))
 
+    def write_repeats(self, commit_id, seq, places): ...
+
+    def write_failing(self, commit_id, seq, records): ...
+
 
 @pytest.fixture
 def ledger():
@@ -96,6 +101,34 @@ def test_what_rules_said_of_a_commit_is_in_its_row(ledger):
     row = steps.commit(ledger, States(), epoch=steps.open_epoch(ledger), to=END, fold=judged)
     assert ledger.last() == row
     assert (row.books.dropped, row.decoder, row.broken, row.stats) == (2, "d", broken, stats)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "speed.batch_begin",
+        "speed.quarantine_written",
+        "speed.repeats_written",
+        "speed.failing_written",
+        "speed.between_versions",
+        "speed.before_ledger",
+    ],
+)
+def test_killed_before_its_row_a_commit_never_was_and_the_next_one_has_its_range(ledger, point):
+    def whole(span, versions):
+        books = Books(consumed=9, decoded=8, quarantined=1, repeats=1, failed=2, offered=5)
+        return replace(
+            fold(span, versions), books=books, quarantined=["bad"], repeats=["again"], failing={A: ["x", "y"]}
+        )
+
+    states, epoch = States(), steps.open_epoch(ledger)
+    before = ledger.last()
+    with killed_at(point):
+        steps.commit(ledger, states, epoch=epoch, to=END, fold=whole)
+    assert ledger.last() == before
+    row = steps.commit(ledger, states, epoch=epoch, to=END, fold=whole)
+    assert row.commit_id not in {commit_id for commit_id, *_ in states.quarantined[:-1]}
+    assert (ledger.last(), row.range.from_) == (row, ORIGIN)
 
 
 def test_quarantined_records_are_kept_under_the_commit_id(ledger):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from killed import killed_at
 from quarantine_stand import Bad, Stand
 
 import dovetail as dv
@@ -213,3 +214,24 @@ def test_records_that_were_not_acknowledged_are_named(stand: Stand) -> None:
         send(stand, RecordId(0, 3), RecordId(1, 9), log=StubLog(refused=(b'{"n": 1}',)))
     assert caught.value.what == "2 of 2 records were not acknowledged: 0@3, 1@9"
     assert caught.value.next.endswith("--again")
+
+
+def test_killed_before_its_row_a_resend_never_was(stand: Stand) -> None:
+    log = StubLog()
+    with killed_at("resend.places_written"):
+        send(stand, RecordId(0, 3), log=log)
+    assert (log.sent, [h.place for h in Quarantine(stand.layout, "lines").waiting()]) == (
+        [], [RecordId(0, 3), RecordId(1, 2), RecordId(1, 9)]
+    )  # fmt: skip
+    assert len(send(stand, RecordId(0, 3), log=log).sent) == 1
+
+
+@pytest.mark.parametrize(("point", "sent"), [("resend.ledger_written", 0), ("resend.sent", 1)])
+def test_killed_after_its_row_a_resend_is_done_again_on_demand_alone(stand: Stand, point: str, sent: int) -> None:
+    log = StubLog()
+    with killed_at(point):
+        send(stand, RecordId(0, 3), log=log)
+    assert len(log.sent) == sent
+    with pytest.raises(UsageError, match="put right by an earlier resend"):
+        send(stand, RecordId(0, 3), log=log)
+    assert len(send(stand, RecordId(0, 3), log=log, again=True).sent) == 1
