@@ -64,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _leave(0)
     except Exception as error:  # noqa: BLE001  the edge: nothing below may show a bare traceback as an answer
-        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in OF_SPARK:
-            complain(output, UsageError(f"this verb runs Spark: {error.name} is not installed", next=INSTALL_SPARK))
+        missing = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if missing in OF_SPARK:
+            complain(output, UsageError(f"this verb runs Spark: {missing} is not installed", next=INSTALL_SPARK))
             return _leave(WRONG_USE)
         traceback.print_exc()
         output.error("dovetail crashed. This is a bug in Dovetail: please report it with the lines above.")

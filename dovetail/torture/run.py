@@ -144,10 +144,12 @@ class Torture:
 
     def finish(self) -> None:
         """Everything is answered, everything is true, and a recount from the log finds the same."""
+        self._tell("all done: everything acknowledged must be answered")
         self._stand.finish_batch()
         self._stand.settle()
         time.sleep(1)  # for the watch to ask once more
         self.check()
+        self._tell("all answered: the recount from the log")
         self._stand.end_layers()
         self._prove()
 
