@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_SECONDS ?= 0
+SOAK_MINUTES ?= 30
 # Two processes, each with its own Spark session and broker; the slow files come first in the order of names.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -19,6 +20,9 @@ test: $(READY)  ## every test but the long ones, in under ten minutes on two cor
 
 test-long: $(READY)  ## the long tests too
 	@$(PYTEST)
+
+soak: $(READY)  ## load, a kill a minute and batches, every answer checked; SOAK_MINUTES=n, 30 where not given
+	@$(BIN)/dovetail torture --soak $(SOAK_MINUTES) --folder .cache/soak
 
 check: $(READY)  ## format, lint, types, and which layer may import which
 	@$(BIN)/ruff format --check .
@@ -60,4 +64,4 @@ $(READY): pyproject.toml conf/constraints.txt
 	fi
 	@touch $@
 
-.PHONY: help demo test test-long check format docs bench wheel constraints setup clean
+.PHONY: help demo test test-long soak check format docs bench wheel constraints setup clean

@@ -51,6 +51,8 @@ class Serving:
 
     def view(self, name: str) -> View:
         view = self.store.view(name)
+        if view is None and not self.store.looked:
+            raise NotYet("the server has just started and is still looking for its views", next="ask again")
         if view is None:
             raise problems.NotFound(unknown("view", name, self.store.views), next="GET /v1/views")
         return view

@@ -94,6 +94,11 @@ class Broker:
         """The address for clients, such as "127.0.0.1:9092"."""
         return f"{HOST}:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The process that Kafka's own is a child of."""
+        return self._process.pid
+
     def alive(self) -> bool:
         """Whether the broker's process still runs."""
         return self._process.poll() is None

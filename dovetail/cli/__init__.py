@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from dovetail.cli import ask, care, explain, gap, prove, quarantine, run, start
+from dovetail.cli import ask, care, explain, gap, prove, quarantine, run, start, torture
 from dovetail.cli.output import Output, complain
 from dovetail.cli.stack import end_with_parent
 from dovetail.shared.errors import DovetailError, UsageError
@@ -18,6 +18,7 @@ from dovetail.shared.errors import DovetailError, UsageError
 CRASH = 70
 WRONG_USE = 2
 INTERRUPTED = 130
+OF_SPARK = ("pyspark", "psutil")
 INSTALL_SPARK = "pip install 'dovetail[spark]'"
 
 # typer brings its own copy of click, or uses the one installed, depending on its version: ask it which.
@@ -42,7 +43,7 @@ def common(
     context.obj = profile
 
 
-for group in (start, run, ask, explain, prove, care, gap, quarantine):
+for group in (start, run, ask, explain, prove, care, gap, quarantine, torture):
     group.register(app)
 
 
@@ -63,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _leave(0)
     except Exception as error:  # noqa: BLE001  the edge: nothing below may show a bare traceback as an answer
-        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "pyspark":
-            complain(output, UsageError("this verb runs Spark: pyspark is not installed", next=INSTALL_SPARK))
+        missing = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if missing in OF_SPARK:
+            complain(output, UsageError(f"this verb runs Spark: {missing} is not installed", next=INSTALL_SPARK))
             return _leave(WRONG_USE)
         traceback.print_exc()
         output.error("dovetail crashed. This is a bug in Dovetail: please report it with the lines above.")

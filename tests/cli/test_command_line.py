@@ -20,7 +20,7 @@ from .conftest import Run
 GOLDEN = Path(__file__).parent / "golden"
 VERBS = {c.name or c.callback.__name__: c for c in app.registered_commands if c.callback}
 VERBS |= {f"{g.name} {c.name}": c for g in app.registered_groups for c in g.typer_instance.registered_commands}
-WRITES = ("init", "batch", "send", "load", "quarantine export", "quarantine resend", "accept-gap")
+WRITES = ("init", "batch", "send", "load", "quarantine export", "quarantine resend", "accept-gap", "torture")
 
 
 def golden(name: str, text: str) -> None:
@@ -43,7 +43,8 @@ def help_text(verb: str) -> str:
 
 def test_every_verb_of_the_first_release_is_there() -> None:
     wanted = (
-        "init check doctor dev demo kafka archive speed batch serve status query trace why prove send load accept-gap"
+        "init check doctor dev demo kafka archive speed batch serve status query trace why prove send load accept-gap "
+        "torture"
     )
     assert set(wanted.split()) <= set(VERBS)
 
@@ -83,6 +84,7 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "send",
         "load",
         "accept-gap",
+        "torture",
         *(v for v in VERBS if v.startswith("quarantine ")),
     ],
 )

@@ -288,8 +288,8 @@ class Client:
 
 
 @contextmanager
-def serve(folder: Path, stand: Stand, ends: Ends | None = None) -> Iterator[Client]:
-    """The app in a real server on a free port of this machine."""
+def serve(folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool = True) -> Iterator[Client]:
+    """The app in a real server on a free port of this machine; once it has `looked` at its views, where not told."""
     config = uvicorn.Config(create_app(Settings(folder=folder), log_end=ends or Ends()), port=0, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -299,7 +299,10 @@ def serve(folder: Path, stand: Stand, ends: Ends | None = None) -> Iterator[Clie
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            yield Client(http, stand)
+            client = Client(http, stand)
+            if looked:
+                client.until(lambda: client.get("none").status_code == 404)
+            yield client
     finally:
         server.should_exit = True
         thread.join()

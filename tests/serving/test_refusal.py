@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
+import pytest
 from serving_stand import Client, Stand, ViewSpec, event, serve
 
+from dovetail.serving.store import Store
 from dovetail.shared.ledger import CommitId, new_commit_id
 
 
@@ -127,3 +130,19 @@ def test_a_detached_version_answers_up_to_there_while_the_others_go_on(
     with serve(tmp_path, stand) as fresh:
         fresh.until(lambda: fresh.get("sales", measures="lines").status_code == 200)
         assert fresh.get("sales", measures="lines").json()["rows"] == answer["rows"]
+
+
+def test_a_server_that_has_not_looked_yet_does_not_say_that_a_view_is_not_there(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event()])
+    held, look = threading.Event(), Store.look
+    monkeypatch.setattr(Store, "look", lambda store: held.wait(10) and look(store))
+    with serve(tmp_path, stand, looked=False) as fresh:
+        first = fresh.get("sales")
+        held.set()
+        answered(fresh, 1)
+        assert (first.status_code, first.json()["type"]) == (503, "urn:dovetail:not-yet")
+        assert first.headers["retry-after"]
+        assert fresh.get("none").status_code == 404
