@@ -16,6 +16,7 @@ from dovetail.serving import query
 from dovetail.serving.query import Plan
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
+from dovetail.shared.measures import sum_
 
 FRANCE = "where.country=FR&where.product=1&measures=lines"
 WEEKLY = f"{FRANCE}&bucket=1d&window=7d"
@@ -178,3 +179,19 @@ def test_answers_of_one_row_are_rendered_with_the_commit_and_as_they_would_be_al
         assert found is not None
         _, alone = view.looked_up(each)
         assert found[1].json == alone.json
+
+
+def test_a_sum_of_doubles_has_the_digits_of_all_its_rows_however_they_came(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dovetail.serving.follow.MERGE_ABOVE", 0)
+    stand.attach(ViewSpec("sales", measures={"total": sum_("ratio")}))
+    store = Store(tmp_path / "data")
+    for ratio in (0.1, 0.2, 0.3, 0.05):
+        stand.commit([event(ratio=ratio)])
+        view = look(store, stand)
+        asked = plan(view, "where.country=FR&where.product=1")
+        _, found = view.at_hand(asked) or view.looked_up(asked)
+    store.stop()
+    assert 0.1 + 0.2 + 0.3 + 0.05 != 0.05 + 0.1 + 0.2 + 0.3  # else there would be nothing to see
+    assert orjson.loads(found.json) == [{"total": 0.05 + 0.1 + 0.2 + 0.3}]

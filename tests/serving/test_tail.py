@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -153,3 +154,23 @@ def test_a_ledger_that_lost_a_row_is_refused(stand: Stand) -> None:
         LedgerTail(stand.layout.ledger("orders")).rows(after=0)
     with pytest.raises(IntegrityError, match="has lost seq 3"):
         LedgerTail(stand.layout.ledger("orders")).rows(after=2)
+
+
+def test_a_row_that_was_lost_since_the_last_look_is_missed(stand: Stand) -> None:
+    stand.attach(ViewSpec("sales"))
+    tail = LedgerTail(stand.layout.ledger("orders"))
+    assert [r.seq for r in tail.rows(after=0)] == [1]
+    for _ in range(2):
+        stand.commit([event()])
+    AppendTable.existing(stand.layout.ledger("orders")).delete("seq = 2")
+    with pytest.raises(IntegrityError, match="jumps from seq 1 to 3"):
+        tail.rows(after=1)
+
+
+def test_two_rows_of_one_seq_are_refused(stand: Stand) -> None:
+    stand.attach(ViewSpec("sales"))
+    table = AppendTable.existing(stand.layout.ledger("orders"))
+    (rival,) = table.read(pc.field("seq") == 1).to_pylist()
+    table.append(pa.Table.from_pylist([rival | {"commit_id": "rival"}], schema=table.schema))
+    with pytest.raises(IntegrityError, match="two rows of seq 1"):
+        LedgerTail(stand.layout.ledger("orders")).rows(after=0)

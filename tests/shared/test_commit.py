@@ -10,7 +10,7 @@ from killed import killed_at
 from dovetail.shared import commit as steps
 from dovetail.shared.commit import Folded
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import Books, Fenced, Judged, LedgerRow, LostRace, VersionId, follows
+from dovetail.shared.ledger import Books, Fenced, Judged, LedgerRow, LostRace, VersionFails, VersionId, follows
 from dovetail.shared.position import Position
 
 A, B = VersionId("sales@a"), VersionId("sales@b")
@@ -44,7 +44,7 @@ class States:
     """A CommitStore in memory."""
 
     def __init__(self) -> None:
-        self.written, self.quarantined = [], []
+        self.written, self.quarantined, self.apart = [], [], []
 
     def write_states(self, version, commit_id, seq, states):
         self.written.append((version, commit_id, seq))
@@ -53,9 +53,11 @@ class States:
     def write_quarantined(self, commit_id, seq, records):
         self.quarantined.append((commit_id, seq, records))
 
-    def write_repeats(self, commit_id, seq, places): ...
+    def write_repeats(self, *given):
+        self.apart.append(("repeats", *given))
 
-    def write_failing(self, commit_id, seq, records): ...
+    def write_failing(self, *given):
+        self.apart.append(("failing", *given))
 
 
 @pytest.fixture
@@ -141,6 +143,31 @@ def test_quarantined_records_are_kept_under_the_commit_id(ledger):
     assert states.quarantined == [(row.commit_id, row.seq, ["bad"])]
 
 
+def test_what_is_set_apart_is_kept_under_the_commit_id(ledger):
+    states, books = States(), Books(7, 7, 0, 1, 1, 5)
+
+    def with_both(span, versions):
+        return replace(fold(span, versions), books=books, repeats=["again"], failing={A: ["raises"]})
+
+    row = steps.commit(ledger, states, epoch=steps.open_epoch(ledger), to=END, fold=with_both)
+    where = row.commit_id, row.seq
+    assert states.apart == [("repeats", *where, ["again"]), ("failing", *where, ["raises"])]
+    assert row.failing == {A: 1}
+
+
+def test_a_version_that_cannot_be_had_of_a_range_is_detached_and_the_others_go_on(ledger):
+    def failing(span, versions):
+        if B in versions:
+            raise VersionFails(B, "OVERFLOW")
+        return fold(span, versions)
+
+    steps.attach(ledger, B)
+    row = steps.commit(ledger, States(), epoch=steps.open_epoch(ledger), to=END, fold=failing)
+    detached = ledger.stored[-2]
+    assert (detached.kind, detached.to, detached.note) == ("detach", ORIGIN, "it raises OVERFLOW for records 0@3..8")
+    assert (row.range.from_, row.versions) == (ORIGIN, {A: 2})
+
+
 def test_a_commit_that_loses_to_an_attach_is_folded_again_under_a_new_id(ledger):
     states, epoch = States(), steps.open_epoch(ledger)
     ledger.rival = lambda: steps.attach(ledger, B)
@@ -223,11 +250,11 @@ def test_what_is_so_already_is_not_written_again(ledger):
 
 
 def test_books_that_do_not_balance_are_never_published(ledger):
-    before = ledger.last()
+    before, states = ledger.last(), States()
 
     def unbalanced(span, versions):
         return replace(fold(span, versions), books=Books(consumed=1))
 
     with pytest.raises(IntegrityError, match="balance"):
-        steps.commit(ledger, States(), epoch=before.epoch, to=END, fold=unbalanced)
-    assert ledger.last() == before
+        steps.commit(ledger, states, epoch=before.epoch, to=END, fold=unbalanced)
+    assert (ledger.last(), states.written) == (before, [])

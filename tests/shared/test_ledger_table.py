@@ -191,6 +191,16 @@ def test_a_lost_row_is_an_error(ledger, path):
         DeltaLedger(path).rows(after=1)
 
 
+def test_a_ledger_that_broke_while_it_was_followed_stays_broken(ledger, path):
+    follower = DeltaLedger(path)
+    follower.last()
+    jumping = ledger_table._stored(replace(following(ledger.last()), seq=2, at=1.5))
+    ledger._table.append(pa.Table.from_pylist([jumping], schema=ledger_table.SCHEMA))
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match="jumps"):
+            follower.last()
+
+
 def as_format_1(path: Path) -> None:
     """Rewrites the ledger as a Dovetail without rules wrote it."""
     later = ("dropped", "decoder", "rules", "stats")

@@ -210,6 +210,21 @@ def test_another_horizon_or_id_makes_the_index_anew(tmp_path: Path) -> None:
     assert len([*log.folder.iterdir()]) == 1
 
 
+def test_another_id_makes_the_index_anew(tmp_path: Path) -> None:
+    log, read = Log(tmp_path), list[int]()
+    log.commit([Record(0, 0, 1000, 1)])
+    log.start(event_id="other")
+    counted = log.job._counted
+
+    def again(rows: Sequence[LedgerRow]) -> Candidates:
+        read.extend(row.seq for row in rows)
+        return counted(rows)
+
+    log.job._counted = again
+    log.commit([Record(0, 1, 1001, 2)])
+    assert read == [1]
+
+
 def test_a_ledger_made_anew_is_told_from_the_one_the_index_is_of(tmp_path: Path) -> None:
     log = Log(tmp_path)
     log.commit([Record(0, 0, 1000, 1)])

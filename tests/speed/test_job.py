@@ -1,0 +1,31 @@
+"""The speed job publishes what the ledger wants next, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dovetail.shared.commit import Folded, open_epoch, open_source
+from dovetail.shared.errors import IntegrityError
+from dovetail.shared.ledger import Books
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.position import Position, Range
+from dovetail.speed import job
+from dovetail.speed.job import SpeedJob
+
+
+def test_a_micro_batch_that_is_not_what_the_ledger_wants_next_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "bundles", lambda *_: [])
+    monkeypatch.setattr(job, "folded", lambda *_: Folded({}, Books(3, 3, offered=3)))
+    ledger, nothing = DeltaLedger(tmp_path / "ledger"), SimpleNamespace(layout=None, looks_first=False)
+    none: Any = None
+    open_source(ledger, topic_id="t", origin=Position({0: 5}))
+    speed = SpeedJob(nothing, none, ledger, none, open_epoch(ledger), lambda _: None, nothing)  # type: ignore[arg-type]
+    with pytest.raises(IntegrityError, match=r"the ledger wants 0@5\.\.9, the micro-batch holds 0@6\.\.9"):
+        speed.step(none, Range(Position({0: 6}), Position({0: 9})))
+    assert [row.kind for row in ledger.rows()] == ["open", "open"]
