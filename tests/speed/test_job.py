@@ -25,7 +25,7 @@ def test_a_micro_batch_that_is_not_what_the_ledger_wants_next_is_refused(
     ledger, nothing = DeltaLedger(tmp_path / "ledger"), SimpleNamespace(layout=None, looks_first=False)
     none: Any = None
     open_source(ledger, topic_id="t", origin=Position({0: 5}))
-    speed = SpeedJob(nothing, none, ledger, none, open_epoch(ledger), lambda _: None, nothing)  # type: ignore[arg-type]
+    speed = SpeedJob(nothing, none, ledger, none, open_epoch(ledger), lambda _: None, nothing, lambda: None)  # type: ignore[arg-type]
     with pytest.raises(IntegrityError, match=r"the ledger wants 0@5\.\.9, the micro-batch holds 0@6\.\.9"):
         speed.step(none, Range(Position({0: 6}), Position({0: 9})))
     assert [row.kind for row in ledger.rows()] == ["open", "open"]
