@@ -29,7 +29,7 @@ from dovetail.shared.position import Position, Range
 from dovetail.shared.records import outside, within
 from dovetail.shared.set_apart import counted
 from dovetail.shared.states import only_copies
-from dovetail.shared.tables import PROPERTIES, Layout
+from dovetail.shared.tables import PROPERTIES, Layout, written
 from dovetail.shared.versions import Bundle
 
 CLAIMS_BETWEEN = 100
@@ -136,7 +136,8 @@ class DeltaMaster:
                 return count
             for table in arrow_slices(states, bundle.keys):
                 ordered = table.sort_by([(k, "ascending") for k in bundle.keys]) if bundle.keys else table
-                write_deltalake(path, ordered, mode="append", configuration=dict(PROPERTIES))
+                with written(Path(path)):
+                    write_deltalake(path, ordered, mode="append", configuration=dict(PROPERTIES))
                 failpoint("batch.slice_written")
             return count
         finally:

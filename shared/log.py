@@ -40,7 +40,7 @@ class Extent:
 class Waiting:
     """An open transaction, which readers of committed records wait for at `record`.
 
-    `producer` is its transactional id, empty where no coordinator knows of it; `seconds` how long it has been open.
+    `producer` is its transactional id, empty where no coordinator knows of it; `seconds` is since it wrote last.
     """
 
     record: RecordId
@@ -79,28 +79,34 @@ class Log:
         )
 
     def waiting(self, extent: Extent) -> list[Waiting]:
-        """The open transactions at which the topic ends for readers of committed records."""
+        """The open transactions at which the topic ends for readers of committed records.
+
+        None are told where the broker is too old to be asked, or does not let this client ask.
+        """
         from kafka import IsolationLevel, TopicPartition
         from kafka.admin import OffsetSpec
+        from kafka.errors import KafkaError
 
-        named = {TopicPartition(extent.topic, p): OffsetSpec.LATEST for p in extent.end}
+        ends = {TopicPartition(extent.topic, p): o for p, o in extent.end.items()}
+        latest = dict.fromkeys(ends, OffsetSpec.LATEST)
         with closing(self._admin()) as admin:
-            written = admin.list_partition_offsets(named, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-            held = [t for t in named if written[t].offset > extent.end[t.partition]]
-            if not held:
+            try:
+                written = admin.list_partition_offsets(latest, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+                held = [place for place, end in ends.items() if written[place].offset > end]
+                found = admin.describe_producers(held) if held else {}
+                listed = [t for ts in admin.list_transactions().values() for t in ts] if held else []
+            except KafkaError:
                 return []
-            found = admin.describe_producers(held)
-            names = {t.producer_id: t.transactional_id for ts in admin.list_transactions().values() for t in ts}
-        now = time.time()
+        names, now = {t.producer_id: t.transactional_id for t in listed}, time.time()
         return [
             Waiting(
-                RecordId(t.partition, extent.end[t.partition]),
-                names.get(p.producer_id, ""),
-                now - p.last_timestamp / 1000,
+                RecordId(place.partition, ends[place]),
+                names.get(producer.producer_id, ""),
+                now - producer.last_timestamp / 1000,
             )
-            for t in held
-            for p in found[t].active_producers
-            if p.current_transaction_start_offset == extent.end[t.partition]
+            for place, state in found.items()
+            for producer in state.active_producers
+            if producer.current_transaction_start_offset == ends[place]
         ]
 
     @contextmanager

@@ -20,19 +20,17 @@ if TYPE_CHECKING:
 def records_of(source: Source, span: Range, layout: Layout, log: Log, spark: SparkSession) -> DataFrame:
     """The records of `span` with the columns of META."""
     extent = log.extent(source.topic)
-    if extent.begin.reaches(span.to):
-        return spark.read.format("delta").load(str(layout.master(source.name))).where(within(span)).select(*META)
     begin = Position({p: max(span.from_[p], min(extent.begin[p], span.to[p])) for p in span.to})
     others = {p: extent.begin[p] for p in extent.end if p not in span.to}  # Spark wants to hear of each partition
     options = log.spark_span_options(
         source.topic, Position({**begin, **others}), Position({**{p: span.to[p] for p in span.to}, **others})
     )
-    records = named(spark.read.format("kafka").options(**options).load())
     dropped = Range(span.from_, begin)
-    if dropped.empty:
-        return records
-    held = spark.read.format("delta").load(str(layout.master(source.name)))
-    return records.unionByName(held.where(within(dropped)).select(*META))
+    held = spark.read.format("delta").load(str(layout.master(source.name))) if not dropped.empty else None
+    if held is not None and begin == span.to:
+        return held.where(within(dropped)).select(*META)
+    records = named(spark.read.format("kafka").options(**options).load())
+    return records if held is None else records.unionByName(held.where(within(dropped)).select(*META))
 
 
 def outside(commits: Iterable[LedgerRow], records: DataFrame) -> DataFrame:

@@ -258,7 +258,7 @@ def _waiting(state: SourceState) -> Iterator[Trouble]:
             yield Trouble(
                 Grade.STOPPED,
                 f"{state.source.name}: position stands still at {each.record} while the log grows: a transaction {by} "
-                f"is open for {ago(each.seconds)}",
+                f"is open, its last record {ago(each.seconds)} old",
                 f"let that producer commit or abort; else kafka-transactions.sh abort --topic {state.source.topic} "
                 f"--partition {each.record.partition} --start-offset {each.record.offset}",
                 "answers are right and late: what may yet be aborted is not counted",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import threading
@@ -84,6 +85,12 @@ def follow(
 
 def _told(failure: list[BaseException], exception: Exception | None, topic: str) -> BaseException:
     """The error to show: the step's own, else what Spark says, in this project's words where it is known."""
+    text = f"{failure[0] if failure else ''}\n{exception}"
+    if full := re.search(r"No space left on device|Disk quota exceeded|File too large", text):
+        return ServiceMissing(
+            "the disk refuses what the stream writes", where=topic, why=full[0],
+            next="dovetail doctor says how much space is left; then start it again, nothing is lost",
+        )  # fmt: skip
     if failure and not is_gone(failure[0]):
         return failure[0]
     text = str(exception)

@@ -116,8 +116,13 @@ class AppendTable:
         self._opened()
 
     def append(self, rows: pa.Table) -> None:
-        """Appends `rows`; a concurrent compaction or deletion is no conflict."""
-        write_deltalake(self._opened(), rows.cast(self.schema), mode="append")
+        """Appends `rows`; a concurrent compaction or deletion is no conflict.
+
+        Raises:
+            ServiceMissing: the disk refuses the write.
+        """
+        with written(self.path):
+            write_deltalake(self._opened(), rows.cast(self.schema), mode="append")
 
     def append_if(self, rows: pa.Table, unchanged: Callable[[], bool]) -> bool:
         """Appends `rows` to exactly the state of the table for which `unchanged()` held; False where it did not.
@@ -131,13 +136,14 @@ class AppendTable:
         table = self._opened()  # before the look: a table that another writer makes meanwhile is not the one looked at
         while unchanged():
             try:
-                write_deltalake(
-                    table,
-                    rows.cast(self.schema),
-                    mode="append",
-                    schema_mode="merge",
-                    commit_properties=CommitProperties(max_commit_retries=0),
-                )
+                with written(self.path):
+                    write_deltalake(
+                        table,
+                        rows.cast(self.schema),
+                        mode="append",
+                        schema_mode="merge",
+                        commit_properties=CommitProperties(max_commit_retries=0),
+                    )
             except CommitFailedError as error:
                 refused = table.version()
                 table.update_incremental()
@@ -187,13 +193,15 @@ class AppendTable:
     def delete(self, predicate: str) -> None:
         table = self._current()
         if table is not None:
-            table.delete(predicate)
+            with written(self.path):
+                table.delete(predicate)
 
     def compact(self, *, keep_hours: int = 1) -> None:
         """Joins small files; removes those replaced more than `keep_hours` ago, so that slow readers finish."""
         table = self._current()
         if table is not None:
-            table.optimize.compact()
+            with written(self.path):
+                table.optimize.compact()
             failpoint("compact.files_joined")
             table.vacuum(retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False)
 
@@ -208,6 +216,7 @@ class AppendTable:
                 if not DeltaTable.is_deltatable(str(self.path)):
                     return None
                 self._table = DeltaTable(str(self.path))
+                refuse_torn(self._table, self.path)
             refresh(self._table, self.path)
         return self._table
 
@@ -223,6 +232,40 @@ def refresh(table: DeltaTable, path: Path) -> None:
     """Brings a table held open to its newest version, if there is one: `update_incremental` lists the whole log."""
     if (path / "_delta_log" / f"{table.version() + 1:020}.json").exists():
         table.update_incremental()
+        refuse_torn(table, path)
+
+
+def refuse_torn(table: DeltaTable, path: Path) -> None:
+    """Raises IntegrityError where the newest entry of the log is empty, as a machine that went down may leave it.
+
+    The table would be read without that entry, and nothing said.
+    """
+    entry = path / "_delta_log" / f"{table.version():020}.json"
+    if entry.exists() and entry.stat().st_size == 0:
+        raise IntegrityError(
+            "the newest entry of a table's log is empty",
+            where=str(entry),
+            why="the machine went down before it was on disk: what it said was acknowledged, and is gone",
+            next="put it back from a copy of the storage root",
+        )
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Names the table when the file system refuses a write: no space, no rights, a limit."""
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        if isinstance(error, CommitFailedError) or (
+            "os error" not in str(error).lower() and not isinstance(error, OSError)
+        ):
+            raise
+        raise ServiceMissing(
+            "a table cannot be written",
+            where=str(path),
+            why=str(error).rpartition(": ")[2],
+            next="dovetail doctor says how much space is left; then start it again, nothing is lost",
+        ) from error
 
 
 @contextmanager

@@ -55,6 +55,7 @@ def archive(
     output, project = Output(as_json=as_json), load_project(context)
     named = _one_source(project, source)
     writable(project.settings)
+    _refuse_second(project, f"archive-{named.name}", f"the archive of {named.name}")
     log = find_log(project.settings)
     log.extent(named.topic)
     spark = start_spark(project.settings, "archive", conf=CONF, on_progress=output.progress())
@@ -81,10 +82,9 @@ def speed(
     output, project = Output(as_json=as_json), load_project(context)
     named = _one_source(project, source)
     writable(project.settings)
+    _refuse_second(project, f"speed-{named.name}", f"the speed job of {named.name}")
     log = find_log(project.settings)
     log.extent(named.topic)
-    with held(project.layout.lock(f"speed-{named.name}"), f"the speed job of {named.name}"):
-        pass  # refused now rather than after Spark has started
     spark = start_spark(project.settings, "speed", conf=CONF, on_progress=output.progress())
     run(
         project,
@@ -111,6 +111,8 @@ def batch(
     output, project = Output(as_json=as_json), load_project(context)
     views = [project.view(view)] if view else list(project.views.values())
     writable(project.settings)
+    for each in () if dry_run else views:
+        _refuse_second(project, f"batch-{each.name}", f"a batch of {each.name}")
     log = find_log(project.settings)
     spark = start_spark(project.settings, "batch", heavy=True, on_progress=output.progress())
 
@@ -175,6 +177,12 @@ def wait_for_stop(check: Callable[[], object] = lambda: None) -> None:
         signal.signal(name, lambda *_: stop.set())
     while not stop.wait(0.5):
         check()
+
+
+def _refuse_second(project: Project, lock: str, what: str) -> None:
+    """Raises Busy now rather than after Spark has started; the job itself holds the lock."""
+    with held(project.layout.lock(lock), what):
+        pass
 
 
 def _one_source(project: Project, name: str | None) -> Source:

@@ -185,9 +185,10 @@ def test_a_transaction_left_open_is_named_with_its_producer_once_it_is_long(
     said = run("status")
     assert said.code == 1
     assert said.out.startswith(
-        "!  lines: position stands still at 1@7 while the log grows: a transaction of producer billing-7 is open for"
-        " 14 min\n     next  let that producer commit or abort; else kafka-transactions.sh abort --topic cli.lines"
-        " --partition 1 --start-offset 7\n"
+        "!  lines: position stands still at 1@7 while the log grows: a transaction of producer billing-7 is open,"
+        " its last record 14 min old\n"
+        "     next  let that producer commit or abort; else kafka-transactions.sh abort --topic cli.lines "
+        "--partition 1 --start-offset 7\n"
     )
     assert "short" not in said.out
 

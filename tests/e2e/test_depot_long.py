@@ -57,7 +57,7 @@ def test_killed_at_any_named_point_it_goes_on_exactly(
         depot.topic.send(burst())
         layer = LAYERS[point.split(".")[0]]
         for _ in range(3 if point == "batch.run_deleted" else 0):  # runs beyond the last that may be rolled back to
-            depot.batch(spark, full=True)
+            depot.batch(spark, "seen", full=True)
         if layer == "batch":
             depot.archive_here(spark)
         depot.start(layer, failpoint=f"{point}:crash", wait=False)

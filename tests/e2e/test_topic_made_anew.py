@@ -188,9 +188,7 @@ def test_a_transaction_left_open_is_told_by_status_as_what_holds_the_position_up
     monkeypatch.setattr(status, "OPEN_S", 0.0)
     capfd.readouterr()
     assert main(["status"]) == 1
-    line = (
-        "!  held_up: position stands still at 0@4 while the log grows: a transaction of producer billing-7 is open for "
-    )
+    line = "!  held_up: position stands still at 0@4 while the log grows: a transaction of producer billing-7 is open, "
     assert line in capfd.readouterr().out
     producer.abort_transaction(60)
     assert log.waiting(log.extent("held_up")) == []
