@@ -11,6 +11,7 @@ import pytest
 
 from dovetail.torture.actions import Action, planned, read, written
 from dovetail.torture.run import Outcome
+from dovetail.torture.soak import Figures
 from dovetail.torture.stand import Recovery
 
 from .conftest import Run
@@ -113,3 +114,44 @@ def test_a_list_that_is_not_there_is_wrong_use(run: Run) -> None:
     said = run("torture", "--actions-file", "nothing.txt")
     assert said.code == 2
     assert said.err.startswith("error  nothing.txt cannot be read\n")
+
+
+@pytest.fixture
+def soaked(monkeypatch: pytest.MonkeyPatch) -> list[Figures]:
+    """What the soaks to come will have measured."""
+    waiting = list[Figures]()
+
+    def run(folder: Path, **_: Any) -> Figures:
+        folder.mkdir(exist_ok=True)
+        return waiting.pop(0)
+
+    monkeypatch.setattr("dovetail.torture.soak.run", run)
+    return waiting
+
+
+def test_a_soak_tells_its_figures_and_whether_all_was_well(run: Run, soaked: list[Figures]) -> None:
+    good = Figures(30, sent=1_800_000, batches=6, proof="0 lost, 0 doubled of 1,800,000")
+    good.answers.update({"blocks": 18_000, "days": 18_000})
+    good.recoveries.append(Recovery("kill speed", 14.2))
+    for size in (210, 260, 240):
+        good.memory["speed python"].add(size)
+        good.files["states"].add(size)
+    soaked += [good, Figures(30, wrong=1, failure="blocks is wrong")]
+    said = run("torture", "--soak", "30")
+    assert said.code == 0
+    assert said.out == (
+        "minutes                       30\n"
+        "records acknowledged          1,800,000\n"
+        "answers checked               blocks 18,000, days 18,000\n"
+        "wrong answers                 0\n"
+        "503 where it was due          0\n"
+        "other failures                0\n"
+        "batches                       6\n"
+        "recovered                     14.2 s after kill speed\n"
+        "MB of speed python            first 210, last 240, max 260\n"
+        "files of states               first 210, last 240, max 260\n"
+        "proof                         0 lost, 0 doubled of 1,800,000\n"
+    )
+    again = run("torture", "--soak", "30", "--json")
+    assert again.code == 1
+    assert orjson.loads(again.out)["failure"] == "blocks is wrong"
