@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dovetail.cli.kill import kill_and_wait
 from dovetail.cli.output import Output
 from dovetail.cli.session import find_log, load_project, start_spark
 
@@ -66,6 +65,8 @@ def share(text: str) -> float:
 
 
 def _kill(output: Output, project: Project, source: str) -> None:
+    from dovetail.cli.kill import kill_and_wait
+
     for _ in range(KILLS):
         killed = kill_and_wait(project.layout, source)
         output.event(
