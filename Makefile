@@ -37,6 +37,9 @@ format: $(READY)  ## put the code into its format
 docs: $(READY)  ## the reference pages, from the docstrings
 	@$(BIN)/python docs/generate.py
 
+mutants: $(READY)  ## take out each guard in a copy and see its test go red; K=word for some of them
+	@$(BIN)/python tests/mutants/run.py -j 2 -k "$(K)"
+
 bench: $(READY)  ## freshness, batch speed and answer latency, each against a control in the same run
 	@$(BIN)/python -m bench
 
@@ -64,4 +67,4 @@ $(READY): pyproject.toml conf/constraints.txt
 	fi
 	@touch $@
 
-.PHONY: help demo test test-long soak check format docs bench wheel constraints setup clean
+.PHONY: help demo test test-long soak check format docs mutants bench wheel constraints setup clean

@@ -46,13 +46,18 @@ def test_a_range_gives_just_its_records_decoded(layout, spark):
     }
 
 
-@pytest.mark.parametrize(("newer", "n"), [(WIDER, 1), (OTHER, "1")], ids=["a new column", "another type"])
-def test_records_archived_under_another_schema_are_decoded_from_their_bytes(layout, spark, newer, n):
-    append(DeltaMaster(layout, SOURCE, spark), spark, (0, 0))
+@pytest.mark.parametrize(
+    ("newer", "columns"),
+    [(WIDER, {"n": 1, "name": "x"}), (OTHER, {"n": "1"})],
+    ids=["a new column", "another type"],
+)
+def test_records_archived_under_another_schema_are_decoded_from_their_bytes(layout, spark, newer, columns):
+    value = b'{"n": 1, "name": "x"}'
+    append(DeltaMaster(layout, SOURCE, spark), spark, (0, 0), value=value)
     master = DeltaMaster(layout, newer, spark)
-    append(master, spark, (0, 1))
+    append(master, spark, (0, 1), value=value)
     rows = master.rows(Range(Position(), Position({0: 2})), newer.as_json()).collect()
-    assert [r["n"] for r in rows] == [n, n]
+    assert [{name: r[name] for name in columns} for r in rows] == [columns, columns]
 
 
 def test_counts_are_by_ledger_row_and_holes_are_no_records(layout, spark):

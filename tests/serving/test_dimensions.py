@@ -148,7 +148,8 @@ def test_a_receipt_whose_parts_are_pruned_is_gone_and_one_that_never_was_is_unkn
     gone = serving.get("sales", as_of=old, by="line")
     assert (gone.status_code, gone.json()["title"]) == (410, "That answer is not kept any more")
     assert "has been pruned" in gone.json()["detail"]
-    for wrong, says in (("s1", "is no receipt's id"), ("s9.9.d1.00000000", "has no such receipt")):
+    unknown = [f"s{generation}.{seq}.d1.00000000" for generation, seq in ((9, 9), (9, stand.seq), (1, stand.seq + 1))]
+    for wrong, says in (("s1", "is no receipt's id"), *((each, "has no such receipt") for each in unknown)):
         refused = serving.get("sales", as_of=wrong)
         assert refused.status_code == 422
         assert says in refused.json()["detail"]

@@ -137,6 +137,17 @@ def test_a_commit_in_one_bucket_patches_every_window_that_holds_it(store: Store,
     assert by_day(of_later) == {"2026-03-03": 2, "2026-03-04": 2}
 
 
+def test_a_commit_outside_the_times_asked_for_is_not_taken_in(store: Store, stand: Stand) -> None:
+    view = look(store, stand)
+    first_day = plan(view, f"{FRANCE}&start=2026-03-01&end=2026-03-02")
+    assert lines(view.looked_up(first_day)) == 1
+    stand.commit([event(ordered_at=T0 + dt.timedelta(hours=h)) for h in (-1, 23, 24)] + [event(ordered_at=None)])
+    look(store, stand)
+    found = view.at_hand(first_day)
+    assert found is not None
+    assert lines(found) == 2
+
+
 @pytest.mark.parametrize(
     ("asked", "days"),
     [("&bucket=1d&window=7d", [3, 5]), ("&bucket=1d&fill=zero", [14]), ("&bucket=1d", range(1, 9))],

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import dovetail as dv
+from dovetail.shared import alarm
 from dovetail.shared.decode import REASON, decode
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import DeclarationError, RuleBroken
@@ -236,7 +237,16 @@ def test_records_that_no_view_sees_are_in_no_statistic(spark):
     assert judged(spark, rules, b"{").stats == {}
 
 
+def test_a_commit_that_puts_too_much_in_quarantine_is_refused(spark, monkeypatch):
+    monkeypatch.setattr(alarm, "LEAST", 1)
+    of, ledger = source(), History()
+    judge = Judge(of, ledger, alarm=alarm.Alarm(of, ledger, 0.2))
+    with pytest.raises(RuleBroken, match=r"events: 1 of 2 records \(50.0%\) of the last commit go to quarantine"):
+        judged(spark, [], {"n": 1}, b"broken", judge=judge)
+
+
 def test_what_is_slow_to_come_is_told_by_kafkas_time_and_not_by_the_clock(spark):
     of = source(dv.rule.fresh(within="1 hour"))
-    raw = records(spark, {"at": (NOON - timedelta(hours=2)).isoformat() + "Z"})
-    assert decode(raw, of.as_json()).collect()[0][REASON] == "breaks the rule 'fresh within 1 hour'"
+    raw = records(spark, *({"at": (NOON - timedelta(minutes=late)).isoformat() + "Z"} for late in (120, 30)))
+    reasons = [r[REASON] for r in decode(raw, of.as_json()).orderBy("_offset").collect()]
+    assert reasons == ["breaks the rule 'fresh within 1 hour'", None]

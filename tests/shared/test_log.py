@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.log import Extent, resumable
+from dovetail.shared.log import Extent, Log, resumable
 from dovetail.shared.position import Position
 
 TOPIC = Extent("shop.orders", "id", Position({0: 3, 1: 0}), Position({0: 9, 1: 4}))
@@ -31,3 +31,12 @@ def test_a_log_that_does_not_hold_what_comes_next_is_refused(
 ) -> None:
     with pytest.raises(IntegrityError, match=says):
         resumable(TOPIC, topic_id, Position(position), reader="the archive")
+
+
+def test_spark_reads_what_was_committed_and_stops_where_records_are_gone_whatever_a_project_says() -> None:
+    log = Log("broker:9092", {"isolation.level": "read_uncommitted"})
+    for options in (
+        log.spark_options("t", Position({0: 1}), max_records=5),
+        log.spark_span_options("t", Position({0: 1}), Position({0: 2})),
+    ):
+        assert (options["kafka.isolation.level"], options["failOnDataLoss"]) == ("read_committed", "true")

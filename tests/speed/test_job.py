@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from dovetail.shared.commit import Folded, open_epoch, open_source
-from dovetail.shared.errors import IntegrityError
+from dovetail.shared.errors import Busy, IntegrityError
 from dovetail.shared.ledger import Books
 from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.locks import held
 from dovetail.shared.position import Position, Range
+from dovetail.shared.tables import Layout
 from dovetail.speed import job
 from dovetail.speed.job import SpeedJob
 
@@ -29,3 +31,14 @@ def test_a_micro_batch_that_is_not_what_the_ledger_wants_next_is_refused(
     with pytest.raises(IntegrityError, match=r"the ledger wants 0@5\.\.9, the micro-batch holds 0@6\.\.9"):
         speed.step(none, Range(Position({0: 6}), Position({0: 9})))
     assert [row.kind for row in ledger.rows()] == ["open", "open"]
+
+
+def test_a_second_speed_job_of_a_source_is_refused(tmp_path: Path) -> None:
+    none: Any = None
+    project: Any = SimpleNamespace(layout=Layout(tmp_path), settings=SimpleNamespace(speed=None))
+    source: Any = SimpleNamespace(name="lines")
+    with (
+        held(project.layout.lock("speed-lines"), "the first"),
+        pytest.raises(Busy, match="the speed job of lines runs already"),
+    ):
+        job.run(project, source, none, none)

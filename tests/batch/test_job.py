@@ -1,0 +1,54 @@
+"""The jobs of the batch layer run once at a time, and batch writes nothing that a running speed job owns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dovetail.batch import archive_job, job
+from dovetail.shared.errors import Busy
+from dovetail.shared.locks import held
+from dovetail.shared.tables import Layout
+
+SOURCE: Any = SimpleNamespace(name="lines")
+VIEW: Any = SimpleNamespace(name="sales", source=SOURCE)
+NONE: Any = None
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Any:
+    settings = SimpleNamespace(archive=None, speed=SimpleNamespace(max_records_per_commit=1))
+    return SimpleNamespace(layout=Layout(tmp_path), settings=settings)
+
+
+def test_a_second_batch_of_a_view_is_refused(project: Any) -> None:
+    with (
+        held(project.layout.lock("batch-sales"), "the first"),
+        pytest.raises(Busy, match="a batch of sales runs already"),
+    ):
+        job.run(project, VIEW, NONE, NONE)
+
+
+def test_a_second_archive_of_a_source_is_refused(project: Any) -> None:
+    with (
+        held(project.layout.lock("archive-lines"), "the first"),
+        pytest.raises(Busy, match="the archive of lines runs already"),
+    ):
+        archive_job.run(project, SOURCE, NONE, NONE)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_batch_commits_and_tidies_only_where_no_speed_job_runs(
+    project: Any, running: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = list[str]()
+    monkeypatch.setattr(job.recompute, "catch_up", lambda *_, **__: done.append("caught up"))
+    monkeypatch.setattr(job, "tidy", lambda *_: done.append("tidied"))
+    master: Any = SimpleNamespace(release=lambda: None)
+    with held(project.layout.lock("speed-lines" if running else "speed-others"), "the speed job"):
+        job.catch_up_if_stopped(project, SOURCE, NONE, master)
+        job._tidy_if_stopped(project, VIEW)
+    assert done == ([] if running else ["caught up", "tidied"])

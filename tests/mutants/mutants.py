@@ -1,0 +1,12 @@
+"""Every mutant, in the order of the rules."""
+
+from __future__ import annotations
+
+from mutant import RULES
+from mutants_of_answers import ANSWERS
+from mutants_of_ledger import LEDGERS
+from mutants_of_records import RECORDS
+from mutants_of_runs import RUNS
+from mutants_of_set_apart import SET_APARTS
+
+MUTANTS = sorted([*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS], key=lambda m: [*RULES].index(m.rule))
