@@ -138,8 +138,8 @@ def _tell_failure(output: Output, outcome: Outcome) -> None:
 
 def _tell(output: Output, outcome: Outcome) -> None:
     for recovery in outcome.recoveries:
-        output.line(f"recovered in {recovery.seconds:5.1f} s  {recovery.harm}")
-    slowest = max((r.seconds for r in outcome.recoveries), default=0)
+        output.line(str(recovery))
+    slowest = max((r.answered for r in outcome.recoveries), default=0)
     output.line(
         f"{counted(outcome.acknowledged, 'record')} acknowledged, {counted(outcome.answers, 'answer')} checked, "
         f"{'some' if outcome.failure else 'none'} wrong, {outcome.refused:,} times 503 where it was due, "

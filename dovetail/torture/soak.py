@@ -78,7 +78,7 @@ class Figures:
         yield "other failures", f"{self.faults:,}"
         yield "batches", f"{self.batches:,}"
         for recovery in self.recoveries:
-            yield "recovered", f"{recovery.seconds:.1f} s after {recovery.harm}"
+            yield "recovery", str(recovery)
         for name, series in self.memory.items():
             yield f"MB of {name}", str(series)
         for name, series in self.files.items():

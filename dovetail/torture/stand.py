@@ -56,10 +56,17 @@ port = {port}
 
 @dataclass(frozen=True)
 class Recovery:
-    """How long it took from the last of some harms until all ran and everything acknowledged by then was answered."""
+    """How long it took from the last of some harms until everything acknowledged by then was answered.
+
+    `seconds` is the same until all ran again and the archive held it too.
+    """
 
     harm: str
+    answered: float
     seconds: float
+
+    def __str__(self) -> str:
+        return f"answered after {self.answered:.1f} s, all runs after {self.seconds:.1f} s: {self.harm}"
 
 
 @dataclass
@@ -67,6 +74,7 @@ class _Harm:
     what: str
     since: float
     end: Position
+    answered: float | None = None
 
 
 class Stand:
@@ -200,9 +208,8 @@ class Stand:
         self._keep_batch()
         if self.away.is_set() and self._ready():
             self.away.clear()
-        if self._harm and self._runs() and self.answered(self._harm.end):
-            self.recoveries.append(Recovery(self._harm.what, round(time.monotonic() - self._harm.since, 1)))
-            self._harm = None
+        if self._harm:
+            self._look_for_recovery(self._harm)
 
     def settle(self) -> None:
         """Returns once all runs, and everything acknowledged is answered and archived.
@@ -210,10 +217,7 @@ class Stand:
         Raises:
             IntegrityError: that takes too long.
         """
-        self.wait(
-            "everything acknowledged to be answered", lambda: self._harm is None and self.answered(self._end()),
-            seconds=SETTLE_S,
-        )  # fmt: skip
+        self.wait("everything acknowledged to be answered", self._settled, seconds=SETTLE_S)
 
     def wait(self, what: str, reached: Callable[[], bool], *, seconds: float) -> None:
         """Keeps up until `reached()`; raises IntegrityError after so many seconds."""
@@ -228,10 +232,12 @@ class Stand:
             self.keep_up()
 
     def answered(self, end: Position) -> bool:
-        """Whether every view answers, and the archive claims, everything below `end`."""
-        if not (self._claims.last() or Position()).reaches(end):
-            return False
+        """Whether every view answers everything below `end`."""
         return all((at := self._position(view)) is not None and at.reaches(end) for view in self.project.views)
+
+    def archived(self, end: Position) -> bool:
+        """Whether the archive claims everything below `end`."""
+        return (self._claims.last() or Position()).reaches(end)
 
     def end_layers(self) -> None:
         """Stops the layers as Ctrl-C would; each must end well."""
@@ -259,6 +265,18 @@ class Stand:
         port = self.broker.port
         self.broker.stop()
         self._broker = Broker.start(self._kafka, port=port)
+
+    def _settled(self) -> bool:
+        end = self._end()
+        return self._harm is None and self.answered(end) and self.archived(end)
+
+    def _look_for_recovery(self, harm: _Harm) -> None:
+        if harm.answered is None and self._ready() and self.answered(harm.end):
+            harm.answered = time.monotonic() - harm.since
+        if harm.answered is not None and self._runs() and self.archived(harm.end):
+            seconds = time.monotonic() - harm.since
+            self.recoveries.append(Recovery(harm.what, round(harm.answered, 1), round(seconds, 1)))
+            self._harm = None
 
     def _ended(self, child: Child) -> None:
         child.stop()
