@@ -15,6 +15,8 @@ from dovetail.shared.position import Position, Range, RecordId
 NEW_NAME = "give the source another name in views.py, and its views too: they begin with the topic as it is now"
 PATIENCE_S = 10
 """How long a broker may take to answer before it counts as unreachable."""
+OUTAGE_S = 120
+"""How long a running layer waits for a broker that has stopped answering: as long as a restart takes, and more."""
 
 
 class TopicMissing(ServiceMissing):
@@ -113,19 +115,28 @@ class Log:
     def watched(self, topic: str, topic_id: str) -> Iterator[Callable[[], None]]:
         """Gives a look, on a connection of its own, that raises IntegrityError once the topic is another one.
 
-        An id never comes back: records that were read before a look that finds it are records of this topic.
+        An id never comes back: records that were read before a look that finds it are records of this topic. A broker
+        that is being started again is waited for.
         """
         from kafka.errors import KafkaError
 
         with closing(self._admin()) as admin:
 
             def look() -> None:
-                try:
-                    described = admin.describe_topics([topic])[0]
-                except (KafkaError, OSError) as error:
-                    raise ServiceMissing(
-                        "the Kafka broker stopped answering", where=topic, why=str(error), next="dovetail doctor"
-                    ) from error
+                given_up = time.monotonic() + OUTAGE_S
+                while True:
+                    try:
+                        described = admin.describe_topics([topic])[0]
+                        break
+                    except (KafkaError, OSError) as error:
+                        if time.monotonic() > given_up:
+                            raise ServiceMissing(
+                                "the Kafka broker stopped answering",
+                                where=topic,
+                                why=str(error),
+                                next="dovetail doctor",
+                            ) from error
+                        time.sleep(1)
                 now = "" if described["error_code"] else described["topic_id"]
                 if now != topic_id:
                     raise another(topic, topic_id, now)
