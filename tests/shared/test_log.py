@@ -12,9 +12,9 @@ TOPIC = Extent("shop.orders", "id", Position({0: 3, 1: 0}), Position({0: 9, 1: 4
 
 
 def test_a_position_in_the_log_goes_on_from_there_and_a_new_partition_from_zero() -> None:
-    start = resumable(TOPIC, "id", Position({0: 3}), reader="the archive")
+    start = resumable(TOPIC, "id", Position({0: 3}), reader="the archive", source="orders", held=Position())
     assert dict(start.items()) == {0: 3, 1: 0}
-    assert resumable(TOPIC, "id", TOPIC.end, reader="the archive") == TOPIC.end
+    assert resumable(TOPIC, "id", TOPIC.end, reader="the archive", source="orders", held=Position()) == TOPIC.end
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_log_that_does_not_hold_what_comes_next_is_refused(
     topic_id: str, position: dict[int, int], says: str
 ) -> None:
     with pytest.raises(IntegrityError, match=says):
-        resumable(TOPIC, topic_id, Position(position), reader="the archive")
+        resumable(TOPIC, topic_id, Position(position), reader="the archive", source="orders", held=Position())
 
 
 def test_spark_reads_what_was_committed_and_stops_where_records_are_gone_whatever_a_project_says() -> None:
