@@ -301,7 +301,7 @@ def serve(folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool 
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
             client = Client(http, stand)
             if looked:
-                client.until(lambda: client.get("none").status_code == 404)
+                client.until(lambda: http.get("/v1/views/none").status_code == 404)
             yield client
     finally:
         server.should_exit = True
