@@ -114,9 +114,12 @@ def hush() -> None:
 
 def is_gone(error: BaseException) -> bool:
     """Whether `error` says that the engine's JVM has ended."""
-    from py4j.protocol import Py4JNetworkError
+    from py4j.protocol import Py4JError, Py4JNetworkError
 
-    return isinstance(error, Py4JNetworkError | ConnectionError) or "Answer from Java side is empty" in str(error)
+    # A call that is cut off comes as a bare Py4JError: what Java itself raises is of a class below it, or has a trace.
+    cut_off = type(error) is Py4JError and str(error).startswith("An error occurred") and "Trace:" not in str(error)
+    lost = isinstance(error, Py4JNetworkError | ConnectionError) or "Answer from Java side is empty" in str(error)
+    return cut_off or lost
 
 
 def arrow(frame: DataFrame) -> pa.Table:
