@@ -109,7 +109,12 @@ def test_a_log_that_lost_its_end_is_told(log: Log) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "records"), [("speed", 40), pytest.param("speed", 3, marks=pytest.mark.long), ("archive", 40)]
+    ("layer", "records"),
+    [
+        ("speed", 40),
+        pytest.param("speed", 3, marks=pytest.mark.long),
+        pytest.param("archive", 40, marks=pytest.mark.long),
+    ],
 )
 def test_a_running_layer_counts_nothing_of_the_new_topic_and_does_not_start_on_it(
     log: Log, spark: SparkSession, tmp_path: Path, layer: str, records: int

@@ -32,7 +32,7 @@ from dovetail.shared.project import Project
 from dovetail.shared.states import DeltaStates
 from dovetail.speed.job import SpeedJob
 
-pytestmark = [pytest.mark.java, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
 VIEWS = """
 import dovetail as dv
 from pyspark.sql import DataFrame
