@@ -178,7 +178,7 @@ def test_a_repeat_is_told_with_what_it_repeats(say: Said, record: str, of: str) 
 @pytest.mark.parametrize(
     ("record", "says"),
     [
-        ("0@2", " → in quarantine: not a JSON object of these columns and types"),
+        ("0@2", " → in quarantine: not a JSON object"),
         pytest.param("0@4", " → decoded → dropped: breaks the rule 'no debts'", marks=pytest.mark.long),
     ],
 )
