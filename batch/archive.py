@@ -30,7 +30,7 @@ def resume_at(store: ArchiveStore, origin: Position) -> Position:
     """
     claimed, held = store.claim(), store.held()
     start = origin if claimed is None else claimed
-    at = Position({p: max(start[p], held[p]) for p in {*start, *held}})
+    at = start.at_least(held)
     if at != claimed:
         store.write_claim(at)
     return at

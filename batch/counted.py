@@ -98,13 +98,12 @@ def answered(
     if not groups.num_rows:
         return replace(found, reason=NO_ROW)
     found = replace(found, groups=tuple(_group(row) for row in groups.to_pylist()))
-    commit_id = commit.commit_id
     path = layout.run(version, run.id) if run else layout.states(version)
     held = record.spark.read.format("delta").load(str(path))
-    lacking = _lacking(states.select(*columns), held if run else held.where(F.col("_commit_id") == commit_id))
+    lacking = _lacking(states.select(*columns), held if run else held.where(F.col("_commit_id") == commit.commit_id))
     if not lacking:
         return found
-    where = f"batch run {run.id}" if run else f"the commit of speed, {commit_id}"
+    where = f"batch run {run.id}" if run else f"the commit of speed, {commit.commit_id}"
     return replace(found, problem=f"{where} lacks {lacking} of its groups", next="dovetail prove")
 
 

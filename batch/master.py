@@ -116,14 +116,18 @@ class DeltaMaster:
         places = self._frame().where(within(Range(commits[0].range.from_, commits[-1].to)))
         placed = places.select("_partition", "_offset", F.expr(f"_offset div {block}").alias("_block"))
         found = placed.join(F.broadcast(self._spark.createDataFrame(ranges)), ["_partition", "_block"])
-        counted = found.where("_offset >= first AND _offset < end").groupBy("seq").agg(F.count(F.lit(1)).alias("n"))
-        return {r["seq"]: r["n"] for r in arrow(counted).to_pylist()}
+        matching = found.where("_offset >= first AND _offset < end").groupBy("seq").agg(F.count(F.lit(1)).alias("n"))
+        return {r["seq"]: r["n"] for r in arrow(matching).to_pylist()}
 
     def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
         bundle = bundles(self._layout, [version], self._bundles)[0]
         path = str(self._layout.run(version, run))
-        kept = [row for row in unarchived(self._inside(span), self.passed()) if version in row.versions]
-        rows = outside(kept, self._counted(self.rows(span, bundle.decoder), span, version))
+        ledger = DeltaLedger(self._layout.ledger(self._source.name)).rows()
+        inside = [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
+        kept = [row for row in unarchived(inside, self.passed()) if version in row.versions]
+        read = self.rows(span, bundle.decoder)
+        rows = counted(read, version, inside, source=self._source.name, ledger=ledger, layout=self._layout)
+        rows = outside(kept, rows)
         states = fold(decoded(rows, bundle.decoder, placed=bundle.placed), bundle)
         if kept:
             copies = only_copies(self._layout, version, kept, self._spark)
@@ -160,15 +164,6 @@ class DeltaMaster:
             if failing is None:
                 raise
             raise raising(failing, bundle.where) from None
-
-    def _counted(self, rows: DataFrame, span: Range, version: VersionId) -> DataFrame:
-        """Those of `rows`, the records of `span`, that the commits in it have left to the version."""
-        ledger, inside = DeltaLedger(self._layout.ledger(self._source.name)).rows(), self._inside(span)
-        return counted(rows, version, inside, source=self._source.name, ledger=ledger, layout=self._layout)
-
-    def _inside(self, span: Range) -> list[LedgerRow]:
-        ledger = DeltaLedger(self._layout.ledger(self._source.name)).rows()
-        return [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
 
     def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         stored = self._frame().where(within(span))

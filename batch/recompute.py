@@ -158,7 +158,7 @@ def catch_up(
         return 0
     epoch, consumed = open_epoch(ledger, note="batch, speed stopped"), 0
     last = ledger.last() or last  # once more: until the epoch was opened, a paused writer could still commit
-    ahead = Position({p: max(o, last.to[p]) for p, o in claim.with_partitions(last.to).items()})
+    ahead = claim.at_least(last.to)
     for to in slices(Range(last.to, ahead)) if ahead != last.to else ():
         consumed += commit(ledger, store, epoch=epoch, to=to, fold=master.fold).books.consumed
     return consumed

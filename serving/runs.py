@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from dovetail.serving.database import Database
 from dovetail.serving.shape import BUCKET, Shape
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import VersionId
+from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.manifest import ORIGIN, Run, RunId
 from dovetail.shared.tables import Layout
 
@@ -48,8 +48,8 @@ class Runs:
 
     def dropped(self, version: VersionId, named: Sequence[Run]) -> list[str]:
         """Forgets the loaded runs of the view of `version` that are not among `named`; gives their tables."""
-        view, keep = version.split("@")[0], {(run.version, run.id) for run in named}
-        gone = [k for k, f in self._tables.items() if k[0].split("@")[0] == view and k not in keep and f.done()]
+        view, keep = view_of(version), {(run.version, run.id) for run in named}
+        gone = [k for k, f in self._tables.items() if view_of(k[0]) == view and k not in keep and f.done()]
         futures = [self._tables.pop(key) for key in gone]
         return [future.result() for future in futures if future.exception() is None]
 

@@ -15,6 +15,8 @@ from dovetail.shared.rules import reason_of
 
 META = ("_partition", "_offset", "_timestamp", "_key", "_value", "_headers")
 POSITION = META[:2]
+KEPT_APART = tuple(f"{column} as {column[1:]}" for column in META if column != "_headers")
+"""SQL: a record as it is kept where no view counts it: partition, offset, timestamp, key, value."""
 REASON = "_reason"
 """Why no view sees a record: what it is in quarantine for, or which rule dropped it; null for one that views see."""
 

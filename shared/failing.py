@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from dovetail.shared.decode import POSITION
+from dovetail.shared.decode import KEPT_APART, POSITION
 from dovetail.shared.engine import arrow, hush
 from dovetail.shared.errors import UserCodeError
-from dovetail.shared.ledger import VersionFails, VersionId
+from dovetail.shared.ledger import VersionFails, VersionId, view_of
 from dovetail.shared.position import RecordId
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def sparing(
     try:
         return attempt(rows if first is None else first), None
     except Exception as error:
-        if not _can_be_of_data(error):
+        if not said(error):
             raise
         return _isolated(rows, rows if whole is None else whole, version, attempt, error)
 
@@ -109,7 +109,7 @@ def _isolated(
             try:
                 attempt(rows.where(_at(partition[low:high], offset[low:high])))
             except Exception as again:
-                if not _can_be_of_data(again):
+                if not said(again):
                     raise
                 return said(again)
             return ""
@@ -121,36 +121,27 @@ def _isolated(
         reasons = {(int(partition[i]), int(offset[i])): f"{view_of(version)} raised {found[i]}" for i in chosen}
         return result, _records(whole.where(there), version, reasons)
     except Exception as again:
-        if isinstance(again, NotAlone) or _can_be_of_data(again):
-            if said(error):
-                raise VersionFails(version, said(error)) from error
-            raise error from None
+        if isinstance(again, NotAlone) or said(again):
+            raise VersionFails(version, said(error)) from error
         raise
     finally:
         rows.unpersist()
 
 
-def view_of(version: VersionId) -> str:
-    return version.split("@")[0]
-
-
 def said(error: Exception) -> str:
-    """What the data made the engine or a user's function raise, without the data; empty where it names no condition."""
-    from pyspark.errors import PySparkException
+    """What the data made the engine or a user's function raise, without the data; empty for any other error.
 
-    condition = error.getCondition() if isinstance(error, PySparkException) else None
+    That is a named condition. One that comes before anything is run is of the plan, one without a name of the machine.
+    """
+    from pyspark.errors import AnalysisException, PySparkException
+
+    if not isinstance(error, PySparkException) or isinstance(error, AnalysisException):
+        return ""
+    condition = error.getCondition()
     if condition == "PYTHON_EXCEPTION":
         last = [line for line in str(error).splitlines() if line and not line.startswith((" ", "\t"))][-1]
         return last.partition(":")[0]
     return condition or ""
-
-
-def _can_be_of_data(error: Exception) -> bool:
-    """Whether what was raised may be on account of what a record holds, and not of the plan or the machine."""
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors import AnalysisException, PySparkException
-
-    return isinstance(error, PySparkException | Py4JJavaError) and not isinstance(error, AnalysisException)
 
 
 def _at(partition: np.ndarray, offset: np.ndarray) -> str:
@@ -160,8 +151,7 @@ def _at(partition: np.ndarray, offset: np.ndarray) -> str:
 
 
 def _records(rows: DataFrame, version: VersionId, reasons: dict[tuple[int, int], str]) -> pa.Table:
-    columns = ("_partition", "_offset", "_timestamp", "_key", "_value")
-    found = arrow(rows.selectExpr(*(f"{c} as {c[1:]}" for c in columns)))
+    found = arrow(rows.selectExpr(*KEPT_APART))
     places = zip(found["partition"].to_pylist(), found["offset"].to_pylist(), strict=True)
     told = pa.array([reasons[place] for place in places], pa.string())
     return found.append_column("reason", told).append_column("version", pa.repeat(pa.scalar(version), len(found)))

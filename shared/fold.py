@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType, NullType, NumericType
 
 from dovetail.shared.commit import Folded
-from dovetail.shared.decode import META, POSITION, REASON, decode, decoded
+from dovetail.shared.decode import KEPT_APART, META, POSITION, REASON, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.errors import UserCodeError
 from dovetail.shared.failing import sparing
@@ -219,15 +219,7 @@ def _rows_for(rows: DataFrame, decoder: Mapping[str, Any], bundle: Bundle) -> Da
 
 
 def _quarantined(rows: DataFrame, dropping: Sequence[str]) -> pa.Table:
-    names = {
-        "_partition": "partition",
-        "_offset": "offset",
-        "_timestamp": "timestamp",
-        "_key": "key",
-        "_value": "value",
-    }
-    columns = [F.col(old).alias(new) for old, new in names.items()]
     kept = rows.where(
         F.col(REASON).isNotNull() & ~F.col(REASON).isin(*dropping) if dropping else F.col(REASON).isNotNull()
     )
-    return arrow(kept.select(*columns, F.col(REASON).alias("reason")))
+    return arrow(kept.selectExpr(*KEPT_APART, f"{REASON} as reason"))

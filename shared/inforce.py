@@ -16,7 +16,7 @@ from dovetail.shared.errors import DeclarationError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import fold
 from dovetail.shared.judge import refuse_unfit
-from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId, covered
+from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId, covered, view_of
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import ORIGIN, Manifest, ManifestStore, Run
@@ -100,7 +100,7 @@ def answer_from_origin(view: str, version: VersionId, ledger: LedgerStore, manif
 
 def in_force(view: str, last: LedgerRow | None) -> VersionId | None:
     """The version of `view` that commits are folded for now."""
-    return next((v for v in (last.versions if last else ()) if v.split("@")[0] == view), None)
+    return next((v for v in (last.versions if last else ()) if view_of(v) == view), None)
 
 
 def bundles(

@@ -39,6 +39,11 @@ class Fenced(Busy):
     """A newer epoch was opened: this writer was paused or replaced and must stop."""
 
 
+def view_of(version: VersionId) -> str:
+    """The name of the view that a version is of."""
+    return version.split("@")[0]
+
+
 class VersionFails(UserCodeError):
     """A version cannot be had of a range, and that is not because of a few records of it."""
 

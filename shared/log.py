@@ -35,7 +35,7 @@ class Extent:
     def gone(self, position: Position) -> Range:
         """What the log no longer holds of the records from `position` on."""
         named = position.with_partitions(set(self.end))
-        return Range(named, Position({p: max(o, self.begin[p]) for p, o in named.items()}))
+        return Range(named, named.at_least(self.begin))
 
 
 @dataclass(frozen=True)

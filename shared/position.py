@@ -69,6 +69,14 @@ class Position(Mapping[int, int]):
         """
         return Position({p: min(self[p], other[p]) for p in {*self, *other}})
 
+    def at_least(self, other: Position) -> Position:
+        """The higher of the two in each partition.
+
+        >>> Position({0: 5, 1: 7}).at_least(Position({0: 9, 2: 1}))
+        Position({0: 9, 1: 7, 2: 1})
+        """
+        return Position({p: max(self[p], other[p]) for p in {*self, *other}})
+
     def with_partitions(self, partitions: Mapping[int, int] | set[int]) -> Position:
         """This position naming each of `partitions` too, at 0 where it did not."""
         return Position({p: self[p] for p in {*self, *partitions}})

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from dovetail.shared import supersede
 from dovetail.shared.decode import POSITION
@@ -13,8 +16,8 @@ from dovetail.shared.fold import without
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.position import RecordId
 from dovetail.shared.repeats import recorded
-from dovetail.shared.states import DeltaStates
-from dovetail.shared.tables import Layout
+from dovetail.shared.states import FAILING
+from dovetail.shared.tables import AppendTable, Layout
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -45,11 +48,10 @@ def why_raising(layout: Layout, source: str, version: VersionId, row: LedgerRow,
     """Why the commit of `row` has set the record apart for a version; nothing where it has not."""
     if not row.failing.get(version):
         return ""
-    mine = (row.commit_id, version, record.partition, record.offset)
-    for each in DeltaStates(layout, source).failing().to_pylist():
-        if (each["_commit_id"], each["version"], each["partition"], each["offset"]) == mine:
-            return str(each["reason"])
-    return ""
+    mine = {"_commit_id": row.commit_id, "version": version, "partition": record.partition, "offset": record.offset}
+    here = reduce(and_, (ds.field(name) == value for name, value in mine.items()))
+    found = AppendTable(layout.failing(source), FAILING).read(here, ["reason"])["reason"].to_pylist()
+    return str(found[0]) if found else ""
 
 
 def _failing(

@@ -242,7 +242,7 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
 def _gone(state: SourceState, last: LedgerRow, extent: Extent) -> Iterator[Trouble]:
     """What the log no longer holds and was not read."""
     held, name = state.held, state.source.name
-    at = Position({p: max(o, held[p]) for p, o in last.to.with_partitions(held).items()})  # what it can take from there
+    at = last.to.at_least(held)  # what it can take from there
     for reader, position in {"the speed layer": at, "the archive": held}.items():
         try:
             resumable(extent, last.topic_id, position, reader=reader, source=name, held=held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dovetail.shared.claims import Claims
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.gaps import unarchived
+from dovetail.shared.ledger import view_of
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.states import DeltaStates
@@ -23,7 +24,7 @@ def tidy(layout: Layout, source: str) -> None:
     passed = Claims(layout.claims(source)).passed()
     only = [row.commit_id for row in unarchived(ledger.rows(), passed)] if passed else []
     for version in last.versions:
-        manifest = DeltaManifest(layout.manifest(version.split("@")[0])).read()
+        manifest = DeltaManifest(layout.manifest(view_of(version))).read()
         if manifest and manifest.floor(version) >= 0:
             failpoint("prune.before_delete")
             states.delete_through(version, manifest.floor(version), keep=only)

@@ -24,7 +24,7 @@ from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, IntegrityError
 from dovetail.shared.failpoints import failpoint
-from dovetail.shared.ledger import VersionId
+from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.measures import Measure, measure_from_json
 
 STATE_FORMAT = 1
@@ -47,7 +47,7 @@ class Bundle:
 
     @property
     def name(self) -> str:
-        return self.version.split("@")[0]
+        return view_of(self.version)
 
     @property
     def placed(self) -> bool:
