@@ -113,9 +113,12 @@ def hush() -> None:
 
 
 def is_gone(error: BaseException) -> bool:
-    """Whether `error` says that the engine's JVM has ended."""
+    """Whether `error` says that the engine's JVM has ended, or could not begin."""
     from py4j.protocol import Py4JError, Py4JNetworkError
+    from pyspark.errors import PySparkException
 
+    if isinstance(error, PySparkException):
+        return error.getCondition() == "JAVA_GATEWAY_EXITED"
     # A call that is cut off comes as a bare Py4JError: what Java itself raises is of a class below it, or has a trace.
     cut_off = type(error) is Py4JError and str(error).startswith("An error occurred") and "Trace:" not in str(error)
     lost = isinstance(error, Py4JNetworkError | ConnectionError) or "Answer from Java side is empty" in str(error)

@@ -75,10 +75,6 @@ def follow(
         if failure or query.exception():
             raise _told(failure, query.exception(), topic)
         query.stop()
-    except Exception as error:
-        if not is_gone(error):
-            raise
-        raise DovetailError("Spark's JVM ended", where=f"the stream of {topic}", next="start it again") from None
     finally:
         shutil.rmtree(checkpoint, ignore_errors=True)
 

@@ -13,13 +13,16 @@ import typer
 from dovetail.cli import ask, care, explain, gap, prove, quarantine, run, start, torture
 from dovetail.cli.output import Output, complain
 from dovetail.cli.stack import end_with_parent
-from dovetail.shared.errors import DovetailError, UsageError
+from dovetail.shared.errors import DovetailError, ServiceMissing, UsageError
 
 CRASH = 70
 WRONG_USE = 2
 INTERRUPTED = 130
 OF_SPARK = ("pyspark", "psutil")
 INSTALL_SPARK = "pip install 'dovetail[spark]'"
+ENGINE_GONE = ServiceMissing(
+    "Spark's JVM ended, or could not begin", why="killed, or out of memory", next="start it again; nothing is lost"
+)
 
 # typer brings its own copy of click, or uses the one installed, depending on its version: ask it which.
 ClickException: type[Exception] = next(k for k in typer.BadParameter.__mro__ if k.__name__ == "ClickException")
@@ -68,10 +71,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if missing in OF_SPARK:
             complain(output, UsageError(f"this verb runs Spark: {missing} is not installed", next=INSTALL_SPARK))
             return _leave(WRONG_USE)
+        if _engine_gone(error):
+            complain(output, ENGINE_GONE)
+            return _leave(ENGINE_GONE.exit_code)
         traceback.print_exc()
         output.error("dovetail crashed. This is a bug in Dovetail: please report it with the lines above.")
         return _leave(CRASH)
     return _leave(result if isinstance(result, int) else 0)
+
+
+def _engine_gone(error: Exception) -> bool:
+    """Whether this process had a JVM for Spark and has lost it, in whatever call that was noticed."""
+    if "py4j" not in sys.modules:
+        return False
+    from dovetail.shared.engine import is_gone
+
+    return is_gone(error)
 
 
 def _wrong_use(output: Output, error: Any) -> int:

@@ -89,9 +89,12 @@ def _planned(seed: int, count: int, file: str | None) -> list[Action]:
 
 
 def _play(output: Output, planned: Sequence[Action], folder: Path, *, seed: int | None, shrink: float) -> int:
-    from dovetail.torture.actions import written
+    from dovetail.torture import processes
+    from dovetail.torture.actions import Clock, written
     from dovetail.torture.run import play
 
+    if any(isinstance(action, Clock) for action in planned):
+        processes.skewed(1)  # refused now, and not after minutes
     emptied(folder)
     (folder / LIST).write_text(written(planned), "utf-8")
     named = f"seed {seed}, " if seed is not None else ""

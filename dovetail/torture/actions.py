@@ -9,10 +9,11 @@ from typing import Literal, get_args, get_type_hints
 
 from dovetail.shared.errors import UsageError, unknown
 
-Kind = Literal["ordered", "late", "repeated", "poison", "large", "committed", "aborted"]
+Kind = Literal["ordered", "late", "repeated", "poison", "large", "committed", "aborted", "skewed"]
 Layer = Literal["archive", "speed", "serve"]
 Target = Literal["archive", "speed", "serve", "broker", "archive-jvm", "speed-jvm"]
 Paused = Literal["archive", "speed", "serve", "broker"]
+Writer = Literal["archive", "speed", "broker"]
 Torn = Literal["seen", "checkpoint", "manifest"]
 VIEWS = ("ids", "lanes", "totals")
 
@@ -62,6 +63,23 @@ class Pause(Action):
 
 
 @dataclass(frozen=True)
+class Full(Action):
+    """The system takes no byte more for the files of a layer, for so many seconds in which records are sent."""
+
+    what: Writer
+    seconds: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Clock(Action):
+    """kill -9, then a start with a clock that is so many hours off, until the next start."""
+
+    what: Layer
+    hours: float
+
+
+@dataclass(frozen=True)
 class Partition(Action):
     """One more partition, up to six."""
 
@@ -80,6 +98,13 @@ class Change(Action):
     """Edits a view and puts the new version in place by `batch --full`."""
 
     heavy: int
+
+
+@dataclass(frozen=True)
+class Schema(Action):
+    """Declares one more column of the source, or not, and puts a view that reads so in place by `batch --full`."""
+
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -156,7 +181,7 @@ def _moment(chance: random.Random, most: float) -> float:
 
 
 def _produce(chance: random.Random) -> Action:
-    kind: Kind = chance.choices(get_args(Kind), (8, 3, 5, 3, 1, 3, 3))[0]
+    kind: Kind = chance.choices(get_args(Kind), (8, 3, 5, 3, 1, 3, 3, 3))[0]
     return Produce(kind, 2 if kind == "large" else chance.randrange(1, 120), _seed(chance))
 
 
@@ -175,9 +200,12 @@ WEIGHTS: dict[Callable[[random.Random], Action], int] = {
     _kill: 22,
     lambda c: Stop(c.choice(get_args(Paused)), _moment(c, 2), _seed(c)): 4,
     lambda c: Pause(c.choice(get_args(Paused)), _moment(c, 6), _seed(c)): 7,
+    lambda c: Full(c.choice(get_args(Writer)), _moment(c, 4), _seed(c)): 4,
+    lambda c: Clock(c.choice(get_args(Layer)), round(c.uniform(-30, 30), 1)): 3,
     lambda _: Partition(): 2,
     _batch: 8,
     lambda c: Change(c.randrange(5, 95)): 3,
+    lambda c: Schema(c.random() < 0.5): 2,
     lambda c: Tear(c.choice(get_args(Torn))): 4,
     lambda _: Settle(): 10,
 }

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
+
+from dovetail.shared.errors import UsageError
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -52,6 +56,31 @@ def frozen(pid: int) -> Iterator[None]:
                 process.resume()
 
 
+@contextmanager
+def full(pid: int) -> Iterator[None]:
+    """No file of a process or of those below it grows while the block runs: a disk that is full, for them alone."""
+    limited = [(p, _largest_file(p, 0)) for p in tree(pid)]
+    try:
+        yield
+    finally:
+        for process, before in limited:
+            _largest_file(process, before)
+
+
+def skewed(hours: float) -> dict[str, str]:
+    """The environment of a process whose clock is so many hours off; its timers are not.
+
+    Raises:
+        UsageError: the library that does it is not installed.
+    """
+    found = importlib.util.find_spec("libfaketime")
+    if found is None or found.origin is None:
+        raise UsageError("clocks cannot be set off: libfaketime is not installed", next="pip install libfaketime")
+    library = Path(found.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+    fixed = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_FORCE_MONOTONIC_FIX": "0", "NO_FAKE_STAT": "1"}
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{round(hours * 3600):+d}s", **fixed}
+
+
 def resident(pid: int) -> tuple[int, int]:
     """Bytes in memory of a process without its JVMs, and of these."""
     java, other = 0, 0
@@ -63,3 +92,12 @@ def resident(pid: int) -> tuple[int, int]:
             else:
                 other += size
     return other, java
+
+
+def _largest_file(process: psutil.Process, size: int) -> int:
+    """Sets how far a process may write a file; what it was before."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        before, most = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (size, most))
+        return int(before)
+    return -1  # none

@@ -14,6 +14,8 @@ from dovetail.torture.actions import Kind
 NOW = datetime(2026, 3, 29, 12, tzinfo=UTC)
 """The middle of what is dated on time: nothing depends on the clock."""
 LARGE = 900_000
+SKEWS = (-0.9, 0.9)
+"""Hours: a broker refuses what is dated more than one ahead."""
 LANES = ("north", "south", "Ünder", "")
 
 
@@ -34,6 +36,8 @@ class Message:
     key: bytes
     value: bytes | None
     event: Event | None
+    hours: float = 0
+    """How far the clock of its producer is off."""
 
 
 def made(kind: Kind, count: int, *, seed: int, first: int, earlier: Sequence[Event]) -> Iterator[Message]:
@@ -49,7 +53,7 @@ def made(kind: Kind, count: int, *, seed: int, first: int, earlier: Sequence[Eve
             yield Message(key, _value(again), again)
         else:
             more = {"padding": "x" * LARGE} if kind == "large" else {}
-            yield Message(key, _value(event, more), event)
+            yield Message(key, _value(event, more), event, chance.choice(SKEWS) if kind == "skewed" else 0)
 
 
 POISON = (b"", b"null", b"[1]", b'{"id": 1', b"\xff\xfe", b'{"id": "one", "at": "2026-03-29T12:00:00Z"}', b"{}", None)
@@ -61,5 +65,5 @@ def _at(chance: random.Random, kind: Kind) -> datetime:
 
 
 def _value(event: Event, more: dict[str, Any] | None = None) -> bytes:
-    fields = {"id": event.id, "lane": event.lane, "at": event.at.isoformat(), "amount": event.amount}
+    fields = {"id": event.id, "lane": event.lane, "at": event.at.isoformat(), "amount": event.amount, "note": ""}
     return json.dumps(fields | (more or {}), ensure_ascii=False).encode()

@@ -15,7 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.shared.errors import DovetailError, IntegrityError
-from dovetail.torture.actions import Action, Batch, Change, Kill, Partition, Pause, Produce, Settle, Stop, Tear
+from dovetail.torture.actions import (
+    Action,
+    Batch,
+    Change,
+    Clock,
+    Full,
+    Kill,
+    Partition,
+    Pause,
+    Produce,
+    Schema,
+    Settle,
+    Stop,
+    Tear,
+)
 from dovetail.torture.oracle import QUESTIONS, Acknowledged, report
 from dovetail.torture.sender import Sender
 from dovetail.torture.stand import SOURCE, Recovery, Stand
@@ -117,6 +131,11 @@ class Torture:
             case Pause(what, seconds, seed):
                 with stand.paused(what):
                     self._sending(seconds, seed)
+            case Full(what, seconds, seed):
+                with self._sender.trickle(seed), stand.full(what):
+                    time.sleep(seconds)
+            case Clock(what, hours):
+                stand.kill(what, hours=hours)
             case Partition():
                 self._add_partition()
             case Batch(view, full, killed):
@@ -125,7 +144,13 @@ class Torture:
                     time.sleep(killed)
                     stand.kill_batch()
             case Change(heavy):
-                self._change(heavy)
+                self._edit("views.py", "HEAVY", heavy)
+                self._learn_version(heavy)
+                stand.batch("totals", full=True)
+            case Schema(more):
+                self._edit("events.py", "MORE", more)
+                self._learn_version(self._heavy)
+                stand.batch("lanes", full=True)
             case Tear(what):
                 tear(what, stand, self._watch)
             case Settle():
@@ -167,17 +192,17 @@ class Torture:
             self._log.add_partitions(self._topic, total=self._partitions)
             self._sender.know_partitions(self._partitions)
 
-    def _change(self, heavy: int) -> None:
-        """Edits the view, which no process notices before a full batch of it."""
+    def _edit(self, name: str, constant: str, value: object) -> None:
+        """Edits a declaration, which no view goes by before a full batch of it."""
         self._stand.finish_batch()
-        views = self._stand.folder / "views.py"
-        views.write_text(re.sub(r"^HEAVY = \d+$", f"HEAVY = {heavy}", views.read_text("utf-8"), flags=re.M), "utf-8")
+        file = self._stand.folder / name
+        file.write_text(
+            re.sub(rf"^{constant} = .*$", f"{constant} = {value}", file.read_text("utf-8"), flags=re.M), "utf-8"
+        )
         self._stand.reload()
-        self._learn_version(heavy)
-        self._stand.batch("totals", full=True)
 
     def _learn_version(self, heavy: int = 50) -> None:
-        project = self._stand.project
+        project, self._heavy = self._stand.project, heavy
         self._known.heavy[project.version(project.view("totals"))] = heavy
 
     def _prove(self) -> None:

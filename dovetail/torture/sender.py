@@ -100,7 +100,9 @@ class Sender:
             return delivered
 
         for message in messages:
-            producer.produce(self._topic, value=message.value, key=message.key, on_delivery=remember(message.event))
+            key, kept = message.key, remember(message.event)
+            dated = int((time.time() + message.hours * 3600) * 1000)
+            producer.produce(self._topic, message.value, key, on_delivery=kept, timestamp=dated)
             producer.poll(0)
             sent += 1
         if producer.flush(FLUSH_S) or errors:

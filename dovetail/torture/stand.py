@@ -26,7 +26,7 @@ from dovetail.shared.errors import IntegrityError
 from dovetail.shared.log import Log
 from dovetail.shared.position import Position
 from dovetail.torture import processes
-from dovetail.torture.actions import Paused, Target
+from dovetail.torture.actions import Paused, Target, Writer
 
 SOURCE = "events"
 LAYERS = {"archive": ("archive", SOURCE), "speed": ("speed", SOURCE), "serve": ("serve",)}
@@ -136,8 +136,8 @@ class Stand:
         self.wait("the first start", lambda: self._runs() and self.answered(Position()), seconds=START_S)
         return log
 
-    def kill(self, what: Target) -> None:
-        """kill -9, then a start at once."""
+    def kill(self, what: Target, *, hours: float = 0) -> None:
+        """kill -9, then a start at once; of a layer with a clock that is so many hours off."""
         layer, _, jvm = what.partition("-")
         self.harmed(f"kill {what}", layer)
         if what == "broker":
@@ -147,7 +147,7 @@ class Stand:
             processes.kill_jvms(self.stack.children[layer].process.pid)
         else:
             self.stack.children[layer].kill()
-            self._start(layer)
+            self._start(layer, hours=hours)
 
     def stop(self, what: Paused) -> None:
         """SIGTERM, which must end well, then a start at once."""
@@ -162,10 +162,18 @@ class Stand:
     def paused(self, what: Paused) -> Iterator[None]:
         """All processes of a layer, or of the broker, stand still while the block runs."""
         self.harmed(f"pause {what}", what)
-        pid = self.broker.pid if what == "broker" else self.stack.children[what].process.pid
-        with processes.frozen(pid):
+        with processes.frozen(self._pid(what)):
             yield
         self.harmed(f"resume {what}", what)
+
+    @contextmanager
+    def full(self, what: Writer) -> Iterator[None]:
+        """The disk takes nothing more of a layer, or of the broker, while the block runs."""
+        self.harmed(f"full disk of {what}", what)
+        with processes.full(self._pid(what)):
+            yield
+        self.harmed(f"space for {what}", what)
+        self._keep_broker()  # before anyone waits for what it has not acknowledged
 
     def batch(self, view: str, *, full: bool) -> None:
         """Starts a batch of a view, once the one before has ended; what keeps it from ending well makes it run again.
@@ -200,6 +208,7 @@ class Stand:
         Raises:
             IntegrityError: something ended that nobody harmed.
         """
+        self._keep_broker()
         for layer in LAYERS:
             child = self.stack.children[layer]
             if child.process.poll() is not None:
@@ -255,11 +264,21 @@ class Stand:
     def _kafka(self) -> Path:
         return self.project.settings.storage.path / "kafka"
 
-    def _start(self, layer: str) -> None:
-        self.stack.start(layer, *LAYERS[layer], "--json")
+    def _pid(self, what: Paused) -> int:
+        return self.broker.pid if what == "broker" else self.stack.children[what].process.pid
+
+    def _start(self, layer: str, *, hours: float = 0) -> None:
+        self.stack.start(layer, *LAYERS[layer], "--json", env=processes.skewed(hours) if hours else {})
 
     def _start_batch(self) -> None:
         self.stack.start("batch", *self._owed, "--json")
+
+    def _keep_broker(self) -> None:
+        if self._broker is None or self._broker.alive():
+            return
+        if self._harm is None:
+            raise IntegrityError("the broker ended; nothing had been done to it", where=str(self._kafka))
+        self._new_broker()
 
     def _new_broker(self) -> None:
         port = self.broker.port

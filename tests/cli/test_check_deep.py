@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import orjson
 import pytest
+
+from dovetail.torture.processes import jvms
 
 pytestmark = pytest.mark.java
 
@@ -91,3 +94,15 @@ def test_each_view_is_folded_and_what_does_not_fit_is_told(project: Path) -> Non
     assert typed[2] == f"views.py:{place['typed']}"
     assert "Traceback" not in done.stderr
     assert "QueryContextLogger" not in done.stderr
+
+
+def test_a_jvm_that_is_killed_is_said_and_no_crash(project: Path) -> None:
+    command = [sys.executable, "-m", "dovetail", "check", "--deep"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as checking:
+        while not (java := jvms(checking.pid)) and checking.poll() is None:
+            time.sleep(0.05)
+        for process in java:
+            process.kill()
+        _, said = checking.communicate(timeout=60)
+    assert checking.returncode == 3, said
+    assert said.startswith("error  Spark's JVM ended, or could not begin\n")

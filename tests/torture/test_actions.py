@@ -10,6 +10,8 @@ from dovetail.shared.errors import UsageError
 from dovetail.torture.actions import (
     Action,
     Batch,
+    Clock,
+    Full,
     Kill,
     Partition,
     Pause,
@@ -43,8 +45,10 @@ def test_every_target_and_every_kind_of_record_comes() -> None:
         "archive", "speed", "serve", "broker", "archive-jvm", "speed-jvm",
     }  # fmt: skip
     assert {a.kind for a in actions if isinstance(a, Produce)} == {
-        "ordered", "late", "repeated", "poison", "large", "committed", "aborted",
+        "ordered", "late", "repeated", "poison", "large", "committed", "aborted", "skewed",
     }  # fmt: skip
+    assert {a.what for a in actions if isinstance(a, Full)} == {"archive", "speed", "broker"}
+    assert {a.hours > 0 for a in actions if isinstance(a, Clock)} == {True, False}
     assert {a.what for a in actions if isinstance(a, Tear)} == {"seen", "checkpoint", "manifest"}
     assert {(a.full, a.killed > 0) for a in actions if isinstance(a, Batch)} == {
         (True, True), (True, False), (False, True), (False, False),
