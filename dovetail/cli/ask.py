@@ -29,16 +29,17 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
     """Say what is wrong, worst first, then how each source and view stands."""
     from dovetail.shared.errors import ServiceMissing
     from dovetail.shared.status import look
+    from dovetail.shared.troubles import troubles
 
     output, project = Output(as_json=as_json), load_project(context)
     try:
         found = look(project, find_log(project.settings))
     except ServiceMissing as missing:
         found = look(project, missing)
-    troubles = found.troubles
-    for trouble in troubles:
-        output.problem(trouble.what, next=trouble.next)
-    if troubles:
+    wrong = troubles(found)
+    for trouble in wrong:
+        output.problem(trouble.what, next=trouble.next, page=trouble.code.page)
+    if wrong:
         output.line("")
     else:
         output.line("Nothing is wrong.")
@@ -57,7 +58,8 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
     output.result(
         {
             "troubles": [
-                {"grade": t.grade.name.lower(), "what": t.what, "why": t.why, "next": t.next} for t in troubles
+                {"code": t.code, "grade": t.grade.name.lower(), "what": t.what, "why": t.why, "next": t.next}
+                for t in wrong
             ],
             "sources": sources,
             "rules": broken,
@@ -74,7 +76,7 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
             ],
         }
     )
-    if troubles:
+    if wrong:
         raise typer.Exit(1)
 
 
