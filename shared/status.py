@@ -21,6 +21,7 @@ from dovetail.shared.ledger_table import DeltaLedger, broken_in
 from dovetail.shared.log import Extent, Log, TopicMissing, Waiting
 from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.pauses import Pause, paused
 from dovetail.shared.position import Position
 from dovetail.shared.project import Project
 from dovetail.shared.tables import AppendTable, Layout
@@ -47,6 +48,8 @@ class SourceState:
     waiting: Sequence[Waiting] = ()
     speed_runs: bool = False
     archive_runs: bool = False
+    speed_paused: Pause | None = None
+    archive_paused: Pause | None = None
     failure: DovetailError | None = None
 
     @property
@@ -68,6 +71,7 @@ class ViewState:
     declared: VersionId | None = None
     manifest: Manifest | None = None
     batch_runs: bool = False
+    batch_paused: Pause | None = None
     garbage: tuple[Path, ...] = ()
     failure: DovetailError | None = None
 
@@ -131,6 +135,8 @@ def _source(project: Project, source: Source) -> SourceState:
         source,
         speed_runs=_held(layout.lock(f"speed-{source.name}")),
         archive_runs=_held(layout.lock(f"archive-{source.name}")),
+        speed_paused=paused(layout, "speed", source.name),
+        archive_paused=paused(layout, "archive", source.name),
     )
     try:
         last, claim = DeltaLedger(layout.ledger(source.name)).last(), Claims(layout.claims(source.name)).last()
@@ -159,17 +165,18 @@ def _source(project: Project, source: Source) -> SourceState:
 def _view(project: Project, view: View) -> ViewState:
     layout = project.layout
     running = _held(layout.lock(f"batch-{view.name}"))
+    state = ViewState(view, batch_runs=running, batch_paused=paused(layout, "batch", view.name))
     try:
         # The folders first, the manifest after: a batch pins its run before it writes the table.
         stored = {RunId(f.name): f for f in (layout.root / "views" / view.name / "versions").glob("*/runs/*")}
         manifest = DeltaManifest(layout.manifest(view.name)).read()
         declared = project.version(view)
     except DovetailError as error:
-        return ViewState(view, batch_runs=running, failure=error)
+        return replace(state, failure=error)
     # The first run of a view has no manifest to pin it, but its batch holds the lock.
     never = set[RunId]() if running else set(stored)
     left = unnamed(stored, manifest) if manifest else never
-    return ViewState(view, declared, manifest, running, tuple(sorted(stored[run] for run in left)))
+    return replace(state, declared=declared, manifest=manifest, garbage=tuple(sorted(stored[run] for run in left)))
 
 
 def _dimension(layout: Layout, dimension: Dimension) -> DimensionState:

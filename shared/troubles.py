@@ -10,6 +10,7 @@ from dovetail.shared.duration import ago
 from dovetail.shared.errors import DovetailError, IntegrityError
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.log import Extent, TopicMissing, refuse_another, resumable
+from dovetail.shared.pauses import Pause
 from dovetail.shared.status import DimensionState, SourceState, Status, ViewState
 from dovetail.shared.versions import short
 
@@ -32,7 +33,9 @@ class Code(StrEnum):
     """Which kind of trouble it is. A code keeps its meaning for good, and is the name of its page in docs/runbook."""
 
     ANOTHER_LOG = "another-log"
+    ARCHIVE_PAUSED = "archive-paused"
     ARCHIVE_STOPPED = "archive-stopped"
+    BATCH_PAUSED = "batch-paused"
     DIMENSION_NEVER_READ = "dimension-never-read"
     DIMENSION_STALE = "dimension-stale"
     KAFKA_DOWN = "kafka-down"
@@ -41,6 +44,7 @@ class Code(StrEnum):
     OPEN_TRANSACTION = "open-transaction"
     QUARANTINE_SHARE = "quarantine-share"
     RECORDS_GONE = "records-gone"
+    SPEED_PAUSED = "speed-paused"
     SPEED_STOPPED = "speed-stopped"
     TOPIC_MISSING = "topic-missing"
     UNREADABLE = "unreadable"
@@ -77,6 +81,8 @@ def troubles(found: Status) -> list[Trouble]:
 
 def _of_source(state: SourceState) -> Iterator[Trouble]:
     name, last = state.source.name, state.last
+    yield from _paused(Code.SPEED_PAUSED, state.speed_paused)
+    yield from _paused(Code.ARCHIVE_PAUSED, state.archive_paused)
     if state.failure is not None:
         missing = isinstance(state.failure, TopicMissing)
         yield _failed(Code.TOPIC_MISSING if missing else Code.UNREADABLE, name, state.failure, Grade.WRONG)
@@ -89,11 +95,16 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
         if state.extent is not None:
             yield from _gone(state, last, state.extent)
             yield from _waiting(state)
-        if not state.speed_runs:
+        if not state.speed_runs and not state.speed_paused:
             yield _stopped(Code.SPEED_STOPPED, f"{name}: speed", state.ahead(last.to), f"dovetail speed {name}")
-        if not state.archive_runs:
+        if not state.archive_runs and not state.archive_paused:
             ahead = state.ahead(state.claim)
             yield _stopped(Code.ARCHIVE_STOPPED, f"{name}: the archive", ahead, f"dovetail archive {name}")
+
+
+def _paused(code: Code, pause: Pause | None) -> Iterator[Trouble]:
+    if pause:
+        yield Trouble(code, Grade.STOPPED, str(pause), pause.command)
 
 
 def _stopped(code: Code, layer: str, ahead: int | None, command: str) -> Trouble:
@@ -133,6 +144,7 @@ def _waiting(state: SourceState) -> Iterator[Trouble]:
 
 def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
     name, manifest = state.view.name, state.manifest
+    yield from _paused(Code.BATCH_PAUSED, state.batch_paused)
     if state.failure is not None:
         yield _failed(Code.UNREADABLE, name, state.failure, Grade.WRONG)
     elif last is None:

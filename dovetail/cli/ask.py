@@ -12,6 +12,7 @@ from dovetail.cli.output import Output, counted
 from dovetail.cli.session import find_log, load_project, load_settings
 
 if TYPE_CHECKING:
+    from dovetail.shared.pauses import Pause
     from dovetail.shared.status import SourceState, ViewState
 
 PANEL = "Ask"
@@ -194,8 +195,8 @@ def _source(state: SourceState) -> dict[str, Any]:
     return {
         "source": state.source.name,
         "topic": state.source.topic,
-        "speed": "running" if state.speed_runs else "stopped",
-        "archive": "running" if state.archive_runs else "stopped",
+        "speed": _standing(state.speed_runs, state.speed_paused),
+        "archive": _standing(state.archive_runs, state.archive_paused),
         "seq": state.last.seq if state.last else None,
         "position": state.position.as_json() if state.position is not None else None,
         "archived": state.claim.as_json() if state.claim is not None else None,
@@ -205,6 +206,10 @@ def _source(state: SourceState) -> dict[str, Any]:
         "quarantined": state.quarantined,
         "dropped": state.dropped,
     }
+
+
+def _standing(runs: bool, pause: Pause | None) -> str:
+    return "paused" if pause else "running" if runs else "stopped"
 
 
 def _broken(state: SourceState) -> list[dict[str, Any]]:
@@ -222,7 +227,7 @@ def _view(state: ViewState) -> dict[str, Any]:
         "version": manifest.live if manifest else None,
         "declared": state.declared,
         "changed": state.changed,
-        "batch": "running" if state.batch_runs else "stopped",
+        "batch": _standing(state.batch_runs, state.batch_paused),
         "runs": len([r for r in manifest.runs if r.id != "origin"]) if manifest else 0,
         "cut": manifest.cut.as_json() if manifest else None,
         "cut seq": manifest.seq if manifest else None,
