@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
 from dovetail.batch.archive import archive, resume_at
 from dovetail.batch.master import DeltaMaster
+from dovetail.shared import pauses
 from dovetail.shared.declare import Source
 from dovetail.shared.inforce import open_ledger
 from dovetail.shared.locks import held
@@ -59,8 +61,9 @@ def run(
     *,
     on_ready: Callable[[Position], None] = lambda _: None,
     on_claim: Callable[[Position], None] = lambda _: None,
+    on_pause: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Archives the source until told to stop.
+    """Archives the source until told to stop. While it is paused it waits.
 
     Raises:
         Busy: another archive holds the source.
@@ -68,6 +71,8 @@ def run(
     """
     layout, settings = project.layout, project.settings.archive
     with held(layout.lock(f"archive-{source.name}"), f"the archive of {source.name}"):
+        go_on = partial(pauses.wait, layout, "archive", source.name, tell=on_pause)
+        go_on()
         ledger = open_ledger(project, source, log)
         first = ledger.rows()[0]
         master = DeltaMaster(layout, source, spark)
@@ -94,4 +99,5 @@ def run(
                 trigger=settings.trigger,
                 max_records=settings.max_records_per_commit,
                 on_ready=lambda: on_ready(start),
+                may_go_on=go_on,
             )

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from dovetail.batch import recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
+from dovetail.shared import pauses
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy
 from dovetail.shared.failpoints import failpoint
@@ -46,10 +47,12 @@ def run(
 
     Raises:
         Busy: a batch of this view is running, or another process changed the view meanwhile.
+        Paused: a person has paused the batch of this view.
         NotYet: the archive has not come far enough.
         IntegrityError: the master and the ledger disagree.
     """
     layout, source = project.layout, view.source
+    pauses.refuse(layout, "batch", view.name)
     with held(layout.lock(f"batch-{view.name}"), f"a batch of {view.name}"):
         ledger = open_ledger(project, source, log)
         put_in_force(project, source, ledger, spark)
@@ -108,6 +111,8 @@ def plan(project: Project, view: View, log: Log, spark: SparkSession, *, full: b
 
 
 def catch_up_if_stopped(project: Project, source: Source, ledger: DeltaLedger, master: DeltaMaster) -> None:
+    if pauses.paused(project.layout, "speed", source.name):
+        return  # a person wants no commit, by whomever
     limit, states = project.settings.speed.max_records_per_commit, DeltaStates(project.layout, source.name)
     try:
         with held(project.layout.lock(f"speed-{source.name}"), "speed"):

@@ -12,7 +12,8 @@ DovetailError                 what, where, why, and the next command
 └── Retry                     trying again may help
     ├── ServiceMissing        exit 3: Java, Kafka, a port, a disk: something needed is not there
     ├── Busy                  exit 1: another process owns the table, or got there first
-    └── NotYet                exit 1: the answer asked for does not exist yet
+    ├── NotYet                exit 1: the answer asked for does not exist yet
+    └── Paused                exit 1: a person has paused the layer
 """
 
 from __future__ import annotations
@@ -95,6 +96,10 @@ class Busy(Retry):
 
 class NotYet(Retry):
     """The answer asked for does not exist yet."""
+
+
+class Paused(Retry):
+    """A person has paused the layer; `next` resumes it."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

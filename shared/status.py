@@ -1,11 +1,10 @@
-"""How a project stands: what is wrong, worst first; each source and view. Reads tables, asks Kafka; no Spark."""
+"""How a project stands: each source, view and dimension. Reads tables, asks Kafka; no Spark. See troubles.py."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -15,42 +14,17 @@ from dovetail.shared.alarm import MOST, Recent, recent
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source, View
 from dovetail.shared.dimensions import Dimension, Version, Versions
-from dovetail.shared.duration import ago
-from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
+from dovetail.shared.errors import DovetailError, ServiceMissing
 from dovetail.shared.ledger import Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
 from dovetail.shared.ledger_table import DeltaLedger, broken_in
-from dovetail.shared.log import Extent, Log, TopicMissing, Waiting, resumable
+from dovetail.shared.log import Extent, Log, TopicMissing, Waiting
 from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.pauses import Pause, paused
 from dovetail.shared.position import Position
 from dovetail.shared.project import Project
 from dovetail.shared.tables import AppendTable, Layout
-from dovetail.shared.versions import short
-
-OPEN_S = 10.0
-"""Seconds after which an open transaction is told: most end sooner."""
-
-
-class Grade(IntEnum):
-    """How bad a trouble is; the lowest is shown first."""
-
-    WRONG = 0
-    """Answers cannot be given, or records are gone."""
-    STOPPED = 1
-    """Answers are right and grow late."""
-    UNFINISHED = 2
-    """Something waits for a person."""
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """One thing that is wrong, and the one command that helps."""
-
-    grade: Grade
-    what: str
-    next: str
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +48,8 @@ class SourceState:
     waiting: Sequence[Waiting] = ()
     speed_runs: bool = False
     archive_runs: bool = False
+    speed_paused: Pause | None = None
+    archive_paused: Pause | None = None
     failure: DovetailError | None = None
 
     @property
@@ -95,6 +71,7 @@ class ViewState:
     declared: VersionId | None = None
     manifest: Manifest | None = None
     batch_runs: bool = False
+    batch_paused: Pause | None = None
     garbage: tuple[Path, ...] = ()
     failure: DovetailError | None = None
 
@@ -127,17 +104,6 @@ class Status:
     dimensions: tuple[DimensionState, ...] = ()
     down: DovetailError | None = None
 
-    @property
-    def troubles(self) -> list[Trouble]:
-        """Everything that is wrong, worst first."""
-        last = {s.source.name: s.last for s in self.sources}
-        found = [t for state in self.sources for t in _of_source(state)]
-        found += [t for state in self.views for t in _of_view(state, last[state.view.source.name])]
-        found += [t for state in self.dimensions for t in _of_dimension(state)]
-        if self.down:
-            found.append(_failed("Kafka", self.down, Grade.STOPPED))
-        return sorted(found, key=lambda trouble: trouble.grade)
-
 
 def look(project: Project, log: Log | ServiceMissing) -> Status:
     """Looks at every source and view.
@@ -169,6 +135,8 @@ def _source(project: Project, source: Source) -> SourceState:
         source,
         speed_runs=_held(layout.lock(f"speed-{source.name}")),
         archive_runs=_held(layout.lock(f"archive-{source.name}")),
+        speed_paused=paused(layout, "speed", source.name),
+        archive_paused=paused(layout, "archive", source.name),
     )
     try:
         last, claim = DeltaLedger(layout.ledger(source.name)).last(), Claims(layout.claims(source.name)).last()
@@ -197,102 +165,24 @@ def _source(project: Project, source: Source) -> SourceState:
 def _view(project: Project, view: View) -> ViewState:
     layout = project.layout
     running = _held(layout.lock(f"batch-{view.name}"))
+    state = ViewState(view, batch_runs=running, batch_paused=paused(layout, "batch", view.name))
     try:
         # The folders first, the manifest after: a batch pins its run before it writes the table.
         stored = {RunId(f.name): f for f in (layout.root / "views" / view.name / "versions").glob("*/runs/*")}
         manifest = DeltaManifest(layout.manifest(view.name)).read()
         declared = project.version(view)
     except DovetailError as error:
-        return ViewState(view, batch_runs=running, failure=error)
+        return replace(state, failure=error)
     # The first run of a view has no manifest to pin it, but its batch holds the lock.
     never = set[RunId]() if running else set(stored)
     left = unnamed(stored, manifest) if manifest else never
-    return ViewState(view, declared, manifest, running, tuple(sorted(stored[run] for run in left)))
+    return replace(state, declared=declared, manifest=manifest, garbage=tuple(sorted(stored[run] for run in left)))
 
 
 def _dimension(layout: Layout, dimension: Dimension) -> DimensionState:
     versions = Versions(layout, dimension.name)
     said = versions.standing()
     return DimensionState(dimension, versions.last(), said["at"], said["problem"])
-
-
-def _of_source(state: SourceState) -> Iterator[Trouble]:
-    name, last = state.source.name, state.last
-    if state.failure is not None:
-        yield _failed(name, state.failure, Grade.WRONG)
-    elif last is None:
-        yield Trouble(Grade.UNFINISHED, f"{name}: was never read", "dovetail dev")
-    else:
-        if state.too_many is not None:
-            what = f"{name}: {state.too_many} went to quarantine"
-            yield Trouble(Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
-        if state.extent is not None:
-            yield from _gone(state, last, state.extent)
-            yield from _waiting(state)
-        for layer, verb, runs, position in (
-            ("speed", "speed", state.speed_runs, last.to),
-            ("the archive", "archive", state.archive_runs, state.claim),
-        ):
-            if not runs:
-                ahead = state.ahead(position)
-                by = f", the log is {ahead:,} offset{'' if ahead == 1 else 's'} ahead" if ahead else ""
-                yield Trouble(Grade.STOPPED, f"{name}: {layer} does not run{by}", f"dovetail {verb} {name}")
-
-
-def _gone(state: SourceState, last: LedgerRow, extent: Extent) -> Iterator[Trouble]:
-    """What the log no longer holds and was not read."""
-    held, name = state.held, state.source.name
-    at = last.to.at_least(held)  # what it can take from there
-    for reader, position in {"the speed layer": at, "the archive": held}.items():
-        try:
-            resumable(extent, last.topic_id, position, reader=reader, source=name, held=held)
-        except IntegrityError as error:
-            yield _failed(name, error, Grade.WRONG)
-
-
-def _waiting(state: SourceState) -> Iterator[Trouble]:
-    """Transactions that no reader of committed records gets past."""
-    for each in state.waiting:
-        if each.seconds >= OPEN_S:
-            by = f"of producer {each.producer}" if each.producer else "of an unknown producer"
-            yield Trouble(
-                Grade.STOPPED,
-                f"{state.source.name}: position stands still at {each.record} while the log grows: a transaction {by} "
-                f"is open, its last record {ago(each.seconds)} old",
-                f"let that producer commit or abort; else kafka-transactions.sh abort --topic {state.source.topic} "
-                f"--partition {each.record.partition} --start-offset {each.record.offset}",
-                "answers are right and late: what may yet be aborted is not counted",
-            )
-
-
-def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
-    name, manifest = state.view.name, state.manifest
-    if state.failure is not None:
-        yield _failed(name, state.failure, Grade.WRONG)
-    elif last is None:
-        return  # its source was never read, which is said there
-    elif manifest is None:
-        yield Trouble(Grade.UNFINISHED, f"{name}: has never answered", f"dovetail batch {name}")
-    elif manifest.live not in last.versions:
-        what = f"{name}: does not go on, for {short(manifest.live)} is not in force for new records"
-        yield Trouble(Grade.WRONG, what, f"dovetail batch {name} --full")
-    elif state.changed:
-        fingerprint = short(manifest.live).partition("@")[2]
-        what = f"{name}: changed since {fingerprint}, which still answers; a full batch adopts the change"
-        yield Trouble(Grade.UNFINISHED, what, f"dovetail batch {name} --full")
-
-
-def _of_dimension(state: DimensionState) -> Iterator[Trouble]:
-    name = f"dimension {state.dimension.name}"
-    if state.problem and state.version is not None:
-        what = f"{name}: version {state.version.n}, read {ago(state.age_seconds)} ago, goes on serving"
-        yield Trouble(Grade.STOPPED, what, "dovetail batch", state.problem)
-    elif state.version is None:
-        yield Trouble(Grade.UNFINISHED, f"{name}: has never been read", "dovetail batch", state.problem)
-
-
-def _failed(subject: str, error: DovetailError, grade: Grade) -> Trouble:
-    return Trouble(grade, f"{subject}: {error.what}", error.next or "dovetail doctor", error.why)
 
 
 def _held(lock: Path) -> bool:

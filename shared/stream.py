@@ -34,21 +34,27 @@ def follow(
     trigger: str,
     max_records: int,
     on_ready: Callable[[], None] = lambda: None,
+    may_go_on: Callable[[threading.Event], bool] = lambda _: True,
 ) -> None:
     """Calls `step` with the records of each range of the topic from `start` on, until SIGTERM or SIGINT.
 
     `prepare` turns Spark's Kafka columns into what `step` gets: planned once, not again in every micro-batch.
     The checkpoint is fresh at every start: where to begin comes from the caller's own tables. What `step` raises ends
-    the query and is raised here.
+    the query and is raised here. `may_go_on` holds each micro-batch up before anything of it is read, for as long as it
+    takes; it gives False once the event is set, which tells to stop.
     """
     checkpoint = scratch / uuid.uuid4().hex
     shutil.rmtree(scratch, ignore_errors=True)
-    position, failure = start, list[BaseException]()
+    position, failure, halted = start, list[BaseException](), False
+    stopping = threading.Event()
 
     def on_batch(records: DataFrame, batch_id: int) -> None:
-        nonlocal position
+        nonlocal position, halted
         to = end_of_batch(checkpoint, batch_id, topic)
         try:
+            halted = halted or not may_go_on(stopping)
+            if halted:
+                return  # for good: a later micro-batch would not begin where the last one that was read ended
             span = Range(position, to.with_partitions(position))
             if not span.empty:
                 step(records, span)
@@ -65,7 +71,6 @@ def follow(
         .trigger(processingTime=trigger)
         .start()
     )
-    stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())
     on_ready()

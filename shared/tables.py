@@ -1,6 +1,6 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,failing,repeats,seen}   root/locks/
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,failing,repeats,seen}   root/{locks,paused}/
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}        root/scratch/   (Spark's checkpoints: never trusted)
 root/views/VIEW/{manifest,joins}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
@@ -86,6 +86,9 @@ class Layout:
 
     def lock(self, name: str) -> Path:
         return self.root / "locks" / f"{name}.lock"
+
+    def pause(self, name: str) -> Path:
+        return self.root / "paused" / f"{name}.json"
 
 
 class AppendTable:

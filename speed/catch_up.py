@@ -29,10 +29,15 @@ def catch_up(
     spark: SparkSession,
     *,
     max_records: int,
+    go_on: Callable[[], object] = lambda: None,
 ) -> None:
-    """Gives `step` the decoded records of `span` in pieces of at most so many offsets, as the stream would."""
+    """Gives `step` the decoded records of `span` in pieces of at most so many offsets, as the stream would.
+
+    `go_on` holds each piece up before anything of it is read, for as long as it takes.
+    """
     at = span.from_
     for to in slices(span, max_records) if not span.empty else ():
+        go_on()
         piece = Range(at, to)
         step(decode(records_of(source, piece, layout, log, spark), source.as_json()), piece)
         at = to

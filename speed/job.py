@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
+from dovetail.shared import pauses
 from dovetail.shared.commit import Folded, commit, open_epoch
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import decode, named
@@ -86,8 +88,9 @@ def run(
     *,
     on_ready: Callable[[LedgerRow], None] = lambda _: None,
     on_commit: Callable[[LedgerRow], None] = lambda _: None,
+    on_pause: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Folds the source until told to stop; first what only the archive still holds.
+    """Folds the source until told to stop; first what only the archive still holds. While it is paused it waits.
 
     Raises:
         Busy: another speed job holds the source.
@@ -98,6 +101,8 @@ def run(
     """
     layout, settings = project.layout, project.settings.speed
     with lock(layout.lock(f"speed-{source.name}"), f"the speed job of {source.name}"):
+        go_on = partial(pauses.wait, layout, "speed", source.name, tell=on_pause)
+        go_on()
         ledger = open_ledger(project, source, log)
         put_in_force(project, source, ledger, spark)
         epoch = open_epoch(ledger, note="speed")
@@ -113,7 +118,7 @@ def run(
             job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge, same_topic)
             archived = held(layout, source.name)
             span, most = dropped(extent, opened.to, archived), settings.max_records_per_commit
-            catch_up(span, job.step, source, layout, log, spark, max_records=most)
+            catch_up(span, job.step, source, layout, log, spark, max_records=most, go_on=go_on)
             extent = log.extent(source.topic)
             start = resumable(extent, opened.topic_id, span.to, reader=READER, source=source.name, held=archived)
             follow(
@@ -127,4 +132,5 @@ def run(
                 trigger=settings.trigger,
                 max_records=most,
                 on_ready=lambda: on_ready(opened),
+                may_go_on=go_on,
             )

@@ -12,6 +12,7 @@ from dovetail.cli.output import Output, counted
 from dovetail.cli.session import find_log, load_project, load_settings
 
 if TYPE_CHECKING:
+    from dovetail.shared.pauses import Pause
     from dovetail.shared.status import SourceState, ViewState
 
 PANEL = "Ask"
@@ -29,16 +30,17 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
     """Say what is wrong, worst first, then how each source and view stands."""
     from dovetail.shared.errors import ServiceMissing
     from dovetail.shared.status import look
+    from dovetail.shared.troubles import troubles
 
     output, project = Output(as_json=as_json), load_project(context)
     try:
         found = look(project, find_log(project.settings))
     except ServiceMissing as missing:
         found = look(project, missing)
-    troubles = found.troubles
-    for trouble in troubles:
-        output.problem(trouble.what, next=trouble.next)
-    if troubles:
+    wrong = troubles(found)
+    for trouble in wrong:
+        output.problem(trouble.what, next=trouble.next, page=trouble.code.page)
+    if wrong:
         output.line("")
     else:
         output.line("Nothing is wrong.")
@@ -57,7 +59,8 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
     output.result(
         {
             "troubles": [
-                {"grade": t.grade.name.lower(), "what": t.what, "why": t.why, "next": t.next} for t in troubles
+                {"code": t.code, "grade": t.grade.name.lower(), "what": t.what, "why": t.why, "next": t.next}
+                for t in wrong
             ],
             "sources": sources,
             "rules": broken,
@@ -74,7 +77,7 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
             ],
         }
     )
-    if troubles:
+    if wrong:
         raise typer.Exit(1)
 
 
@@ -192,8 +195,8 @@ def _source(state: SourceState) -> dict[str, Any]:
     return {
         "source": state.source.name,
         "topic": state.source.topic,
-        "speed": "running" if state.speed_runs else "stopped",
-        "archive": "running" if state.archive_runs else "stopped",
+        "speed": _standing(state.speed_runs, state.speed_paused),
+        "archive": _standing(state.archive_runs, state.archive_paused),
         "seq": state.last.seq if state.last else None,
         "position": state.position.as_json() if state.position is not None else None,
         "archived": state.claim.as_json() if state.claim is not None else None,
@@ -203,6 +206,10 @@ def _source(state: SourceState) -> dict[str, Any]:
         "quarantined": state.quarantined,
         "dropped": state.dropped,
     }
+
+
+def _standing(runs: bool, pause: Pause | None) -> str:
+    return "paused" if pause else "running" if runs else "stopped"
 
 
 def _broken(state: SourceState) -> list[dict[str, Any]]:
@@ -220,7 +227,7 @@ def _view(state: ViewState) -> dict[str, Any]:
         "version": manifest.live if manifest else None,
         "declared": state.declared,
         "changed": state.changed,
-        "batch": "running" if state.batch_runs else "stopped",
+        "batch": _standing(state.batch_runs, state.batch_paused),
         "runs": len([r for r in manifest.runs if r.id != "origin"]) if manifest else 0,
         "cut": manifest.cut.as_json() if manifest else None,
         "cut seq": manifest.seq if manifest else None,

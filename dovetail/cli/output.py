@@ -70,12 +70,14 @@ class Output:
             if mend:
                 self.out.print(f"[dim]      {'':<16}  {escape(mend)}[/]")
 
-    def problem(self, text: str, *, where: str = "", next: str = "") -> None:  # noqa: A002
-        """One thing that is wrong, and the one command that helps."""
+    def problem(self, text: str, *, where: str = "", next: str = "", page: str = "") -> None:  # noqa: A002
+        """One thing that is wrong, the one command that helps, and the page that says more."""
         if not self.as_json:
             self.out.print(f"[bold red]![/]  {escape(text)}" + (f"  [dim]({escape(where)})[/]" if where else ""))
             if next:
                 self.out.print(f"     [dim]next[/]  {escape(next)}")
+            if page:
+                self.out.print(f"[dim]     page  {escape(page)}[/]")
 
     def warn(self, text: str) -> None:
         """A line about what is probably not meant; for people, and on stderr with --json too."""

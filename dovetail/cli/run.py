@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
 
 from dovetail.cli.output import Output
 from dovetail.cli.session import find_log, load_project, load_settings, start_spark, writable
-from dovetail.shared.declare import Source
+from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import UsageError
 from dovetail.shared.locks import held
 from dovetail.shared.project import Project
@@ -68,6 +68,7 @@ def archive(
             spark,
             on_ready=lambda p: output.event(f"archive of {named.name} runs from {p}", ready=p.as_json()),
             on_claim=lambda p: output.result({"claim": p.as_json()}),
+            on_pause=lambda said: output.event(said, paused=said),
         )
 
 
@@ -93,6 +94,7 @@ def speed(
         spark,
         on_ready=lambda r: output.event(f"speed of {named.name} runs from seq {r.seq}", ready=r.seq),
         on_commit=lambda r: output.result({"seq": r.seq, "to": r.to.as_json(), "consumed": r.books.consumed}),
+        on_pause=lambda said: output.event(said, paused=said),
     )
 
 
@@ -111,6 +113,8 @@ def batch(
     output, project = Output(as_json=as_json), load_project(context)
     views = [project.view(view)] if view else list(project.views.values())
     writable(project.settings)
+    if not dry_run:
+        views = _not_paused(project, views, output)
     for each in () if dry_run else views:
         _refuse_second(project, f"batch-{each.name}", f"a batch of {each.name}")
     log = find_log(project.settings)
@@ -183,6 +187,20 @@ def _refuse_second(project: Project, lock: str, what: str) -> None:
     """Raises Busy now rather than after Spark has started; the job itself holds the lock."""
     with held(project.layout.lock(lock), what):
         pass
+
+
+def _not_paused(project: Project, views: Sequence[View], output: Output) -> list[View]:
+    """The views whose batch nobody has paused, and says which are left out; raises Paused where none is left."""
+    from dovetail.shared.pauses import paused, refuse
+
+    notes = {view.name: paused(project.layout, "batch", view.name) for view in views}
+    left = [view for view in views if notes[view.name] is None]
+    if not left:
+        refuse(project.layout, "batch", views[0].name)
+    for note in filter(None, notes.values()):
+        output.warn(f"{note}. Left out; {note.command}")
+        output.result({"view": note.name, "written": False, "paused": str(note)})
+    return left
 
 
 def _one_source(project: Project, name: str | None) -> Source:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dovetail.batch import archive_job, job
-from dovetail.shared.errors import Busy
+from dovetail.shared import pauses
+from dovetail.shared.errors import Busy, Paused
 from dovetail.shared.locks import held
 from dovetail.shared.tables import Layout
 
@@ -52,3 +53,44 @@ def test_batch_commits_and_tidies_only_where_no_speed_job_runs(
         job.catch_up_if_stopped(project, SOURCE, NONE, master)
         job._tidy_if_stopped(project, VIEW)
     assert done == ([] if running else ["caught up", "tidied"])
+
+
+def test_a_paused_start_of_the_archive_waits_before_it_opens_anything(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened = list[str]()
+
+    def opened(*_: Any) -> None:
+        happened.append("opened")
+        raise InterruptedError
+
+    def told(said: str) -> None:
+        happened.append(said.rpartition(": ")[2])
+        pauses.resume(project.layout, "archive", "lines")
+
+    monkeypatch.setattr(archive_job, "open_ledger", opened)
+    monkeypatch.setattr(pauses, "LOOK_S", 0.01)
+    pauses.pause(project.layout, "archive", "lines", because="the disk is moved")
+    with pytest.raises(InterruptedError):
+        archive_job.run(project, SOURCE, NONE, NONE, on_pause=told)
+    assert happened == ["dovetail resume archive lines", "archive of lines goes on", "opened"]
+
+
+def test_a_paused_batch_of_a_view_is_refused(project: Any) -> None:
+    pauses.pause(project.layout, "batch", "sales", because="the disk is moved")
+    with pytest.raises(Paused, match=r"batch of sales was paused by .* the disk is moved") as refused:
+        job.run(project, VIEW, NONE, NONE)
+    assert refused.value.next == "dovetail resume batch sales"
+
+
+def test_batch_commits_nothing_in_the_place_of_a_paused_speed_job(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = list[str]()
+    monkeypatch.setattr(job.recompute, "catch_up", lambda *_, **__: done.append("caught up"))
+    pauses.pause(project.layout, "speed", "lines", because="the disk is moved")
+    job.catch_up_if_stopped(project, SOURCE, NONE, NONE)
+    assert done == []
+    pauses.resume(project.layout, "speed", "lines")
+    job.catch_up_if_stopped(project, SOURCE, NONE, NONE)
+    assert done == ["caught up"]

@@ -20,7 +20,18 @@ from .conftest import Run
 GOLDEN = Path(__file__).parent / "golden"
 VERBS = {c.name or c.callback.__name__: c for c in app.registered_commands if c.callback}
 VERBS |= {f"{g.name} {c.name}": c for g in app.registered_groups for c in g.typer_instance.registered_commands}
-WRITES = ("init", "batch", "send", "load", "quarantine export", "quarantine resend", "accept-gap", "torture")
+WRITES = (
+    "init",
+    "batch",
+    "send",
+    "load",
+    "quarantine export",
+    "quarantine resend",
+    "accept-gap",
+    "torture",
+    "pause",
+    "resume",
+)
 
 
 def golden(name: str, text: str) -> None:
@@ -85,6 +96,8 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "load",
         "accept-gap",
         "torture",
+        "pause",
+        "resume",
         *(v for v in VERBS if v.startswith("quarantine ")),
     ],
 )

@@ -208,9 +208,13 @@ def test_a_stopped_layer_is_told_with_its_command(
     said = run("status")
     assert said.code == 1
     assert said.out.startswith(
-        "!  lines: speed does not run, the log is 1,201 offsets ahead\n     next  dovetail speed lines\n"
-        "!  lines: the archive does not run, the log is 1,201 offsets ahead\n     next  dovetail archive lines\n"
+        "!  lines: speed does not run, the log is 1,201 offsets ahead\n"
+        "     next  dovetail speed lines\n     page  docs/runbook/speed-stopped.md\n"
+        "!  lines: the archive does not run, the log is 1,201 offsets ahead\n"
+        "     next  dovetail archive lines\n     page  docs/runbook/archive-stopped.md\n"
     )
+    told = run("status", "--json").document["troubles"]
+    assert [trouble["code"] for trouble in told] == ["speed-stopped", "archive-stopped"]
 
 
 def test_without_a_broker_the_tables_still_tell(

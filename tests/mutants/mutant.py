@@ -73,6 +73,7 @@ RULES = {
     "a source's rules": "They judge what can be read, and say what becomes of it.",
     "quarantine": "Too much in quarantine stops the source; a record put right is counted by no version.",
     "versions": "Both layers run a version from its stored bundle, whose code is what its name says.",
+    "operations": "A paused layer reads and commits nothing; nothing that a reader may ask for is cleaned away.",
     "proof": "The proof sees what is lost, doubled or altered, and books that do not tell the truth.",
 }
 """What each guard holds: the rules of the design by their numbers, and what the layers add."""

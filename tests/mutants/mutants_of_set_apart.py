@@ -71,7 +71,8 @@ SET_APARTS = [
         "12",
         "a version that fails by itself stops the source",
         "shared/failing.py",
-        "            if said(error):\n                raise VersionFails(version, said(error)) from error\n",
+        "        if isinstance(again, NotAlone) or said(again):\n"
+        "            raise VersionFails(version, said(error)) from error\n",
         "",
         f"{OF_SPARING}::test_what_only_all_of_them_raise_is_the_version_s_fault",
     ),

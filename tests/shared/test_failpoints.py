@@ -53,6 +53,8 @@ STEPS = {
     "shared/ledger_table.py:append": ["shared/commit.py:commit"],
     "shared/ledger_table.py:compact": ["shared/upkeep.py:tidy"],
     "shared/manifest_table.py:swap": ["batch/recompute.py:run", "batch/job.py:run"],
+    "shared/pauses.py:pause": [],  # one write: the note comes by a rename
+    "shared/pauses.py:resume": [],  # one write
     "shared/repeats.py:_opened": [],  # deletes an index that is of no use any more
     "shared/seen.py:written": ["shared/seen.py:add"],
     "shared/seen.py:__init__": [],  # the same

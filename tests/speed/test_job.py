@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dovetail.shared import pauses
 from dovetail.shared.commit import Folded, open_epoch, open_source
 from dovetail.shared.errors import Busy, IntegrityError
 from dovetail.shared.ledger import Books
@@ -42,3 +43,25 @@ def test_a_second_speed_job_of_a_source_is_refused(tmp_path: Path) -> None:
         pytest.raises(Busy, match="the speed job of lines runs already"),
     ):
         job.run(project, source, none, none)
+
+
+def test_a_paused_start_waits_before_it_opens_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    none: Any = None
+    happened = list[str]()
+
+    def opened(*_: Any) -> None:
+        happened.append("opened")
+        raise InterruptedError
+
+    def told(said: str) -> None:
+        happened.append(said.rpartition(": ")[2])
+        pauses.resume(project.layout, "speed", "lines")
+
+    monkeypatch.setattr(job, "open_ledger", opened)
+    monkeypatch.setattr(pauses, "LOOK_S", 0.01)
+    project: Any = SimpleNamespace(layout=Layout(tmp_path), settings=SimpleNamespace(speed=None))
+    pauses.pause(project.layout, "speed", "lines", because="the disk is moved")
+    source: Any = SimpleNamespace(name="lines")
+    with pytest.raises(InterruptedError):
+        job.run(project, source, none, none, on_pause=told)
+    assert happened == ["dovetail resume speed lines", "speed of lines goes on", "opened"]

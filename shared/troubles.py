@@ -1,0 +1,174 @@
+"""What is wrong with a project, worst first: each trouble with its command, and the page that says more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from dovetail.shared.duration import ago
+from dovetail.shared.errors import DovetailError, IntegrityError
+from dovetail.shared.ledger import LedgerRow
+from dovetail.shared.log import Extent, TopicMissing, refuse_another, resumable
+from dovetail.shared.pauses import Pause
+from dovetail.shared.status import DimensionState, SourceState, Status, ViewState
+from dovetail.shared.versions import short
+
+OPEN_S = 10.0
+"""Seconds after which an open transaction is told: most end sooner."""
+
+
+class Grade(IntEnum):
+    """How bad a trouble is; the lowest is shown first."""
+
+    WRONG = 0
+    """Answers cannot be given, or records are gone."""
+    STOPPED = 1
+    """Answers are right and grow late."""
+    UNFINISHED = 2
+    """Something waits for a person."""
+
+
+class Code(StrEnum):
+    """Which kind of trouble it is. A code keeps its meaning for good, and is the name of its page in docs/runbook."""
+
+    ANOTHER_LOG = "another-log"
+    ARCHIVE_PAUSED = "archive-paused"
+    ARCHIVE_STOPPED = "archive-stopped"
+    BATCH_PAUSED = "batch-paused"
+    DIMENSION_NEVER_READ = "dimension-never-read"
+    DIMENSION_STALE = "dimension-stale"
+    KAFKA_DOWN = "kafka-down"
+    NEVER_ANSWERED = "never-answered"
+    NEVER_READ = "never-read"
+    OPEN_TRANSACTION = "open-transaction"
+    QUARANTINE_SHARE = "quarantine-share"
+    RECORDS_GONE = "records-gone"
+    SPEED_PAUSED = "speed-paused"
+    SPEED_STOPPED = "speed-stopped"
+    TOPIC_MISSING = "topic-missing"
+    UNREADABLE = "unreadable"
+    VERSION_DETACHED = "version-detached"
+    VIEW_CHANGED = "view-changed"
+
+    @property
+    def page(self) -> str:
+        """Where what to do is written, from the root of the repository."""
+        return f"docs/runbook/{self}.md"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One thing that is wrong, and the one command that helps."""
+
+    code: Code
+    grade: Grade
+    what: str
+    next: str
+    why: str = ""
+
+
+def troubles(found: Status) -> list[Trouble]:
+    """Everything that is wrong, worst first."""
+    last = {s.source.name: s.last for s in found.sources}
+    told = [t for state in found.sources for t in _of_source(state)]
+    told += [t for state in found.views for t in _of_view(state, last[state.view.source.name])]
+    told += [t for state in found.dimensions for t in _of_dimension(state)]
+    if found.down:
+        told.append(_failed(Code.KAFKA_DOWN, "Kafka", found.down, Grade.STOPPED))
+    return sorted(told, key=lambda trouble: trouble.grade)
+
+
+def _of_source(state: SourceState) -> Iterator[Trouble]:
+    name, last = state.source.name, state.last
+    yield from _paused(Code.SPEED_PAUSED, state.speed_paused)
+    yield from _paused(Code.ARCHIVE_PAUSED, state.archive_paused)
+    if state.failure is not None:
+        missing = isinstance(state.failure, TopicMissing)
+        yield _failed(Code.TOPIC_MISSING if missing else Code.UNREADABLE, name, state.failure, Grade.WRONG)
+    elif last is None:
+        yield Trouble(Code.NEVER_READ, Grade.UNFINISHED, f"{name}: was never read", "dovetail dev")
+    else:
+        if state.too_many is not None:
+            what = f"{name}: {state.too_many} went to quarantine"
+            yield Trouble(Code.QUARANTINE_SHARE, Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
+        if state.extent is not None:
+            yield from _gone(state, last, state.extent)
+            yield from _waiting(state)
+        if not state.speed_runs and not state.speed_paused:
+            yield _stopped(Code.SPEED_STOPPED, f"{name}: speed", state.ahead(last.to), f"dovetail speed {name}")
+        if not state.archive_runs and not state.archive_paused:
+            ahead = state.ahead(state.claim)
+            yield _stopped(Code.ARCHIVE_STOPPED, f"{name}: the archive", ahead, f"dovetail archive {name}")
+
+
+def _paused(code: Code, pause: Pause | None) -> Iterator[Trouble]:
+    if pause:
+        yield Trouble(code, Grade.STOPPED, str(pause), pause.command)
+
+
+def _stopped(code: Code, layer: str, ahead: int | None, command: str) -> Trouble:
+    by = f", the log is {ahead:,} offset{'' if ahead == 1 else 's'} ahead" if ahead else ""
+    return Trouble(code, Grade.STOPPED, f"{layer} does not run{by}", command)
+
+
+def _gone(state: SourceState, last: LedgerRow, extent: Extent) -> Iterator[Trouble]:
+    """What the log no longer holds and was not read; or that it is another log."""
+    held, name = state.held, state.source.name
+    at = last.to.at_least(held)  # what it can take from there
+    for reader, position in {"the speed layer": at, "the archive": held}.items():
+        code = Code.ANOTHER_LOG
+        try:
+            refuse_another(extent, last.topic_id, position, reader=reader)
+            code = Code.RECORDS_GONE
+            resumable(extent, last.topic_id, position, reader=reader, source=name, held=held)
+        except IntegrityError as error:
+            yield _failed(code, name, error, Grade.WRONG)
+
+
+def _waiting(state: SourceState) -> Iterator[Trouble]:
+    """Transactions that no reader of committed records gets past."""
+    for each in state.waiting:
+        if each.seconds >= OPEN_S:
+            by = f"of producer {each.producer}" if each.producer else "of an unknown producer"
+            yield Trouble(
+                Code.OPEN_TRANSACTION,
+                Grade.STOPPED,
+                f"{state.source.name}: position stands still at {each.record} while the log grows: a transaction {by} "
+                f"is open, its last record {ago(each.seconds)} old",
+                f"let that producer commit or abort; else kafka-transactions.sh abort --topic {state.source.topic} "
+                f"--partition {each.record.partition} --start-offset {each.record.offset}",
+                "answers are right and late: what may yet be aborted is not counted",
+            )
+
+
+def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
+    name, manifest = state.view.name, state.manifest
+    yield from _paused(Code.BATCH_PAUSED, state.batch_paused)
+    if state.failure is not None:
+        yield _failed(Code.UNREADABLE, name, state.failure, Grade.WRONG)
+    elif last is None:
+        return  # its source was never read, which is said there
+    elif manifest is None:
+        yield Trouble(Code.NEVER_ANSWERED, Grade.UNFINISHED, f"{name}: has never answered", f"dovetail batch {name}")
+    elif manifest.live not in last.versions:
+        what = f"{name}: does not go on, for {short(manifest.live)} is not in force for new records"
+        yield Trouble(Code.VERSION_DETACHED, Grade.WRONG, what, f"dovetail batch {name} --full")
+    elif state.changed:
+        fingerprint = short(manifest.live).partition("@")[2]
+        what = f"{name}: changed since {fingerprint}, which still answers; a full batch adopts the change"
+        yield Trouble(Code.VIEW_CHANGED, Grade.UNFINISHED, what, f"dovetail batch {name} --full")
+
+
+def _of_dimension(state: DimensionState) -> Iterator[Trouble]:
+    name = f"dimension {state.dimension.name}"
+    if state.problem and state.version is not None:
+        what = f"{name}: version {state.version.n}, read {ago(state.age_seconds)} ago, goes on serving"
+        yield Trouble(Code.DIMENSION_STALE, Grade.STOPPED, what, "dovetail batch", state.problem)
+    elif state.version is None:
+        what = f"{name}: has never been read"
+        yield Trouble(Code.DIMENSION_NEVER_READ, Grade.UNFINISHED, what, "dovetail batch", state.problem)
+
+
+def _failed(code: Code, subject: str, error: DovetailError, grade: Grade) -> Trouble:
+    return Trouble(code, grade, f"{subject}: {error.what}", error.next or "dovetail doctor", error.why)

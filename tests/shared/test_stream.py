@@ -1,0 +1,112 @@
+"""What a stream does between two micro-batches, with a double of Spark that hands them out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlparse
+
+import pytest
+
+from dovetail.shared.position import Position, Range
+from dovetail.shared.stream import follow
+
+TOPIC = "lines"
+
+
+class DoubleOfSpark:
+    """One query over one partition, whose micro-batches end at the offsets given; ended by `stop`, not by itself."""
+
+    def __init__(self, *ends: int) -> None:
+        self._ends = ends
+        self._ended = threading.Event()
+        self.readStream = self.writeStream = self
+        self.isActive = True
+
+    def foreachBatch(self, on_batch: Callable[[Any, int], None]) -> DoubleOfSpark:  # noqa: N802
+        self._on_batch = on_batch
+        return self
+
+    def option(self, name: str, value: str) -> DoubleOfSpark:
+        self._checkpoint = Path(urlparse(value).path)
+        return self
+
+    def start(self) -> DoubleOfSpark:
+        threading.Thread(target=self._run).start()
+        return self
+
+    def _run(self) -> None:
+        (self._checkpoint / "offsets").mkdir(parents=True)
+        for n, end in enumerate(self._ends):
+            (self._checkpoint / "offsets" / str(n)).write_text(f"v1\n{{}}\n{json.dumps({TOPIC: {'0': end}})}")
+            self._on_batch(None, n)
+        self._ended.set()
+
+    def stop(self) -> None:
+        assert self._ended.wait(10)
+
+    def exception(self) -> None:
+        return None
+
+    def __getattr__(self, name: str) -> Callable[..., DoubleOfSpark]:
+        return lambda *_, **__: self
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def followed(folder: Path, ends: tuple[int, ...], step: Any, may_go_on: Any) -> None:
+    log: Any = SimpleNamespace(spark_options=lambda *_, **__: {})
+    spark: Any = DoubleOfSpark(*ends)
+    with handlers_kept():
+        follow(
+            spark, log, TOPIC, Position({0: 0}), step,
+            scratch=folder, prepare=lambda raw: raw, trigger="0 seconds", max_records=1, may_go_on=may_go_on,
+        )  # fmt: skip
+
+
+def test_each_micro_batch_is_held_up_before_it_is_read(tmp_path: Path) -> None:
+    happened = list[str]()
+
+    def step(_: Any, span: Range) -> None:
+        happened.append(str(span))
+        if span.to[0] == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def may_go_on(_: threading.Event) -> bool:
+        happened.append("held up")
+        return True
+
+    followed(tmp_path / "scratch", (4, 7), step, may_go_on)
+    assert happened == ["held up", "0@0..4", "held up", "0@4..7"]
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_after_a_stop_while_it_was_held_up_no_micro_batch_is_read(tmp_path: Path, later: bool) -> None:
+    """Though it may go on by then: the records between would be left out."""
+    read, asked = list[str](), list[bool]()
+
+    def may_go_on(stop: threading.Event) -> bool:
+        asked.append(True)
+        if len(asked) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.wait(10)
+            return False
+        return len(asked) == 1 or later
+
+    followed(tmp_path / "scratch", (4, 7, 9), lambda _, span: read.append(str(span)), may_go_on)
+    assert read == ["0@0..4"]
