@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,12 @@ ACTIONS = 50
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_fifty_actions_of_a_seed_lose_nothing_and_double_nothing(seed: int, tmp_path: Path) -> None:
+def test_fifty_actions_of_a_seed_lose_nothing_and_double_nothing(
+    seed: int, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     outcome = play(planned(seed, ACTIONS), tmp_path / "run")
+    for name in ("acknowledged", "answers", "refused", "seconds", "recoveries", "proof"):  # for pytest --junit-xml
+        record_property(name, getattr(outcome, name))
     assert not outcome.failure, f"dovetail torture --seed {seed} --actions {len(outcome.done)}\n{outcome.failure}"
     assert outcome.proof.startswith("0 lost, 0 doubled")
     assert outcome.answers > 0
