@@ -26,9 +26,11 @@ from dovetail.serving.past import Receipt
 from dovetail.serving.query import Asked, Fields
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
+from dovetail.shared import proofs
 from dovetail.shared.errors import NotYet, ServiceMissing, SettingsError, unknown
 from dovetail.shared.position import RecordId
 from dovetail.shared.settings import Settings
+from dovetail.shared.tables import Layout
 
 AT_ONCE = 4
 """Answers looked up in the database at the same time; more would only share the same cores."""
@@ -46,6 +48,7 @@ class Serving:
         self.metrics = Metrics()
         self.behind = Behind(log_end or kafka_of(settings))
         self.store = Store(settings.storage.path, on_publish=self._published)
+        self._layout = Layout(settings.storage.path)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
         self._seqs: dict[str, int] = {}
 
@@ -80,6 +83,10 @@ class Serving:
         return self._said(*found)
 
     def metrics_text(self) -> bytes:
+        sources = {view.published.shape.source for view in self.store.views.values() if view.published}
+        for source in sources:
+            if proved := proofs.last(self._layout, source):
+                self.metrics.count_proof(source, proved)
         for name, view in self.store.views.items():
             edition = view.published
             self.metrics.answerable.labels(name).set(0 if view.problem or edition is None else 1)

@@ -9,8 +9,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dovetail.shared.ledger import Judged
+from dovetail.shared.proofs import Proved
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+PROOF = {
+    "holds": "1, or 0 where the last recount of a source did not come to what is held",
+    "lost_records": "Records that the last recount found missing",
+    "doubled_records": "Records that the last recount found counted twice",
+    "seq": "Ledger seq up to which the last recount went",
+    "timestamp_seconds": "When the last recount ended, in seconds since 1970",
+}
 
 
 class Metrics:
@@ -46,6 +56,10 @@ class Metrics:
             ["source", "rule", "otherwise"],
             registry=self.registry,
         )
+        self.proof = {
+            name: Gauge(f"dovetail_proof_{name}", meaning, ["source"], registry=self.registry)
+            for name, meaning in PROOF.items()
+        }
         self._told: dict[tuple[str, Judged], int] = {}
         self.errors = Counter("dovetail_errors", "Answers refused by a fault of ours", registry=self.registry)
 
@@ -56,6 +70,12 @@ class Metrics:
             if total > told:
                 self.broken.labels(source, judged.rule, judged.otherwise).inc(total - told)
                 self._told[source, judged] = total
+
+    def count_proof(self, source: str, proved: Proved) -> None:
+        """Sets the figures of a source's last recount."""
+        figures = (proved.holds, proved.lost, proved.doubled, proved.seq, proved.at)
+        for gauge, value in zip(self.proof.values(), figures, strict=True):
+            gauge.labels(source).set(value)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

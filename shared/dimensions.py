@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dovetail.shared import ddl
+from dovetail.shared import ddl, notes
 from dovetail.shared.caller import caller
 from dovetail.shared.duration import parse
 from dovetail.shared.errors import DeclarationError, IntegrityError
@@ -189,18 +188,12 @@ class Versions:
 
     def checked(self, *, problem: str = "") -> None:
         """Notes for people that the dimension was looked at now, and what was wrong."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        half = self._folder / f".checked-{os.getpid()}"
-        half.write_text(json.dumps({"at": time.time() if not problem else self.standing()["at"], "problem": problem}))
-        half.rename(self._folder / "checked.json")
+        at = time.time() if not problem else self.standing()["at"]
+        notes.keep(self._folder / "checked.json", {"at": at, "problem": problem})
 
     def standing(self) -> dict[str, Any]:
         """When it was last read without a problem (seconds since 1970, 0 for never), and the problem since, if any."""
-        try:
-            said: dict[str, Any] = json.loads((self._folder / "checked.json").read_text())
-        except (OSError, ValueError):
-            said = {"at": 0.0, "problem": ""}
-        return said
+        return notes.read(self._folder / "checked.json") or {"at": 0.0, "problem": ""}
 
 
 class Joins:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
+from dovetail.shared import notes
 from dovetail.shared.duration import ago
 from dovetail.shared.errors import Paused, UsageError, unknown
 from dovetail.shared.project import Project
@@ -76,11 +77,8 @@ def pause(layout: Layout, layer: Layer, name: str, *, because: str) -> Pause:
     if before := paused(layout, layer, name):
         return before
     new = Pause(layer, name, _who(), time.time(), because)
-    note = layout.pause(f"{layer}-{name}")
-    note.parent.mkdir(parents=True, exist_ok=True)
-    half = note.with_name(f".{note.name}-{os.getpid()}")
-    half.write_text(json.dumps({k: v for k, v in asdict(new).items() if k not in ("layer", "name")}))
-    half.rename(note)
+    said = {name: value for name, value in asdict(new).items() if name not in ("layer", "name")}
+    notes.keep(layout.pause(f"{layer}-{name}"), said)
     return new
 
 

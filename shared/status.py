@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from dovetail.shared import gaps, locks
+from dovetail.shared import gaps, locks, proofs
 from dovetail.shared.alarm import MOST, Recent, recent
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source, View
@@ -24,6 +24,7 @@ from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.pauses import Pause, paused
 from dovetail.shared.position import Position
 from dovetail.shared.project import Project
+from dovetail.shared.proofs import Proved
 from dovetail.shared.tables import AppendTable, Layout
 
 
@@ -48,6 +49,8 @@ class SourceState:
     waiting: Sequence[Waiting] = ()
     speed_runs: bool = False
     archive_runs: bool = False
+    proved: Proved | None = None
+    """What its last recount found."""
     speed_paused: Pause | None = None
     archive_paused: Pause | None = None
     failure: DovetailError | None = None
@@ -135,6 +138,7 @@ def _source(project: Project, source: Source) -> SourceState:
         source,
         speed_runs=_held(layout.lock(f"speed-{source.name}")),
         archive_runs=_held(layout.lock(f"archive-{source.name}")),
+        proved=proofs.last(layout, source.name),
         speed_paused=paused(layout, "speed", source.name),
         archive_paused=paused(layout, "archive", source.name),
     )

@@ -1,7 +1,8 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,failing,repeats,seen}   root/{locks,paused}/
-root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}        root/scratch/   (Spark's checkpoints: never trusted)
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,failing,repeats,seen,proof.json}
+root/{locks,paused}/    root/scratch/   (Spark's checkpoints: never trusted)
+root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
 root/views/VIEW/{manifest,joins}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
 """
@@ -58,6 +59,9 @@ class Layout:
 
     def failing(self, source: str) -> Path:
         return self.root / "sources" / source / "failing"
+
+    def proof(self, source: str) -> Path:
+        return self.root / "sources" / source / "proof.json"
 
     def manifest(self, view: str) -> Path:
         return self.root / "views" / view / "manifest"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -11,6 +12,7 @@ from dovetail.shared.errors import DovetailError, IntegrityError
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.log import Extent, TopicMissing, refuse_another, resumable
 from dovetail.shared.pauses import Pause
+from dovetail.shared.proofs import Proved
 from dovetail.shared.status import DimensionState, SourceState, Status, ViewState
 from dovetail.shared.versions import short
 
@@ -42,6 +44,7 @@ class Code(StrEnum):
     NEVER_ANSWERED = "never-answered"
     NEVER_READ = "never-read"
     OPEN_TRANSACTION = "open-transaction"
+    PROOF_FAILED = "proof-failed"
     QUARANTINE_SHARE = "quarantine-share"
     RECORDS_GONE = "records-gone"
     SPEED_PAUSED = "speed-paused"
@@ -89,6 +92,8 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
     elif last is None:
         yield Trouble(Code.NEVER_READ, Grade.UNFINISHED, f"{name}: was never read", "dovetail dev")
     else:
+        if state.proved is not None and not state.proved.holds:
+            yield _disproved(name, state.proved)
         if state.too_many is not None:
             what = f"{name}: {state.too_many} went to quarantine"
             yield Trouble(Code.QUARANTINE_SHARE, Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
@@ -100,6 +105,12 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
         if not state.archive_runs and not state.archive_paused:
             ahead = state.ahead(state.claim)
             yield _stopped(Code.ARCHIVE_STOPPED, f"{name}: the archive", ahead, f"dovetail archive {name}")
+
+
+def _disproved(source: str, proved: Proved) -> Trouble:
+    when = f"{ago(time.time() - proved.at)} ago, at seq {proved.seq}"
+    what = f"{source}: the recount of {when}, did not hold: {proved.lost:,} lost, {proved.doubled:,} doubled"
+    return Trouble(Code.PROOF_FAILED, Grade.WRONG, what, f"dovetail prove {source}")
 
 
 def _paused(code: Code, pause: Pause | None) -> Iterator[Trouble]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import typer
@@ -30,8 +31,13 @@ def prove(
     sample: str = typer.Option("100%", help="The share of each view's groups to recount, as in 1%; the books whole."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document a source."),
 ) -> int:
-    """Recount every record from the log and compare with what the views hold."""
+    """Recount every record from the log and compare with what the views hold.
+
+    What came of it is kept: dovetail status and /metrics tell it until the next recount.
+    """
     from dovetail.batch.prove import prove as recount
+    from dovetail.shared import proofs
+    from dovetail.shared.proofs import Proved
 
     output, project, part = Output(as_json=as_json), load_project(context), share(sample)
     sources = [project.source(source)] if source else list(project.sources.values())
@@ -45,6 +51,8 @@ def prove(
         if proof is None:
             output.line(f"{each.name}: nothing was read yet")
             continue
+        found = Proved(proof.seq, time.time(), part, proof.lost, proof.doubled, proof.holds)
+        proofs.keep(project.layout, each.name, found)
         held = tell_proof(output, proof) and held
     return 0 if held else 1
 

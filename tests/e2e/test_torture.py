@@ -1,4 +1,4 @@
-"""One seed of torture on the real stack, with ten kills of everything that can be killed. More: test_torture_long.py."""
+"""One seed of torture on the real stack, ten kills of everything that can be killed; more in test_torture_long.py."""
 
 from __future__ import annotations
 

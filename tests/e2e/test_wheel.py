@@ -91,6 +91,7 @@ def test_a_new_project_checks_runs_and_passes_its_tests_outside_the_repository(w
             assert any("Ctrl-C stops all" in line for line in dev.stdout)
             rows = httpx.get(f"http://127.0.0.1:{port}/v1/views/sales/query?measures=lines").json()["rows"]
             proved = run(str(folder / "dovetail"), "prove", "--kill", "--json", cwd=shop)
+            metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         finally:
             dev.send_signal(signal.SIGINT)
             code = dev.wait(60)
@@ -98,5 +99,6 @@ def test_a_new_project_checks_runs_and_passes_its_tests_outside_the_repository(w
     killed, proof = [json.loads(line) for line in proved.splitlines()][:3], json.loads(proved.splitlines()[-1])
     assert len({k["killed"] for k in killed}) == 3
     assert (proof["holds"], proof["lost"], proof["doubled"]) == (True, 0, 0)
+    assert 'dovetail_proof_holds{source="fact_orders"} 1.0' in metrics
     assert code == 0
     assert " passed" in run(str(folder / "python"), "-m", "pytest", "-q", cwd=shop)

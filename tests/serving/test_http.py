@@ -9,8 +9,10 @@ import pytest
 from serving_stand import Client, Ends, Stand, ViewSpec, event
 
 from dovetail.serving.query import LISTS, SCALARS
+from dovetail.shared import proofs
 from dovetail.shared.ledger import Judged
 from dovetail.shared.position import Position
+from dovetail.shared.proofs import Proved
 
 
 @pytest.fixture
@@ -185,6 +187,19 @@ def test_metrics_count_what_broke_each_rule_once_for_all_views_of_a_source(
     warned = 'dovetail_rule_broken_total{otherwise="warn",rule="name <> \\"x\\"",source="orders"} 3.0'
     assert warned in text
     assert 'dovetail_rule_broken_total{otherwise="drop",rule="n > 0",source="orders"} 4.0' in text
+
+
+def test_metrics_tell_what_the_last_recount_of_a_source_found(sales: ViewSpec, stand: Stand, serving: Client) -> None:
+    serving.rows("sales")
+    assert "dovetail_proof_holds{" not in serving.http.get("/metrics").text
+    for found in (Proved(2, 12.5, 1.0, 0, 0, holds=True), Proved(3, 99.5, 0.01, 2, 1, holds=False)):
+        proofs.keep(stand.layout, "orders", found)
+        text = serving.http.get("/metrics").text
+        assert f'dovetail_proof_holds{{source="orders"}} {float(found.holds)}' in text
+        assert f'dovetail_proof_lost_records{{source="orders"}} {float(found.lost)}' in text
+        assert f'dovetail_proof_doubled_records{{source="orders"}} {float(found.doubled)}' in text
+        assert f'dovetail_proof_seq{{source="orders"}} {float(found.seq)}' in text
+        assert f'dovetail_proof_timestamp_seconds{{source="orders"}} {found.at}' in text
 
 
 def test_the_index_and_the_docs_are_there(serving: Client) -> None:

@@ -16,6 +16,7 @@ from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.log import Extent, TopicMissing, Waiting
 from dovetail.shared.manifest import ORIGIN, Run
 from dovetail.shared.position import Position, Range, RecordId
+from dovetail.shared.proofs import Proved
 from dovetail.shared.status import DimensionState, SourceState, Status, ViewState
 from dovetail.shared.troubles import Code, Grade, troubles
 
@@ -29,6 +30,7 @@ READ = SourceState(
     LedgerRow(3, 0, "commit", Range(BEGIN, TO), {LIVE: 1}, "id"),
     claim=TO,
     held=TO,
+    proved=Proved(3, 0.0, 1.0, 0, 0, holds=True),
     extent=Extent("lines", "id", BEGIN, TO),
     speed_runs=True,
     archive_runs=True,
@@ -53,6 +55,7 @@ def test_where_all_is_well_nothing_is_told() -> None:
         ({"failure": TopicMissing("none")}, Code.TOPIC_MISSING),
         ({"speed_runs": False}, Code.SPEED_STOPPED),
         ({"archive_runs": False}, Code.ARCHIVE_STOPPED),
+        ({"proved": Proved(3, 0.0, 1.0, 1, 0, holds=False)}, Code.PROOF_FAILED),
         ({"too_many": Recent(1, 1000, 60)}, Code.QUARANTINE_SHARE),
         ({"waiting": [Waiting(RecordId(0, 7), "billing", 60.0)]}, Code.OPEN_TRANSACTION),
         ({"extent": Extent("lines", "another", BEGIN, TO)}, Code.ANOTHER_LOG),

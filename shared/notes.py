@@ -1,0 +1,26 @@
+"""Small facts for people and monitors, a file each, replaced in one step: nothing that an answer depends on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def keep(path: Path, fields: Mapping[str, Any]) -> None:
+    """Puts the note in the place of the one that is there; a reader sees one of the two, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}-{os.getpid()}")
+    half.write_text(json.dumps(fields), "utf-8")
+    half.rename(path)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """What was kept last; None where nothing was, or what is there is no note."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
