@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from dovetail.shared import manifest as rules
@@ -107,6 +107,14 @@ def drop_pins(store: ManifestStore) -> None:
 def raise_floors(store: ManifestStore) -> Manifest:
     """The first half of a prune: floors rise in the manifest, so that no reader counts on what is deleted next."""
     return _swapped(store, lambda now: rules.pruned(_known(now)))
+
+
+def give_up(store: ManifestStore, versions: Iterable[VersionId], seq: int) -> Manifest:
+    """The first half of a clean: no receipt and no rollback counts on these versions' states up to `seq` any more.
+
+    One that answers, may be gone back to or is being computed, by now, is left out.
+    """
+    return _swapped(store, lambda now: rules.given_up(_known(now), versions, seq))
 
 
 def _swapped(store: ManifestStore, change: Callable[[Manifest | None], Manifest]) -> Manifest:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -210,6 +211,15 @@ class AppendTable:
                 table.optimize.compact()
             failpoint("compact.files_joined")
             table.vacuum(retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The rows of the newest snapshot, and the bytes of its files."""
+        table = self._current()
+        actions = pa.table(table.get_add_actions()) if table is not None else None
+        if actions is None or not actions.num_rows:
+            return 0, 0
+        return pc.sum(actions["num_records"]).as_py() or 0, pc.sum(actions["size_bytes"]).as_py()
 
     @property
     def files(self) -> int:

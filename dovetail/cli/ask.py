@@ -55,7 +55,7 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
         output.line("")
     for state in found.views:
         for folder in state.garbage:
-            output.line(f"garbage: {folder} is a run that nothing names; it can be deleted")
+            output.line(f"garbage: {folder} is a run that nothing names; dovetail clean deletes it")
     output.result(
         {
             "troubles": [

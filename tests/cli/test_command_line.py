@@ -31,6 +31,7 @@ WRITES = (
     "torture",
     "pause",
     "resume",
+    "clean",
 )
 
 
@@ -98,6 +99,7 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "torture",
         "pause",
         "resume",
+        "clean",
         *(v for v in VERBS if v.startswith("quarantine ")),
     ],
 )

@@ -256,7 +256,7 @@ def test_a_run_that_no_manifest_names_is_garbage_and_not_trouble(run: Command, r
     folder.mkdir(parents=True)
     said = run("status")
     assert said.code == 0
-    assert said.out.endswith(f"garbage: {folder} is a run that nothing names; it can be deleted\n")
+    assert said.out.endswith(f"garbage: {folder} is a run that nothing names; dovetail clean deletes it\n")
 
 
 def test_a_torn_ledger_is_told_and_the_rest_still_looked_at(run: Command, running: Project) -> None:
