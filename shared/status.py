@@ -97,12 +97,13 @@ class DimensionState:
 
 @dataclass(frozen=True)
 class Status:
-    """How the project stands. `down` is why Kafka could not be asked."""
+    """How the project stands. `down` is why Kafka could not be asked; `locks` are those that are held now."""
 
     sources: tuple[SourceState, ...]
     views: tuple[ViewState, ...]
     dimensions: tuple[DimensionState, ...] = ()
     down: DovetailError | None = None
+    locks: tuple[locks.Owner, ...] = ()
 
 
 def look(project: Project, log: Log | ServiceMissing) -> Status:
@@ -126,7 +127,8 @@ def look(project: Project, log: Log | ServiceMissing) -> Status:
         sources.append(state)
     views = tuple(_view(project, view) for view in project.views.values())
     dimensions = tuple(_dimension(project.layout, dimension) for dimension in project.dimensions.values())
-    return Status(tuple(sources), views, dimensions, down)
+    held = tuple(locks.owners(project.layout.lock("").parent))
+    return Status(tuple(sources), views, dimensions, down, held)
 
 
 def _source(project: Project, source: Source) -> SourceState:

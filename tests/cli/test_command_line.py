@@ -32,6 +32,7 @@ WRITES = (
     "pause",
     "resume",
     "clean",
+    "unlock",
 )
 
 
@@ -100,6 +101,7 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "pause",
         "resume",
         "clean",
+        "unlock",
         *(v for v in VERBS if v.startswith("quarantine ")),
     ],
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 
 import pyarrow as pa
 import pytest
@@ -85,7 +87,13 @@ def test_when_all_is_well_it_says_so(run: Command, running: Project) -> None:
     said = run("status")
     assert (said.code, said.err) == (0, "")
     version = run_of(running.version(running.view("sales")))
-    assert [line.rstrip() for line in said.out.splitlines()] == [
+    lines = [line.rstrip() for line in said.out.splitlines()]
+    assert [line.split() for line in lines[7:]] == [
+        ["lock", "held", "by", "pid", "host", "for"],
+        *([f"{layer}-lines", layer, str(os.getpid()), gethostname(), "0", "s"] for layer in ("archive", "speed")),
+        [],
+    ]
+    assert lines[:7] == [
         "Nothing is wrong.",
         "source  topic      speed    archive  seq  position  archived  log end  ahead  consumed  quarantined  dropped",
         "lines   cli.lines  running  running    2  10·7      10·7      10·7         0        17            3        0",
@@ -99,6 +107,7 @@ def test_when_all_is_well_it_says_so(run: Command, running: Project) -> None:
 def test_json_tells_the_same(run: Command, running: Project) -> None:
     document = run("status", "--json").document
     version = running.version(running.view("sales"))
+    assert all(lock.pop("age_seconds") < 60 for lock in document["locks"])
     assert document == {
         "troubles": [],
         "sources": [
@@ -114,6 +123,10 @@ def test_json_tells_the_same(run: Command, running: Project) -> None:
                 "view": "sales", "version": version, "declared": version, "changed": False, "batch": "stopped",
                 "runs": 0, "cut": {"0": 0, "1": 0}, "cut seq": 1, "garbage": [],
             }
+        ],
+        "locks": [
+            {"lock": f"{layer}-lines", "what": layer, "pid": os.getpid(), "host": gethostname(), "lives": True}
+            for layer in ("archive", "speed")
         ],
         "dimensions": [],
     }  # fmt: skip

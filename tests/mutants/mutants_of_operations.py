@@ -7,6 +7,7 @@ from mutant import Mutant
 OF_PAUSES = "tests/shared/test_pauses.py"
 OF_STREAM = "tests/shared/test_stream.py"
 
+OF_LOCKS = "tests/shared/test_locks.py"
 OF_CLEAN = "tests/batch/test_clean.py"
 CLEAN, ORPHANS = "batch/clean.py", "batch/orphans.py"
 OF_EARLIER = "tests/batch/test_clean_versions.py"
@@ -171,5 +172,21 @@ OPERATIONS = [
         "keep=[row.commit_id for row in only])",
         "keep=())",
         f"{OF_EARLIER}::test_the_only_copies_of_what_nobody_holds_stay",
+    ),
+    Mutant(
+        "16",
+        "a lock that is held is taken for a dead one's",
+        "shared/locks.py",
+        "    if before and before.held:\n",
+        "    if False:\n",
+        f"{OF_LOCKS}::test_who_holds_a_lock_is_told_and_it_is_never_broken",
+    ),
+    Mutant(
+        "operations",
+        "who held a lock last is told as who holds it",
+        "shared/locks.py",
+        "if (found := owner(path)) and found.held]",
+        "if (found := owner(path))]",
+        f"{OF_LOCKS}::test_who_holds_a_lock_is_told_and_it_is_never_broken",
     ),
 ]
