@@ -11,13 +11,22 @@ from dovetail.shared.ledger import LedgerStore, LostRace, VersionId, covered
 from dovetail.shared.manifest import Manifest, ManifestStore, Pin, Run, RunId
 
 KEEP = 2
-"""How many earlier sets of runs stay to be rolled back to."""
+"""How many earlier sets of runs stay to be rolled back to, where nothing is said."""
 
 
 def promote(
-    store: ManifestStore, ledger: LedgerStore, *, view: str, started: Manifest | None, runs: tuple[Run, ...], note: str
+    store: ManifestStore,
+    ledger: LedgerStore,
+    *,
+    view: str,
+    started: Manifest | None,
+    runs: tuple[Run, ...],
+    note: str,
+    keep: int | None = None,
 ) -> Manifest:
     """Makes `runs` answer for the view, if nothing else was promoted since `started` was read.
+
+    `keep` earlier sets of runs stay to be rolled back to.
 
     Raises:
         Busy: another promote or rollback came first, the run's pin was dropped, or the version is no longer in force
@@ -29,7 +38,8 @@ def promote(
         same_generation(view, started, now)
         still_pinned(now, runs[-1])
         serveable(version, seq, ledger)
-        return rules.promoted(now, runs, keep=KEEP, note=note) if now else rules.first(view, runs, note)
+        kept = KEEP if keep is None else keep
+        return rules.promoted(now, runs, keep=kept, note=note) if now else rules.first(view, runs, note)
 
     return _swapped(store, replaced)
 

@@ -12,6 +12,7 @@ from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.log import Extent, TopicMissing, refuse_another, resumable
 from dovetail.shared.pauses import Pause
 from dovetail.shared.status import DimensionState, SourceState, Status, ViewState
+from dovetail.shared.unread import Unread
 from dovetail.shared.versions import short
 
 OPEN_S = 10.0
@@ -43,13 +44,16 @@ class Code(StrEnum):
     NEVER_READ = "never-read"
     OPEN_TRANSACTION = "open-transaction"
     QUARANTINE_SHARE = "quarantine-share"
+    QUARANTINE_SIZE = "quarantine-size"
     RECORDS_GONE = "records-gone"
+    RETENTION_NEAR = "retention-near"
     SPEED_PAUSED = "speed-paused"
     SPEED_STOPPED = "speed-stopped"
     TOPIC_MISSING = "topic-missing"
     UNREADABLE = "unreadable"
     VERSION_DETACHED = "version-detached"
     VIEW_CHANGED = "view-changed"
+    WASTE = "waste"
 
     @property
     def page(self) -> str:
@@ -92,6 +96,11 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
         if state.too_many is not None:
             what = f"{name}: {state.too_many} went to quarantine"
             yield Trouble(Code.QUARANTINE_SHARE, Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
+        if state.quarantine:
+            what = f"{name}: its quarantine takes {state.quarantine:,} bytes"
+            yield Trouble(Code.QUARANTINE_SIZE, Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
+        if state.near is not None:
+            yield _near(state, last, state.near)
         if state.extent is not None:
             yield from _gone(state, last, state.extent)
             yield from _waiting(state)
@@ -100,6 +109,15 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
         if not state.archive_runs and not state.archive_paused:
             ahead = state.ahead(state.claim)
             yield _stopped(Code.ARCHIVE_STOPPED, f"{name}: the archive", ahead, f"dovetail archive {name}")
+
+
+def _near(state: SourceState, last: LedgerRow, near: Unread) -> Trouble:
+    name, record = state.source.name, near.record
+    layer = "archive" if state.held[record.partition] <= last.to[record.partition] else "speed"
+    what = (
+        f"{name}: {layer} has not read {record}, which is {ago(near.seconds)} old; Kafka keeps it for {ago(near.kept)}"
+    )
+    return Trouble(Code.RETENTION_NEAR, Grade.STOPPED, what, f"dovetail {layer} {name}")
 
 
 def _paused(code: Code, pause: Pause | None) -> Iterator[Trouble]:
@@ -145,6 +163,9 @@ def _waiting(state: SourceState) -> Iterator[Trouble]:
 def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
     name, manifest = state.view.name, state.manifest
     yield from _paused(Code.BATCH_PAUSED, state.batch_paused)
+    if state.waste:
+        what = f"{name}: {state.waste:,} bytes that nothing needs can be deleted"
+        yield Trouble(Code.WASTE, Grade.UNFINISHED, what, "dovetail clean")
     if state.failure is not None:
         yield _failed(Code.UNREADABLE, name, state.failure, Grade.WRONG)
     elif last is None:

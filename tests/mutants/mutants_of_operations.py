@@ -189,4 +189,20 @@ OPERATIONS = [
         "if (found := owner(path))]",
         f"{OF_LOCKS}::test_who_holds_a_lock_is_told_and_it_is_never_broken",
     ),
+    Mutant(
+        "operations",
+        "as many sets of runs are kept whatever a project says",
+        "batch/promote.py",
+        "kept = KEEP if keep is None else keep",
+        "kept = KEEP",
+        "tests/batch/test_promote.py::test_as_many_earlier_sets_stay_as_are_asked_for",
+    ),
+    Mutant(
+        "operations",
+        "what Kafka keeps for good is told as about to be dropped",
+        "shared/unread.py",
+        "    if kept is None:\n        return None\n",
+        "    kept = kept or 1.0\n",
+        "tests/e2e/test_unread.py::test_the_oldest_unread_record_is_found_with_its_age_and_how_long_it_is_kept",
+    ),
 ]
