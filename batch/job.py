@@ -73,6 +73,7 @@ def run(
             manifests=manifests,
             ledger=ledger,
             master=master,
+            keep=project.settings.retention.rollbacks,
             on_plan=on_plan,
         )
         if manifest is not None:

@@ -99,9 +99,12 @@ def run(
     manifests: ManifestStore,
     ledger: LedgerStore,
     master: Master,
+    keep: int | None = None,
     on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> Manifest | None:
     """Plans, computes and promotes one run; None when there was nothing new. Only for the holder of the batch lock.
+
+    `keep` earlier sets of runs stay to be rolled back to.
 
     Killed at any moment it leaves the old runs answering, and a table that nothing names.
     """
@@ -127,9 +130,8 @@ def run(
         failpoint("batch.before_promote")
         kind = "full" if full else "incremental"
         runs = (*planned.joins, written)
-        manifest = promote.promote(
-            manifests, ledger, view=view, started=started, runs=runs, note=f"{kind} batch by {owner}"
-        )
+        note = f"{kind} batch by {owner}"
+        manifest = promote.promote(manifests, ledger, view=view, started=started, runs=runs, note=note, keep=keep)
         failpoint("batch.after_promote")
         return manifest
 

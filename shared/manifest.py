@@ -162,6 +162,12 @@ def pruned(old: Manifest) -> Manifest:
     return replace(old, revision=old.revision + 1, floors=floors, note="prune")
 
 
+def given_up(old: Manifest, versions: Iterable[VersionId], seq: int) -> Manifest:
+    """Floors of versions that nothing needs raised to `seq`; those that something needs stay as they are."""
+    gone = {v: max(old.floor(v), seq) for v in versions if v not in needed(old)}
+    return replace(old, revision=old.revision + 1, floors={**old.floors, **gone}, note="clean")
+
+
 def unnamed(stored: Iterable[RunId], manifest: Manifest) -> set[RunId]:
     """Those of the run tables `stored` that may be deleted: no set of runs and no running batch names them.
 

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -128,8 +129,14 @@ class AppendTable:
         Raises:
             ServiceMissing: the disk refuses the write.
         """
-        with written(self.path):
-            write_deltalake(self._opened(), rows.cast(self.schema), mode="append")
+        table, landed = self._opened(), False
+        while not landed:
+            try:
+                with written(self.path):
+                    write_deltalake(table, rows.cast(self.schema), mode="append")
+                landed = True
+            except CommitFailedError as error:  # another handle has deleted rows since: an append asks for none of them
+                self._caught_up(table, error)
 
     def append_if(self, rows: pa.Table, unchanged: Callable[[], bool]) -> bool:
         """Appends `rows` to exactly the state of the table for which `unchanged()` held; False where it did not.
@@ -152,10 +159,7 @@ class AppendTable:
                         commit_properties=CommitProperties(max_commit_retries=0),
                     )
             except CommitFailedError as error:
-                refused = table.version()
-                table.update_incremental()
-                if table.version() == refused:  # nobody was faster: trying again would never end
-                    raise ServiceMissing("a table cannot be written", where=str(self.path), why=str(error)) from error
+                self._caught_up(table, error)
                 continue
             return True
         return False
@@ -213,9 +217,25 @@ class AppendTable:
             table.vacuum(retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """The rows of the newest snapshot, and the bytes of its files."""
+        table = self._current()
+        actions = pa.table(table.get_add_actions()) if table is not None else None
+        if actions is None or not actions.num_rows:
+            return 0, 0
+        return pc.sum(actions["num_records"]).as_py() or 0, pc.sum(actions["size_bytes"]).as_py()
+
+    @property
     def files(self) -> int:
         table = self._current()
         return len(table.file_uris()) if table is not None else 0
+
+    def _caught_up(self, table: DeltaTable, error: CommitFailedError) -> None:
+        """Brings a table whose write was refused up to date; raises ServiceMissing where nobody was faster."""
+        refused = table.version()
+        table.update_incremental()
+        if table.version() == refused:  # trying again would never end
+            raise ServiceMissing("a table cannot be written", where=str(self.path), why=str(error)) from error
 
     def _current(self) -> DeltaTable | None:
         with _sound(self.path):

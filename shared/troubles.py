@@ -14,6 +14,7 @@ from dovetail.shared.log import Extent, TopicMissing, refuse_another, resumable
 from dovetail.shared.pauses import Pause
 from dovetail.shared.proofs import Proved
 from dovetail.shared.status import DimensionState, SourceState, Status, ViewState
+from dovetail.shared.unread import Unread
 from dovetail.shared.versions import short
 
 OPEN_S = 10.0
@@ -46,13 +47,16 @@ class Code(StrEnum):
     OPEN_TRANSACTION = "open-transaction"
     PROOF_FAILED = "proof-failed"
     QUARANTINE_SHARE = "quarantine-share"
+    QUARANTINE_SIZE = "quarantine-size"
     RECORDS_GONE = "records-gone"
+    RETENTION_NEAR = "retention-near"
     SPEED_PAUSED = "speed-paused"
     SPEED_STOPPED = "speed-stopped"
     TOPIC_MISSING = "topic-missing"
     UNREADABLE = "unreadable"
     VERSION_DETACHED = "version-detached"
     VIEW_CHANGED = "view-changed"
+    WASTE = "waste"
 
     @property
     def page(self) -> str:
@@ -97,6 +101,11 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
         if state.too_many is not None:
             what = f"{name}: {state.too_many} went to quarantine"
             yield Trouble(Code.QUARANTINE_SHARE, Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
+        if state.quarantine:
+            what = f"{name}: its quarantine takes {state.quarantine:,} bytes"
+            yield Trouble(Code.QUARANTINE_SIZE, Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
+        if state.near is not None:
+            yield _near(state, last, state.near)
         if state.extent is not None:
             yield from _gone(state, last, state.extent)
             yield from _waiting(state)
@@ -111,6 +120,15 @@ def _disproved(source: str, proved: Proved) -> Trouble:
     when = f"{ago(time.time() - proved.at)} ago, at seq {proved.seq}"
     what = f"{source}: the recount of {when}, did not hold: {proved.lost:,} lost, {proved.doubled:,} doubled"
     return Trouble(Code.PROOF_FAILED, Grade.WRONG, what, f"dovetail prove {source}")
+
+
+def _near(state: SourceState, last: LedgerRow, near: Unread) -> Trouble:
+    name, record = state.source.name, near.record
+    layer = "archive" if state.held[record.partition] <= last.to[record.partition] else "speed"
+    what = (
+        f"{name}: {layer} has not read {record}, which is {ago(near.seconds)} old; Kafka keeps it for {ago(near.kept)}"
+    )
+    return Trouble(Code.RETENTION_NEAR, Grade.STOPPED, what, f"dovetail {layer} {name}")
 
 
 def _paused(code: Code, pause: Pause | None) -> Iterator[Trouble]:
@@ -156,6 +174,9 @@ def _waiting(state: SourceState) -> Iterator[Trouble]:
 def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
     name, manifest = state.view.name, state.manifest
     yield from _paused(Code.BATCH_PAUSED, state.batch_paused)
+    if state.waste:
+        what = f"{name}: {state.waste:,} bytes that nothing needs can be deleted"
+        yield Trouble(Code.WASTE, Grade.UNFINISHED, what, "dovetail clean")
     if state.failure is not None:
         yield _failed(Code.UNREADABLE, name, state.failure, Grade.WRONG)
     elif last is None:

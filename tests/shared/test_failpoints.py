@@ -63,17 +63,18 @@ STEPS = {
     "shared/states.py:write_quarantined": ["shared/commit.py:commit"],
     "shared/states.py:write_failing": ["shared/commit.py:commit"],
     "shared/states.py:write_repeats": ["shared/commit.py:commit"],
-    "shared/states.py:delete_through": ["shared/upkeep.py:tidy"],
+    "shared/states.py:delete_through": ["shared/upkeep.py:tidy", "batch/clean.py:_earlier"],
     "shared/supersede.py:write": ["shared/commit.py:supersede"],
     "shared/stream.py:follow": [],  # scratch
     "shared/tables.py:append": ["shared/commit.py:commit", "shared/dimensions.py:add"],
     "shared/tables.py:append_if": ["shared/commit.py:commit", "batch/recompute.py:run"],
-    "shared/tables.py:delete": ["shared/upkeep.py:tidy"],
+    "shared/tables.py:delete": ["shared/upkeep.py:tidy", "batch/orphans.py:delete"],
     "batch/master.py:write_claim": ["batch/archive.py:archive"],
     "batch/master.py:append": ["batch/archive.py:archive"],
     "batch/master.py:create": [],  # one write: the empty table
     "batch/promote.py:promote": ["batch/recompute.py:run"],
     "batch/promote.py:rollback": [],  # one write
+    "batch/promote.py:give_up": ["batch/clean.py:_earlier"],
     "batch/promote.py:pin": ["batch/recompute.py:run"],
     "batch/promote.py:drop_pins": ["batch/recompute.py:run"],
     "batch/promote.py:raise_floors": ["batch/job.py:run"],
