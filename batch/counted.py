@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dovetail.batch.prove import group_columns
+from dovetail.batch.held import group_columns
 from dovetail.shared.decode import REASON, decode, decoded
 from dovetail.shared.engine import arrow
 from dovetail.shared.fold import BUCKET, ROWS, fold

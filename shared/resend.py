@@ -17,7 +17,7 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
 from dovetail.shared.manifest_table import DeltaManifest
-from dovetail.shared.position import RecordId
+from dovetail.shared.position import RecordId, named
 from dovetail.shared.quarantine import Held, Quarantine
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import Bundle, load
@@ -78,8 +78,9 @@ def refuse_put_right(records: Sequence[Held], source: str) -> None:
     """Raises UsageError where a record was superseded before."""
     done = [r.place for r in records if r.put_right is not None]
     if done:
+        were = "was" if len(done) == 1 else "were"
         raise UsageError(
-            f"{_named(done)} of {source} {'was' if len(done) == 1 else 'were'} put right by an earlier resend",
+            f"{named(done, most=SHOWN)} of {source} {were} put right by an earlier resend",
             why="what is sent once more is counted once more, unless the source has an event_id",
             next="--again sends it once more, for a resend that was cut short",
         )
@@ -123,7 +124,7 @@ def _refuse_counted(layout: Layout, source: str, records: Sequence[Held], last: 
         counted = reader(bundle.decoder, asked) if asked else ()
         if counted:
             raise UsageError(
-                f"{_named(counted)} of {source} must not be sent again: {bundle.version} counts it as it is",
+                f"{named(counted, most=SHOWN)} of {source} must not be sent again: {bundle.version} counts it as it is",
                 why="it was put in quarantine under another declaration than this version's",
                 next=f"dovetail batch {bundle.name} --full, where the declaration has changed since",
             )
@@ -171,14 +172,9 @@ def _sent(log: Log, source: Source, corrections: Sequence[Correction]) -> dict[R
     missing = [c.held.place for c in corrections if c.held.place not in sent]
     if missing:
         raise ServiceMissing(
-            f"{len(missing):,} of {len(corrections):,} records were not acknowledged: {_named(missing)}",
+            f"{len(missing):,} of {len(corrections):,} records were not acknowledged: {named(missing, most=SHOWN)}",
             where=log.bootstrap,
             why=failures[0] if failures else "no answer came in time",
             next="dovetail doctor; then resend these with --again",
         )
     return sent
-
-
-def _named(places: Sequence[RecordId]) -> str:
-    more = len(places) - SHOWN
-    return ", ".join(map(str, places[:SHOWN])) + (f" and {more:,} more" if more > 0 else "")

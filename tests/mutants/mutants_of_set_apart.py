@@ -14,6 +14,9 @@ OF_FAILING = "tests/shared/test_failing.py"
 OF_SPARING = "tests/shared/test_sparing.py"
 OF_QUARANTINE = "tests/shared/test_quarantine.py"
 OF_PROVE = "tests/e2e/test_prove.py"
+OF_NAMES = "tests/e2e/test_prove_names.py"
+ANEW = "batch/repeats_anew.py"
+OF_ANEW = "tests/batch/test_repeats_anew.py"
 SET_APART = (
     "tests/shared/test_set_apart.py::test_a_repeat_what_was_put_right_and_what_raises_are_left_out_and_nothing_else"
 )
@@ -71,7 +74,8 @@ SET_APARTS = [
         "12",
         "a version that fails by itself stops the source",
         "shared/failing.py",
-        "            if said(error):\n                raise VersionFails(version, said(error)) from error\n",
+        "        if isinstance(again, NotAlone) or said(again):\n"
+        "            raise VersionFails(version, said(error)) from error\n",
         "",
         f"{OF_SPARING}::test_what_only_all_of_them_raise_is_the_version_s_fault",
     ),
@@ -242,7 +246,7 @@ SET_APARTS = [
         "proof",
         "lost rows are not counted",
         "batch/prove.py",
-        '        proof.lost += found["lost"]\n',
+        "    proof.lost += found.lost\n",
         "",
         f"{OF_PROVE}::test_a_lost_state_row_is_counted_and_its_records_named[batch]",
     ),
@@ -250,15 +254,15 @@ SET_APARTS = [
         "proof",
         "doubled rows are not counted",
         "batch/prove.py",
-        '        proof.doubled += found["doubled"]\n',
+        "    proof.doubled += found.doubled\n",
         "",
         f"{OF_PROVE}::test_doubled_state_rows_are_counted[speed]",
     ),
     Mutant(
         "proof",
         "states are not compared, only the number of rows",
-        "batch/prove.py",
-        "equal = reduce(Column.__and__, same, F.col(",
+        "batch/prove_groups.py",
+        "equal = reduce(Column.__and__, alike.values(), F.col(",
         "equal = reduce(Column.__and__, (), F.col(",
         f"{OF_PROVE}::test_an_altered_sum_is_found_though_every_row_is_there",
     ),
@@ -285,5 +289,61 @@ SET_APARTS = [
         "            _prove_tables(proof, manifest, rows, layout, spark)\n",
         "",
         f"{OF_PROVE}::test_a_lost_state_row_is_counted_and_its_records_named[batch]",
+    ),
+    Mutant(
+        "proof",
+        "the records behind a wrong group are not named",
+        "batch/prove.py",
+        "        proof.problems += told(found.wrong, view, layout)\n",
+        "        pass\n",
+        f"{OF_NAMES}::test_where_commit_ids_are_not_fresh_what_a_killed_attempt_left_is_counted_and_named",
+    ),
+    Mutant(
+        "proof",
+        "recorded repeats are believed",
+        "batch/prove.py",
+        "        _prove_repeats(proof, differing(",
+        "        _ = (proof, differing(",
+        f"{OF_NAMES}::test_where_repeats_are_not_recorded_they_are_named",
+    ),
+    Mutant(
+        "proof",
+        "repeats are decided by another horizon than the commits looked back over",
+        "batch/prove_repeats.py",
+        "(row.decoder, row.horizon) != how}",
+        "row.decoder != how[0]}",
+        f"{OF_NAMES}::test_where_another_horizon_was_declared_repeats_are_taken_as_recorded_and_that_is_told",
+    ),
+    Mutant(
+        "proof",
+        "a repeat is one however much later it comes",
+        ANEW,
+        "        again = near & known & ",
+        "        again = known & ",
+        f"{OF_ANEW}::test_it_decides_as_the_rule_says[0-10]",
+    ),
+    Mutant(
+        "proof",
+        "a record repeats what its commit had forgotten",
+        ANEW,
+        "(o.at[counts] >= o.since[left]) & ",
+        "",
+        f"{OF_ANEW}::test_it_decides_as_the_rule_says[0-1]",
+    ),
+    Mutant(
+        "proof",
+        "a record repeats what was put right before",
+        ANEW,
+        " & (o.seq[left] < o.until[counts])",
+        "",
+        f"{OF_ANEW}::test_what_was_put_right_is_repeated_no_more_and_what_is_given_is_taken[1]",
+    ),
+    Mutant(
+        "proof",
+        "what cannot be decided anew is decided anyway",
+        ANEW,
+        "        again = near & known & ~o.given[left]\n",
+        "        again = near & known\n",
+        f"{OF_ANEW}::test_what_was_put_right_is_repeated_no_more_and_what_is_given_is_taken[0]",
     ),
 ]
