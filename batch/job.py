@@ -87,10 +87,10 @@ def _in_force(version: VersionId, ledger: DeltaLedger) -> bool:
 
 def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
     """Deletes the run tables that nothing names any more: of killed batches, and beyond the last rollback target."""
-    for version in {p.parent for p in layout.versions(manifest.view).glob("*/runs")}:
-        stored = [RunId(p.name) for p in (version / "runs").iterdir()]
-        for run in unnamed(stored, manifest):
-            shutil.rmtree(version / "runs" / run, ignore_errors=True)
+    for kind in ("runs", "failed"):
+        tables = {RunId(p.name): p for p in layout.versions(manifest.view).glob(f"*/{kind}/*")}
+        for run in unnamed(tables, manifest):
+            shutil.rmtree(tables[run], ignore_errors=True)
             failpoint("batch.run_deleted")
 
 

@@ -91,7 +91,9 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession, *, sa
             answers = until_detached(manifest.live, [r for r in rows if r.seq >= manifest.seq])
             own = [r for r in apart if manifest.live in r.versions and answers[-1].to.reaches(r.to)]
             theirs = outside(own, records.where(within(Range(span.from_, answers[-1].to))))
-            good = counted(theirs, manifest.live, rows, source=source.name, ledger=rows, layout=layout)
+            good = counted(
+                theirs, manifest.live, rows, source=source.name, ledger=rows, layout=layout, runs=manifest.runs
+            )
             copies = only_copies(layout, manifest.live, own, spark) if own else None
             held = stored(layout, manifest, rows, bundle, spark)
             _prove_view(proof, Answering(bundle, manifest, rows, good, held, copies), layout)

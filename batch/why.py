@@ -94,7 +94,7 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
         raise IntegrityError(what, next=f"dovetail batch {view.name} --full")
     bundle, span = load(layout.version(manifest.live)), Range(rows[0].to, rows[-1].to)
     records = records_of(source, span, layout, log, spark)
-    records = counted(records, manifest.live, rows, source=source.name, ledger=rows, layout=layout)
+    records = counted(records, manifest.live, rows, source=source.name, ledger=rows, layout=layout, runs=manifest.runs)
     held = stored(layout, manifest, rows, bundle, spark)
     held_rows = arrow(held.where(_matching(asked, held)).agg(F.sum(ROWS).alias(ROWS)))[ROWS][0].as_py() or 0
     with on_disk(seen(records, bundle), layout.scratch(f"why-{uuid.uuid4().hex[:8]}")) as kept:

@@ -22,6 +22,7 @@ NAMES = {
     "attach.answered": "the first manifest of a view is there; other views may wait for theirs",
     "batch.pinned": "the run about to be written is pinned in the manifest",
     "batch.before_run": "the master's counts agree with the ledger; nothing is written",
+    "batch.failed_written": "the records that a run sets apart are written; no manifest names the run",
     "batch.slice_written": "a part of the run's table, or all of it, is written",
     "batch.run_written": "the run's table is whole; no manifest names it",
     "batch.before_promote": "the same, with all that the manifest will say of it known",

@@ -19,10 +19,12 @@ from dovetail.shared import duration
 from dovetail.shared.errors import DeclarationError, UsageError
 from dovetail.shared.ledger import CommitId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
+from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import RecordId
-from dovetail.shared.states import FAILING, QUARANTINE
+from dovetail.shared.states import FAILING, QUARANTINE, failed_in
 from dovetail.shared.supersede import PLACES, superseded
 from dovetail.shared.tables import AppendTable, Layout
+from dovetail.shared.versions import load
 
 PLACED = [("partition", pa.int32()), ("offset", pa.int64())]
 ORDER = [(c, "ascending") for c in ("_seq", "partition", "offset")]
@@ -84,10 +86,10 @@ class Quarantine:
     """The quarantine of one source as its ledger stands now: what no ledger row names is not there (rule 1)."""
 
     def __init__(self, layout: Layout, source: str) -> None:
-        self._source = source
+        self._layout, self._source = layout, source
         columns = ["seq", "kind", "commit_id", "consumed", "quarantined", "decoder", "at"]
         self._ledger = AppendTable(layout.ledger(source), LEDGER).read(columns=columns).sort_by("seq")
-        self._table, self._failing = AppendTable(layout.quarantine(source), QUARANTINE), layout.failing(source)
+        self._table = AppendTable(layout.quarantine(source), QUARANTINE)
         rows = self._ledger.filter(pc.equal(self._ledger["kind"], "supersede"))
         self._right = superseded(layout, source, map(CommitId, rows["commit_id"].to_pylist()))
 
@@ -98,8 +100,19 @@ class Quarantine:
     def raising(self) -> list[Group]:
         """By reason, which names the view, the records that one view raised for; the other views count them."""
         named = pc.field("_commit_id").isin(self._ledger["commit_id"].combine_chunks())
-        rows = AppendTable(self._failing, FAILING).read(named, GROUPED).sort_by(ORDER)
+        of_commits = AppendTable(self._layout.failing(self._source), FAILING).read(named, GROUPED)
+        rows = pa.concat_tables([of_commits, self._failed_in_runs().select(GROUPED)]).sort_by(ORDER)
         return self._grouped(rows.append_column("right", pa.repeat(False, rows.num_rows)))
+
+    def _failed_in_runs(self) -> pa.Table:
+        """What the runs that answer for views of the source have set apart."""
+        parts = [FAILING.empty_table()]
+        for folder in self._layout.root.glob("views/*"):
+            manifest = DeltaManifest(self._layout.manifest(folder.name)).read()
+            runs = [run for run in manifest.runs if run.failed] if manifest else []
+            if runs and load(self._layout.version(runs[0].version)).source == self._source:
+                parts.append(failed_in(self._layout, runs))
+        return pa.concat_tables(parts)
 
     def _grouped(self, rows: pa.Table) -> list[Group]:
         named = ["partition", "offset"]

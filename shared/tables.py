@@ -3,7 +3,7 @@
 root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,failing,repeats,seen}   root/locks/
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}        root/scratch/   (Spark's checkpoints: never trusted)
 root/views/VIEW/{manifest,joins}
-root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
+root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN,failed/RUN}
 """
 
 from __future__ import annotations
@@ -80,6 +80,10 @@ class Layout:
 
     def run(self, version: VersionId, run: RunId) -> Path:
         return self.version(version) / "runs" / run
+
+    def failed(self, version: VersionId, run: RunId) -> Path:
+        """The records that a run has set apart; there only where there are any."""
+        return self.version(version) / "failed" / run
 
     def scratch(self, name: str) -> Path:
         return self.root / "scratch" / name

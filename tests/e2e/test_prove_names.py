@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -10,25 +9,20 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from e2e_stand import Stand
 from killed import killed_at
 from pyspark.sql import SparkSession
 
-from dovetail.batch import job
-from dovetail.batch.master import DeltaMaster
 from dovetail.batch.prove import Proof, prove
-from dovetail.shared import commit, settings
-from dovetail.shared import project as projects
-from dovetail.shared.decode import named
-from dovetail.shared.inforce import open_ledger
+from dovetail.shared import commit
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import CommitId
-from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.repeats import Repeats
@@ -43,65 +37,15 @@ totals = dv.view("totals", source=events, keys=["key"], measures={"rows": dv.cou
 """
 
 
-class Stand:
-    """A project whose records go from the topic through archive and commit in this process."""
-
-    def __init__(self, folder: Path, log: Log, spark: SparkSession) -> None:
-        (folder / "dovetail.toml").write_text(f'views = ["named_views.py"]\n[kafka]\nbootstrap = "{log.bootstrap}"\n')
-        (folder / "named_views.py").write_text(VIEWS)
-        self.folder, self.log, self.spark = folder, log, spark
-        self.project = projects.load(settings.load(folder))
-        self.source, self.layout, self._sent = self.project.source("named"), self.project.layout, 0
-
-    def send(self, *records: tuple[int, str]) -> list[str]:
-        """Sends records of these ids and keys to partition 0; gives their places."""
-        producer, places = self.log.producer(), list[str]()
-        for id_, key in records:
-            producer.produce(
-                "named",
-                value=json.dumps({"id": id_, "key": key, "n": 1}),
-                partition=0,
-                on_delivery=lambda error, message: places.append(f"{message.partition()}@{message.offset()}"),
-            )
-        producer.flush()
-        self.archive()
-        return places
-
-    def archive(self) -> bool:
-        """Archives what is in the topic; whether there was anything new."""
-        master = DeltaMaster(self.layout, self.source, self.spark)
-        ledger, extent = open_ledger(self.project, self.source, self.log), self.log.extent("named")
-        begin = master.last_claim() or ledger.rows()[0].to
-        if begin == extent.end:
-            return False
-        options = self.log.spark_span_options("named", begin.with_partitions(extent.end), extent.end)
-        master.append(named(self.spark.read.format("kafka").options(**options).load()), topic_id=extent.topic_id)
-        master.write_claim(extent.end)
-        return True
-
-    def batch(self) -> None:
-        job.run(self.project, self.project.view("totals"), self.log, self.spark)
-
-    def commit(self) -> int:
-        """Commits what the archive holds, as speed would; gives the seq."""
-        ledger = DeltaLedger(self.layout.ledger("named"))
-        judge = Judge.of_commits(self.source, ledger, self.layout, self.log, self.spark)
-        master = DeltaMaster(self.layout, self.source, self.spark, judge=judge)
-        job.catch_up_if_stopped(self.project, self.source, ledger, master)
-        return ledger.rows()[-1].seq
-
-    def proof(self, sample: float = 1.0) -> Proof:
-        found = prove(self.project, self.source, self.log, self.spark, sample=sample)
-        assert found is not None
-        return found
+def event(id_: int, key: str) -> dict[str, Any]:
+    return {"id": id_, "key": key, "n": 1}
 
 
 @pytest.fixture(scope="module")
 def made(log: Log, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Stand:
-    log.create("named", partitions=1)
-    stand = Stand(tmp_path_factory.mktemp("named"), log, spark)
-    stand.send((1, "a"), (2, "b"), (1, "a"))
-    stand.batch()
+    stand = Stand(tmp_path_factory.mktemp("named"), log, spark, "named", VIEWS)
+    stand.send(event(1, "a"), event(2, "b"), event(1, "a"))
+    stand.batch("totals")
     return stand
 
 
@@ -127,7 +71,7 @@ def told(proof: Proof) -> str:
 
 
 def test_where_commit_ids_are_not_fresh_what_a_killed_attempt_left_is_counted_and_named(stand, monkeypatch) -> None:
-    one, two = stand.send((10, "killed"), (11, "left"))
+    one, two = stand.send(event(10, "killed"), event(11, "left"))
     monkeypatch.setattr(commit, "new_commit_id", lambda: CommitId("always-the-same"))
     with killed_at("speed.before_ledger"):
         stand.commit()
@@ -141,7 +85,7 @@ def test_where_commit_ids_are_not_fresh_what_a_killed_attempt_left_is_counted_an
 
 
 def test_where_repeats_are_not_recorded_they_are_named(stand, monkeypatch) -> None:
-    again, _, same = stand.send((2, "b"), (20, "b"), (20, "b"))
+    again, _, same = stand.send(event(2, "b"), event(20, "b"), event(20, "b"))
     monkeypatch.setattr(Judge, "repeats", lambda self, rows: Repeats())
     monkeypatch.setattr(Judge, "learn", lambda self, row: None)
     stand.commit()
@@ -152,7 +96,7 @@ def test_where_repeats_are_not_recorded_they_are_named(stand, monkeypatch) -> No
 
 @pytest.mark.long
 def test_what_is_recorded_as_a_repeat_and_is_none_is_named(stand, monkeypatch) -> None:
-    first, _ = stand.send((30, "c"), (31, "c"))
+    first, _ = stand.send(event(30, "c"), event(31, "c"))
     places = pa.table({"_partition": pa.array([0], pa.int32()), "_offset": [int(first.split("@")[1])]})
     monkeypatch.setattr(Judge, "repeats", lambda self, rows: Repeats(places))
     monkeypatch.setattr(Judge, "learn", lambda self, row: None)
@@ -183,7 +127,7 @@ def test_where_another_horizon_was_declared_repeats_are_taken_as_recorded_and_th
 
 @pytest.mark.long
 def test_where_a_commit_does_not_write_all_its_states_the_lost_records_are_named(stand, monkeypatch) -> None:
-    one, two, _ = stand.send((40, "unwritten"), (41, "unwritten"), (42, "b"))
+    one, two, _ = stand.send(event(40, "unwritten"), event(41, "unwritten"), event(42, "b"))
     written = DeltaStates.write_states
 
     def but_the_first(self, version, commit_id, seq, states):
@@ -212,7 +156,7 @@ def test_a_number_that_is_another_though_all_rows_are_there_is_told_with_its_rec
 
 @pytest.mark.long
 def test_prove_ends_with_1_and_prints_the_records(stand, monkeypatch) -> None:
-    (again,) = stand.send((2, "b"))
+    (again,) = stand.send(event(2, "b"))
     monkeypatch.setattr(Judge, "repeats", lambda self, rows: Repeats())
     monkeypatch.setattr(Judge, "learn", lambda self, row: None)
     stand.commit()
