@@ -15,19 +15,22 @@ from pyspark.sql.types import DataType, TimestampNTZType, TimestampType
 
 from dovetail.batch.behind import by_record, on_disk, placed, seen
 from dovetail.batch.held import stored
+from dovetail.shared.claims import Claims
 from dovetail.shared.declare import View
 from dovetail.shared.decode import POSITION
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import IntegrityError, NotYet
 from dovetail.shared.fold import BUCKET, ROWS
+from dovetail.shared.gaps import unarchived
 from dovetail.shared.ledger import VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.project import Project
-from dovetail.shared.records import records_of, within
+from dovetail.shared.records import outside, records_of, within
 from dovetail.shared.set_apart import counted
+from dovetail.shared.states import only_copies
 from dovetail.shared.versions import load, short
 
 
@@ -59,6 +62,7 @@ class Line:
 class Why:
     """What counts: `records`, so many of them below the cut, the rows they give and the rows that the tables hold.
 
+    `gone` are rows of commits whose records nobody holds any more: their states are the only copy.
     `lines` are the first of the records, by partition and offset.
     """
 
@@ -69,11 +73,12 @@ class Why:
     below_cut: int
     rows: int
     held: int
+    gone: int
     lines: tuple[Line, ...]
 
     @property
     def agree(self) -> bool:
-        return self.rows == self.held
+        return self.rows + self.gone == self.held
 
 
 def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSession, *, limit: int = 20) -> Why:
@@ -93,10 +98,12 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
         what = f"{view.name} cannot be answered: {short(manifest.live)} is not in force for new records"
         raise IntegrityError(what, next=f"dovetail batch {view.name} --full")
     bundle, span = load(layout.version(manifest.live)), Range(rows[0].to, rows[-1].to)
-    records = records_of(source, span, layout, log, spark)
+    only = [r for r in unarchived(rows, Claims(layout.claims(source.name)).passed()) if manifest.live in r.versions]
+    records = outside(only, records_of(source, span, layout, log, spark))
     records = counted(records, manifest.live, rows, source=source.name, ledger=rows, layout=layout, runs=manifest.runs)
     held = stored(layout, manifest, rows, bundle, spark)
-    held_rows = arrow(held.where(_matching(asked, held)).agg(F.sum(ROWS).alias(ROWS)))[ROWS][0].as_py() or 0
+    held_rows = _rows(asked, held)
+    gone = _rows(asked, only_copies(layout, manifest.live, only, spark)) if only else 0
     with on_disk(seen(records, bundle), layout.scratch(f"why-{uuid.uuid4().hex[:8]}")) as kept:
         rows_of = placed(kept, bundle)
         found = by_record(rows_of.where(_matching(asked, rows_of)), kept).persist()
@@ -111,8 +118,13 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
     )
     return Why(
         manifest.live, manifest.cut, rows[-1].seq,
-        figures["n"], figures["below"], figures["rows"] or 0, held_rows, lines,
+        figures["n"], figures["below"], figures["rows"] or 0, held_rows, gone, lines,
     )  # fmt: skip
+
+
+def _rows(asked: Asked, states: DataFrame) -> int:
+    """How many rows of the groups asked for states stand for."""
+    return arrow(states.where(_matching(asked, states)).agg(F.sum(ROWS).alias(ROWS)))[ROWS][0].as_py() or 0
 
 
 def _matching(asked: Asked, rows: DataFrame) -> Column:

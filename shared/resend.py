@@ -61,7 +61,7 @@ def resend(
             refuse_put_right([c.held for c in corrections], source.name)
         fresh = [c.held for c in corrections if c.held.put_right is None]
         seq = _superseded(layout, source, fresh, reader=reader).seq if fresh else None
-        return Resent(_sent(log, source, corrections), seq)
+        return Resent(_sent(layout, log, source, corrections), seq)
 
 
 def refuse(layout: Layout, source: str, records: Sequence[Held], *, again: bool, reader: Reader) -> None:
@@ -145,7 +145,7 @@ def _otherwise_decoded(bundle: Bundle, records: Sequence[Held]) -> list[Held]:
     return [r for r in records if r.decoder != own]
 
 
-def _sent(log: Log, source: Source, corrections: Sequence[Correction]) -> dict[RecordId, RecordId]:
+def _sent(layout: Layout, log: Log, source: Source, corrections: Sequence[Correction]) -> dict[RecordId, RecordId]:
     producer, sent, failures = log.producer(), dict[RecordId, RecordId](), list[str]()
 
     def remember(place: RecordId) -> Callable[[Any, Any], None]:
@@ -169,6 +169,7 @@ def _sent(log: Log, source: Source, corrections: Sequence[Correction]) -> dict[R
                 producer.poll(0.1)
     producer.flush(2 * produce.PATIENCE_S)
     failpoint("resend.sent")
+    rules.note_sent(layout, source.name, sent)
     missing = [c.held.place for c in corrections if c.held.place not in sent]
     if missing:
         raise ServiceMissing(

@@ -23,11 +23,13 @@ from dovetail.shared.ledger_table import DeltaLedger, broken_in
 from dovetail.shared.log import Extent, Log, TopicMissing, Waiting, resumable
 from dovetail.shared.manifest import Manifest, RunId, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
-from dovetail.shared.position import Position
+from dovetail.shared.position import Position, RecordId, named
 from dovetail.shared.project import Project
+from dovetail.shared.supersede import noted, unsent
 from dovetail.shared.tables import AppendTable, Layout
 from dovetail.shared.versions import short
 
+SHOWN = 5
 OPEN_S = 10.0
 """Seconds after which an open transaction is told: most end sooner."""
 
@@ -74,6 +76,8 @@ class SourceState:
     waiting: Sequence[Waiting] = ()
     speed_runs: bool = False
     archive_runs: bool = False
+    unsent: Sequence[RecordId] = ()
+    """Records that were put right and of whose corrected ones no acknowledgement is noted."""
     failure: DovetailError | None = None
 
     @property
@@ -174,7 +178,7 @@ def _source(project: Project, source: Source) -> SourceState:
         last, claim = DeltaLedger(layout.ledger(source.name)).last(), Claims(layout.claims(source.name)).last()
         held = gaps.held(layout, source.name)
         # A few columns only: a ledger may have millions of rows.
-        columns = ["consumed", "quarantined", "dropped", "rules", "seq", "kind"]
+        columns = ["consumed", "quarantined", "dropped", "rules", "seq", "kind", "commit_id", "format"]
         books = AppendTable(layout.ledger(source.name), LEDGER).read(columns=columns)
     except DovetailError as error:
         return replace(state, failure=error)
@@ -190,6 +194,7 @@ def _source(project: Project, source: Source) -> SourceState:
         quarantined=quarantined,
         dropped=dropped,
         too_many=newest if limit is not None and newest.above(limit) else None,
+        unsent=unsent(layout, source.name, noted(books)),
         broken=broken_in(books["rules"].drop_null().to_pylist()),
     )
 
@@ -226,6 +231,11 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
         if state.too_many is not None:
             what = f"{name}: {state.too_many} went to quarantine"
             yield Trouble(Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
+        if state.unsent:
+            what = f"{name}: {named(state.unsent, most=SHOWN)} put right by a resend and not known to be sent"
+            next_ = f"dovetail quarantine resend {name} {state.unsent[0]} --edit --again, unless the topic holds it"
+            why = "the resend was cut short; answers leave out the broken record either way"
+            yield Trouble(Grade.UNFINISHED, what, next_, why)
         if state.extent is not None:
             yield from _gone(state, last, state.extent)
             yield from _waiting(state)

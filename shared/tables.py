@@ -1,6 +1,6 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,failing,repeats,seen}   root/locks/
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,seen}   root/locks/
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}        root/scratch/   (Spark's checkpoints: never trusted)
 root/views/VIEW/{manifest,joins}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN,failed/RUN}
@@ -49,6 +49,9 @@ class Layout:
 
     def superseded(self, source: str) -> Path:
         return self.root / "sources" / source / "superseded"
+
+    def sent(self, source: str) -> Path:
+        return self.root / "sources" / source / "sent"
 
     def repeats(self, source: str) -> Path:
         return self.root / "sources" / source / "repeats"

@@ -17,6 +17,7 @@ OF_PROVE = "tests/e2e/test_prove.py"
 OF_NAMES = "tests/e2e/test_prove_names.py"
 ANEW = "batch/repeats_anew.py"
 OF_ANEW = "tests/batch/test_repeats_anew.py"
+OF_BEFORE = "tests/e2e/test_poison_of_before.py::test_they_are_set_apart_by_the_run_and_left_out_by_every_later_one"
 SET_APART = (
     "tests/shared/test_set_apart.py::test_a_repeat_what_was_put_right_and_what_raises_are_left_out_and_nothing_else"
 )
@@ -58,7 +59,7 @@ SET_APARTS = [
         "12",
         "a record that makes a version raise stops the source",
         "shared/failing.py",
-        "        return _isolated(rows, rows if whole is None else whole, version, attempt, error)\n",
+        "        return _isolated(rows, rows if whole is None else whole, version, attempt, error, most=most)\n",
         "        raise\n",
         f"{OF_SPARING}::test_a_record_that_raises_is_left_out_and_given_with_its_bytes",
     ),
@@ -124,8 +125,8 @@ SET_APARTS = [
         "corrected records are sent before the ledger says so",
         RESEND,
         "        seq = _superseded(layout, source, fresh, reader=reader).seq if fresh else None\n"
-        "        return Resent(_sent(log, source, corrections), seq)\n",
-        "        sent = _sent(log, source, corrections)\n"
+        "        return Resent(_sent(layout, log, source, corrections), seq)\n",
+        "        sent = _sent(layout, log, source, corrections)\n"
         "        seq = _superseded(layout, source, fresh, reader=reader).seq if fresh else None\n"
         "        return Resent(sent, seq)\n",
         f"{OF_RESEND}::test_the_ledger_says_so_before_anything_is_sent",
@@ -177,6 +178,22 @@ SET_APARTS = [
         'with held(layout.lock(f"supersede-{source.name}"), f"a resend of {source.name}"):',
         "if True:",
         f"{OF_RESEND}::test_one_resend_of_a_source_at_a_time",
+    ),
+    Mutant(
+        "quarantine",
+        "what was sent is not noted",
+        RESEND,
+        "    rules.note_sent(layout, source.name, sent)\n",
+        "",
+        f"{OF_RESEND}::test_killed_after_its_row_a_resend_is_done_again_on_demand_alone[resend.noted-1-False]",
+    ),
+    Mutant(
+        "quarantine",
+        "a resend that was cut short is told by nobody",
+        "shared/status.py",
+        "        if state.unsent:",
+        "        if False:",
+        "tests/cli/test_status.py::test_what_was_put_right_and_is_not_known_to_be_sent_is_told",
     ),
     Mutant(
         "quarantine",
@@ -345,5 +362,45 @@ SET_APARTS = [
         "        again = near & known & ~o.given[left]\n",
         "        again = near & known\n",
         f"{OF_ANEW}::test_what_was_put_right_is_repeated_no_more_and_what_is_given_is_taken[0]",
+    ),
+    Mutant(
+        "12",
+        "a run does not record what makes the version raise",
+        "batch/master.py",
+        "                self._write_failed(version, run, inside[-1].seq, failed)\n",
+        "                pass\n",
+        OF_BEFORE,
+    ),
+    Mutant(
+        "12",
+        "what an earlier run has set apart is looked for again",
+        "batch/master.py",
+        "        rows = self._without(known, rows)\n",
+        "",
+        OF_BEFORE,
+    ),
+    Mutant(
+        "12",
+        "who counts forgets what a run has set apart",
+        "shared/set_apart.py",
+        "    failed = failed_in(layout, runs)\n",
+        "    failed = failed_in(layout, ())\n",
+        OF_BEFORE,
+    ),
+    Mutant(
+        "12",
+        "a receipt does not tell what a run has set apart",
+        "serving/edition.py",
+        " + sum(r.failed for r in self.manifest.runs)",
+        "",
+        "tests/serving/test_merge.py::test_receipts_say_what_the_version_raised_for",
+    ),
+    Mutant(
+        "12",
+        "a receipt does not tell what commits have set apart before it was looked at",
+        "serving/tail.py",
+        "                self._failing.update(dict(of_row))\n",
+        "                pass\n",
+        "tests/serving/test_tail.py::test_what_versions_raised_for_is_summed_over_the_whole_ledger",
     ),
 ]
