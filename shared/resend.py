@@ -61,7 +61,9 @@ def resend(
             refuse_put_right([c.held for c in corrections], source.name)
         fresh = [c.held for c in corrections if c.held.put_right is None]
         seq = _superseded(layout, source, fresh, reader=reader).seq if fresh else None
-        return Resent(_sent(layout, log, source, corrections), seq)
+        done = Resent(_sent(layout, log, source, corrections), seq)
+        rules.tidy(layout, source.name)
+        return done
 
 
 def refuse(layout: Layout, source: str, records: Sequence[Held], *, again: bool, reader: Reader) -> None:

@@ -37,6 +37,8 @@ PLACES = REPEATS.names[-2:]
 SENT = pa.schema(
     [*(REPEATS.field(name) for name in PLACES), ("sent_partition", pa.int32()), ("sent_offset", pa.int64())]
 )
+FILES = 20
+"""A table of more files than this has them joined: each resend adds one."""
 NOTED_FROM = 4
 """The ledger's format from which on what was sent is noted."""
 
@@ -62,6 +64,14 @@ def note_sent(layout: Layout, source: str, sent: Mapping[RecordId, RecordId]) ->
         rows = [dict(zip(SENT.names, place, strict=True)) for place in places]
         AppendTable(layout.sent(source), SENT).append(pa.Table.from_pylist(rows, schema=SENT))
         failpoint("resend.noted")
+
+
+def tidy(layout: Layout, source: str) -> None:
+    """Joins the files of both tables where there are many. For the holder of the lock `supersede-SOURCE`."""
+    for table in (AppendTable(layout.superseded(source), REPEATS), AppendTable(layout.sent(source), SENT)):
+        if table.files > FILES:
+            table.compact()
+            failpoint("compact.table_joined")
 
 
 def noted(ledger: pa.Table) -> list[CommitId]:

@@ -125,10 +125,10 @@ SET_APARTS = [
         "corrected records are sent before the ledger says so",
         RESEND,
         "        seq = _superseded(layout, source, fresh, reader=reader).seq if fresh else None\n"
-        "        return Resent(_sent(layout, log, source, corrections), seq)\n",
+        "        done = Resent(_sent(layout, log, source, corrections), seq)\n",
         "        sent = _sent(layout, log, source, corrections)\n"
         "        seq = _superseded(layout, source, fresh, reader=reader).seq if fresh else None\n"
-        "        return Resent(sent, seq)\n",
+        "        done = Resent(sent, seq)\n",
         f"{OF_RESEND}::test_the_ledger_says_so_before_anything_is_sent",
     ),
     Mutant(

@@ -12,7 +12,7 @@ from killed import killed_at
 from quarantine_stand import Bad, Stand
 
 import dovetail as dv
-from dovetail.shared import ledger_table
+from dovetail.shared import ledger_table, supersede
 from dovetail.shared import manifest as rules
 from dovetail.shared import resend as sending
 from dovetail.shared.corrections import Correction
@@ -26,7 +26,7 @@ from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.quarantine import Quarantine
 from dovetail.shared.resend import Resent, resend
 from dovetail.shared.supersede import superseded
-from dovetail.shared.tables import Layout
+from dovetail.shared.tables import AppendTable, Layout
 
 SOURCE = dv.source("lines", topic="t.lines", schema="n int")
 OLD, NEW = VersionId("sales@old"), VersionId("sales@new")
@@ -242,6 +242,16 @@ def test_killed_after_its_row_a_resend_is_done_again_on_demand_alone(
     with pytest.raises(UsageError, match="put right by an earlier resend"):
         send(stand, RecordId(0, 3), log=log)
     assert len(send(stand, RecordId(0, 3), log=log, again=True).sent) == 1
+    assert Quarantine(stand.layout, "lines").unsent() == []
+
+
+def test_many_resends_leave_few_files_and_all_they_said(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supersede, "FILES", 2)
+    for place in (RecordId(0, 3), RecordId(1, 2), RecordId(1, 9)):
+        send(stand, place)
+    tables = {stand.layout.superseded("lines"): supersede.REPEATS, stand.layout.sent("lines"): supersede.SENT}
+    assert [AppendTable(path, schema).files for path, schema in tables.items()] == [1, 1]
+    assert put_right(stand) == {(0, 3), (1, 2), (1, 9)}
     assert Quarantine(stand.layout, "lines").unsent() == []
 
 
