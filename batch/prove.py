@@ -1,7 +1,8 @@
 """The proof: recounts every record from the log itself and compares with what the stored states add up to.
 
 A path of its own. Truth is one plain aggregation over all records at once, read from Kafka (or, where Kafka has dropped
-them, from the master); what is proved is the tables: manifest, runs, ledger, states. Serving's code is not used.
+them, from the master), by another engine than the layers' where that can be; what is proved is the tables: manifest,
+runs, ledger, states, recorded repeats. Serving's code is not used.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class Proof:
     problems: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     """What was given up: no recount reaches it."""
+    engines: dict[str, str] = field(default_factory=dict)
+    """By view which engine recounted it."""
 
     @property
     def holds(self) -> bool:
@@ -189,7 +192,8 @@ def _prove_tables(
 
 def _prove_view(proof: Proof, view: Answering, layout: Layout) -> None:
     """What the records come to is what the tables hold."""
-    found = compared(view, sample=proof.sample)
+    found = compared(view, layout, sample=proof.sample)
+    proof.engines[view.bundle.name] = found.engine
     proof.groups += found.groups
     proof.equal += found.equal
     proof.lost += found.lost

@@ -21,10 +21,11 @@ from pyspark.sql import functions as F
 from dovetail.batch.behind import by_record, on_disk, placed, seen
 from dovetail.batch.held import OWNER, group_columns, merged, states_of
 from dovetail.batch.prove_repeats import seq_of
+from dovetail.batch.recount import truth
 from dovetail.shared.decode import POSITION, decode, decoded
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.errors import UserCodeError
-from dovetail.shared.fold import ROWS, fold
+from dovetail.shared.fold import ROWS
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.manifest import Manifest
 from dovetail.shared.position import RecordId, named
@@ -43,7 +44,7 @@ class Compared:
     """How many groups there are and how many are equal, the rows that are lost and doubled in the others.
 
     `wrong` are the worst: their columns, GROUP numbering them, `_true` and `_rows` as they are in the log and in the
-    tables, and `_other`, the measures that differ where the rows do not.
+    tables, and `_other`, the measures that differ where the rows do not. `engine` folded the records.
     """
 
     groups: int
@@ -51,6 +52,7 @@ class Compared:
     lost: int
     doubled: int
     wrong: pa.Table
+    engine: str
 
 
 @dataclass(frozen=True)
@@ -69,16 +71,18 @@ class Answering:
     copies: DataFrame | None
 
 
-def compared(view: Answering, *, sample: float = 1.0) -> Compared:
+def compared(view: Answering, layout: Layout, *, sample: float = 1.0) -> Compared:
     """Compares what the records come to, and the copies of what records there are none of, with what is held."""
-    bundle, copies = view.bundle, view.copies
+    bundle, chosen = view.bundle, _chosen(sample, group_columns(view.bundle))
     good = decoded(decode(view.records, bundle.decoder), bundle.decoder, placed=bundle.placed)
+    with truth(good, bundle, layout.scratch(f"recount-{uuid.uuid4().hex[:8]}"), chosen=chosen) as (true, engine):
+        if view.copies is not None:
+            true = merged(true.unionByName(view.copies.where(chosen).select(true.columns)), bundle)
+        return _compared(bundle, true, merged(view.held.where(chosen), bundle), engine)
+
+
+def _compared(bundle: Bundle, truth: DataFrame, stored: DataFrame, engine: str) -> Compared:
     states, groups = states_of(bundle), group_columns(bundle)
-    truth = fold(good, bundle).where(f"{ROWS} > 0")  # without keys there is a group of no rows
-    if copies is not None:
-        truth = merged(truth.unionByName(copies.select(truth.columns)), bundle)
-    chosen = _chosen(sample, groups)
-    truth, stored = truth.where(chosen), merged(view.held.where(chosen), bundle)
     left = truth.select(*groups, *(F.col(c).alias(f"t_{c}") for c in [*(s.column for s in states), ROWS]))
     right = stored.select(*(F.col(g).alias(f"k_{g}") for g in groups), *stored.columns[len(groups) :])
     both = left.join(right, _alike((g, f"k_{g}") for g in groups), "full_outer").persist()
@@ -106,7 +110,8 @@ def compared(view: Answering, *, sample: float = 1.0) -> Compared:
         wrong = arrow(rows) if found["equal"] != found["groups"] else arrow(rows.limit(0))
     finally:
         both.unpersist()
-    return Compared(**found, wrong=wrong.append_column(GROUP, pa.array(range(wrong.num_rows), pa.int32())))
+    numbered = wrong.append_column(GROUP, pa.array(range(wrong.num_rows), pa.int32()))
+    return Compared(**found, wrong=numbered, engine=engine)
 
 
 def told(wrong: pa.Table, view: Answering, layout: Layout) -> Iterator[str]:
