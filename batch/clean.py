@@ -81,14 +81,16 @@ class Clean:
             if self._taken(locks, f"run tables of {view}", f"batch-{view}"):
                 return
             # The folders first, the manifest after; what a killed batch has pinned is of nobody while its lock is held.
-            stored = {RunId(f.name): f for f in self.layout.versions(view).glob("*/runs/*")}
+            stored = self.layout.of_runs(view)
+            runs = {RunId(folder.name) for folder in stored}
             manifests = DeltaManifest(self.layout.manifest(view))
             if not self.dry_run:
                 promote.drop_pins(manifests)
             manifest = manifests.read()
             pinned = manifest.pins if manifest and self.dry_run else {}
-            for run in sorted((unnamed(stored, manifest) if manifest else {*stored}) | (stored.keys() & pinned.keys())):
-                self._folder("run tables that nothing names", stored[run])
+            gone = (unnamed(runs, manifest) if manifest else runs) | (runs & pinned.keys())
+            for folder in (f for f in stored if f.name in gone):
+                self._folder("run tables that nothing names", folder)
             for source in {of for v, of in _versions(self.layout) if v.startswith(f"{view}@")} if manifest else ():
                 if not self._taken(locks, f"states of earlier versions of {view}", f"speed-{source}"):
                     self._earlier(source, view, manifests)

@@ -10,6 +10,7 @@ from typing import Any
 
 from dovetail.serving.query import Plan
 from dovetail.serving.shape import Shape
+from dovetail.serving.tail import Account
 from dovetail.shared.ledger import Judged
 from dovetail.shared.manifest import Manifest
 from dovetail.shared.position import Position
@@ -31,8 +32,7 @@ class Edition:
     manifest: Manifest
     seq: int
     position: Position
-    quarantined: int
-    gaps: tuple[Gap, ...]
+    account: Account
     runs: tuple[str, ...]
     speed: str
     broken: Mapping[Judged, int] = field(default_factory=dict)
@@ -72,7 +72,8 @@ class Edition:
     @cached_property
     def _said(self) -> dict[str, Any]:
         lacking = [{"seq": r.to_seq, "records": r.lacks, "why": LACKS} for r in self.manifest.runs if r.lacks]
-        gaps = [*self.gaps, *lacking]
+        gaps = [*self.account.gaps, *lacking]
+        failed = self.account.failing.get(self.shape.version, 0) + sum(r.failed for r in self.manifest.runs)
         return {
             "view": self.shape.view,
             "version": self.shape.version,
@@ -80,7 +81,8 @@ class Edition:
             "cut": self.manifest.cut.as_json(),
             "position": self.position.as_json(),
             "seq": self.seq,
-            "quarantined": self.quarantined,
+            "quarantined": self.account.quarantined,
+            "failed": failed,
             "gaps": gaps,
             "complete": not gaps,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,11 @@ class Judge:
     def repeats(self, rows: DataFrame) -> Repeats:
         """Those of a commit's decoded rows that are not to be counted again."""
         return self.deduplicator.decide(candidates(rows, self.source.event_id)) if self.deduplicator else Repeats()
+
+    @property
+    def horizon(self) -> int | None:
+        """How far repeats are looked for, in milliseconds; None where they are not."""
+        return self.source.horizon // timedelta(milliseconds=1) if self.source.event_id else None
 
     def learn(self, row: LedgerRow) -> None:
         """Takes note that `row` has published the rows looked at last."""

@@ -22,10 +22,11 @@ from dovetail.shared.log import Extent, Log, TopicMissing, Waiting
 from dovetail.shared.manifest import Manifest, RunId, needed, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.pauses import Pause, paused
-from dovetail.shared.position import Position
+from dovetail.shared.position import Position, RecordId
 from dovetail.shared.project import Project
 from dovetail.shared.proofs import Proved
 from dovetail.shared.states import QUARANTINE
+from dovetail.shared.supersede import noted, unsent
 from dovetail.shared.tables import AppendTable, Layout
 from dovetail.shared.unread import Unread, unread
 
@@ -59,6 +60,8 @@ class SourceState:
     """The bytes of the quarantine, where they are more than `retention.warn_quarantine` says."""
     speed_paused: Pause | None = None
     archive_paused: Pause | None = None
+    unsent: Sequence[RecordId] = ()
+    """Records that were put right and of whose corrected ones no acknowledgement is noted."""
     failure: DovetailError | None = None
 
     @property
@@ -158,7 +161,7 @@ def _source(project: Project, source: Source) -> SourceState:
         last, claim = DeltaLedger(layout.ledger(source.name)).last(), Claims(layout.claims(source.name)).last()
         held = gaps.held(layout, source.name)
         # A few columns only: a ledger may have millions of rows.
-        columns = ["consumed", "quarantined", "dropped", "rules", "seq", "kind"]
+        columns = ["consumed", "quarantined", "dropped", "rules", "seq", "kind", "commit_id", "format"]
         books = AppendTable(layout.ledger(source.name), LEDGER).read(columns=columns)
         _, size = AppendTable(layout.quarantine(source.name), QUARANTINE).size
     except DovetailError as error:
@@ -176,6 +179,7 @@ def _source(project: Project, source: Source) -> SourceState:
         dropped=dropped,
         quarantine=size if size > project.settings.retention.warn_quarantine else 0,
         too_many=newest if limit is not None and newest.above(limit) else None,
+        unsent=unsent(layout, source.name, noted(books)),
         broken=broken_in(books["rules"].drop_null().to_pylist()),
     )
 

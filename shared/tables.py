@@ -1,10 +1,10 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,failing,repeats,seen,proof.json}
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,seen,proof.json}
 root/{locks,paused}/    root/scratch/   (Spark's checkpoints: never trusted)
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
 root/views/VIEW/{manifest,joins}
-root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
+root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN,failed/RUN}
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ class Layout:
     def superseded(self, source: str) -> Path:
         return self.root / "sources" / source / "superseded"
 
+    def sent(self, source: str) -> Path:
+        return self.root / "sources" / source / "sent"
+
     def repeats(self, source: str) -> Path:
         return self.root / "sources" / source / "repeats"
 
@@ -85,6 +88,14 @@ class Layout:
 
     def run(self, version: VersionId, run: RunId) -> Path:
         return self.version(version) / "runs" / run
+
+    def failed(self, version: VersionId, run: RunId) -> Path:
+        """The records that a run has set apart; there only where there are any."""
+        return self.version(version) / "failed" / run
+
+    def of_runs(self, view: str) -> list[Path]:
+        """Every folder that a run of the view has made, named by its id: its table, and what it set apart."""
+        return [folder for kind in ("runs", "failed") for folder in sorted(self.versions(view).glob(f"*/{kind}/*"))]
 
     def scratch(self, name: str) -> Path:
         return self.root / "scratch" / name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -12,11 +12,14 @@ from dovetail.shared.errors import DovetailError, IntegrityError
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.log import Extent, TopicMissing, refuse_another, resumable
 from dovetail.shared.pauses import Pause
+from dovetail.shared.position import RecordId, named
 from dovetail.shared.proofs import Proved
 from dovetail.shared.status import DimensionState, SourceState, Status, ViewState
 from dovetail.shared.unread import Unread
 from dovetail.shared.versions import short
 
+SHOWN = 5
+"""Records that are named one by one."""
 OPEN_S = 10.0
 """Seconds after which an open transaction is told: most end sooner."""
 
@@ -49,6 +52,7 @@ class Code(StrEnum):
     QUARANTINE_SHARE = "quarantine-share"
     QUARANTINE_SIZE = "quarantine-size"
     RECORDS_GONE = "records-gone"
+    RESEND_UNSENT = "resend-unsent"
     RETENTION_NEAR = "retention-near"
     SPEED_PAUSED = "speed-paused"
     SPEED_STOPPED = "speed-stopped"
@@ -106,6 +110,8 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
             yield Trouble(Code.QUARANTINE_SIZE, Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
         if state.near is not None:
             yield _near(state, last, state.near)
+        if state.unsent:
+            yield _unsent(name, state.unsent)
         if state.extent is not None:
             yield from _gone(state, last, state.extent)
             yield from _waiting(state)
@@ -114,6 +120,16 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
         if not state.archive_runs and not state.archive_paused:
             ahead = state.ahead(state.claim)
             yield _stopped(Code.ARCHIVE_STOPPED, f"{name}: the archive", ahead, f"dovetail archive {name}")
+
+
+def _unsent(source: str, records: Sequence[RecordId]) -> Trouble:
+    return Trouble(
+        Code.RESEND_UNSENT,
+        Grade.UNFINISHED,
+        f"{source}: {named(records, most=SHOWN)} put right by a resend and not known to be sent",
+        f"dovetail quarantine resend {source} {records[0]} --edit --again, unless the topic holds it",
+        "the resend was cut short; answers leave out the broken record either way",
+    )
 
 
 def _disproved(source: str, proved: Proved) -> Trouble:

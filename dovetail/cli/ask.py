@@ -157,6 +157,8 @@ def receipt_line(receipt: Mapping[str, Any]) -> str:
     told = [_behind(receipt.get("behind") or {})]
     if receipt.get("quarantined"):
         told.append(f"{receipt['quarantined']:,} quarantined")
+    if receipt.get("failed"):
+        told.append(f"{counted(receipt['failed'], 'record')} that the view raises for")
     if receipt.get("gaps"):
         told.append(f"{counted(len(receipt['gaps']), 'gap')} passed as lost")
     if receipt.get("complete") is False:

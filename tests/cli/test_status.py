@@ -18,8 +18,9 @@ from dovetail.cli import ask
 from dovetail.shared import manifest as rules
 from dovetail.shared import project as projects
 from dovetail.shared import settings, versions
+from dovetail.shared import supersede as places
 from dovetail.shared.claims import Claims
-from dovetail.shared.commit import attach, open_source
+from dovetail.shared.commit import attach, open_source, supersede
 from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA, DeltaLedger
@@ -191,6 +192,17 @@ def test_what_is_larger_or_older_than_a_setting_says_is_told(
     assert told() == ["retention-near", "quarantine-size", "waste"]
     assert told(warn_unread="63%", warn_quarantine="1 MB", warn_waste="1 kB") == []
     assert told(warn_unread="", warn_quarantine="1 MB") == ["waste"]
+
+
+def test_what_was_put_right_and_is_not_known_to_be_sent_is_told(run: Command, running: Project) -> None:
+    ledger, place = DeltaLedger(running.layout.ledger("lines")), RecordId(0, 3)
+    supersede(ledger, lambda i, seq: places.write(running.layout, "lines", [place], i, seq), allowed=lambda _: None)
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith("!  lines: 0@3 put right by a resend and not known to be sent\n")
+    assert "dovetail quarantine resend lines 0@3 --edit --again, unless the topic holds it" in said.out
+    places.note_sent(running.layout, "lines", {place: RecordId(0, 12)})
+    assert run("status").out.startswith("Nothing is wrong.")
 
 
 def test_records_that_kafka_dropped_come_before_everything_else(

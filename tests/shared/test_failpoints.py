@@ -79,7 +79,7 @@ STEPS = {
     "batch/promote.py:drop_pins": ["batch/recompute.py:run"],
     "batch/promote.py:raise_floors": ["batch/job.py:run"],
     "batch/promote.py:_swapped": ["batch/recompute.py:run"],
-    "batch/why.py:_on_disk": [],  # scratch
+    "batch/behind.py:on_disk": [],  # scratch
 }
 """Functions that write and pass no failpoint themselves, and those that do it around each of their calls."""
 ELSEWHERE = ("shared/broker.py", "shared/jars.py", "shared/corrections.py", "shared/dimensions.py:_digest")

@@ -58,6 +58,7 @@ def test_where_all_is_well_nothing_is_told() -> None:
         ({"speed_runs": False}, Code.SPEED_STOPPED),
         ({"archive_runs": False}, Code.ARCHIVE_STOPPED),
         ({"proved": Proved(3, 0.0, 1.0, 1, 0, holds=False)}, Code.PROOF_FAILED),
+        ({"unsent": [RecordId(0, 3)]}, Code.RESEND_UNSENT),
         ({"too_many": Recent(1, 1000, 60)}, Code.QUARANTINE_SHARE),
         ({"quarantine": 2_000_000}, Code.QUARANTINE_SIZE),
         ({"near": Unread(RecordId(0, 5), 50.0, 90.0)}, Code.RETENTION_NEAR),
