@@ -190,7 +190,7 @@ SET_APARTS = [
     Mutant(
         "quarantine",
         "a resend that was cut short is told by nobody",
-        "shared/status.py",
+        "shared/troubles.py",
         "        if state.unsent:",
         "        if False:",
         "tests/cli/test_status.py::test_what_was_put_right_and_is_not_known_to_be_sent_is_told",
