@@ -154,11 +154,12 @@ def test_a_broker_that_is_away_is_said_within_30_seconds(project: Path) -> None:
         started(project, "send", "lines", GOOD) as send,
         started(project, "load", "lines", "lines.jsonl") as load,
         started(project, "speed") as speed,
+        started(project, "check", "--against-topic") as check,
         started(project, "status") as status,
     ):
-        told = {p: p.communicate(timeout=60) for p in (send, load, speed, status)}
+        told = {p: p.communicate(timeout=60) for p in (send, load, speed, check, status)}
     assert time.monotonic() - began < 30
-    for process in (send, load, speed):
+    for process in (send, load, speed, check):
         out, err = told[process]
         assert (process.returncode, out) == (3, "")
         assert err.startswith(
