@@ -12,69 +12,74 @@ from typing import Any
 
 from dovetail.shared.position import RecordId
 
-EXAMPLES = 100
-"""Values of a field that its type is told from."""
+EXAMPLES, LONGEST = 100, 64
+"""So many nested values, and characters of a text, are kept of a field to tell its type from."""
 DEEPEST, WIDEST = 6, 50
 """A nested value of more levels or names than these is suggested as text."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+Place = tuple[int, int]
 
 
 @dataclass
 class Field:
     """One field as records hold it.
 
-    `held` are the numbers of the records that have it, null or not, `first` the first of them; `kinds` counts its
-    values that are not null by kind, `scales` its numbers, also those in text, by their digits after the point.
+    `held` are the places of the records that have it, null or not; `kinds` counts its values that are not null by kind,
+    `scales` its numbers, also those in text, by their digits after the point.
     """
 
     name: str
-    first: RecordId
-    held: set[int] = field(default_factory=set)
+    held: set[Place] = field(default_factory=set)
     kinds: Counter[str] = field(default_factory=Counter)
     scales: Counter[int] = field(default_factory=Counter)
-    examples: list[Any] = field(default_factory=list)
+    _examples: list[Any] = field(default_factory=list)
 
     @property
     def values(self) -> int:
         return self.kinds.total()
 
     @property
+    def first(self) -> RecordId:
+        return RecordId(*min(self.held))
+
+    @property
     def type(self) -> str:
         """The Spark type that would hold its values."""
-        return type_of(self.examples)
+        return type_of(self._examples)
 
-    def take(self, number: int, value: Any) -> None:
-        self.held.add(number)
+    def take(self, place: Place, value: Any) -> None:
+        self.held.add(place)
         if value is None:
             return
-        self.kinds[_KINDS[type(value)]] += 1
+        kind = _KINDS[type(value)]
+        self.kinds[kind] += 1
         if (scale := _scale(value)) is not None:
             self.scales[scale] += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(value)
+        if kind not in ("array", "object") or self.kinds[kind] <= EXAMPLES:
+            self._examples.append(value[:LONGEST] if isinstance(value, str) else value)
 
 
 class Fields:
-    """The fields at the top of a sample's records. `places` are of those that are objects; others hold no field."""
+    """The fields at the top of a sample's records, those that are objects."""
 
     def __init__(self) -> None:
-        self.places: list[RecordId] = []
+        self._places: set[Place] = set()
         self._named: dict[str, Field] = {}
 
     def take(self, place: RecordId, value: bytes | None) -> None:
-        """Looks at one record; records come in order, partition by partition."""
-        record = _object(value)
+        """Looks at one record."""
+        record, at = _object(value), (place.partition, place.offset)
         if record is None:
             return
+        self._places.add(at)
         for name, each in record.items():
-            self._named.setdefault(name, Field(name, place)).take(len(self.places), each)
-        self.places.append(place)
+            self._named.setdefault(name, Field(name)).take(at, each)
 
     @property
     def records(self) -> int:
-        return len(self.places)
+        return len(self._places)
 
     def get(self, name: str) -> Field | None:
         return self._named.get(name)
@@ -86,11 +91,8 @@ class Fields:
 
     def after(self, field: Field) -> list[RecordId]:
         """The records after the last one that holds the field, in each partition."""
-        last: dict[int, int] = {}
-        for number in field.held:
-            partition = self.places[number].partition
-            last[partition] = max(number, last.get(partition, -1))
-        return [place for number, place in enumerate(self.places) if number > last.get(place.partition, -1)]
+        last = dict(sorted(field.held))  # of each partition the largest offset
+        return [RecordId(p, o) for p, o in sorted(self._places) if o > last.get(p, -1)]
 
 
 def type_of(values: Sequence[Any]) -> str:
@@ -117,7 +119,7 @@ def column(name: str, kind: str) -> str:
 
 def _object(value: bytes | None) -> dict[str, Any] | None:
     try:
-        found = json.loads(value or b"", parse_float=Decimal, parse_constant=Decimal)
+        found = json.loads((value or b"").decode(), parse_float=Decimal, parse_constant=Decimal)
     except (ValueError, ArithmeticError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

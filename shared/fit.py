@@ -17,7 +17,7 @@ from dovetail.shared.judge import unfit
 from dovetail.shared.log import Extent, Log
 from dovetail.shared.project import Project
 from dovetail.shared.sample import newest
-from dovetail.shared.verdicts import PLACE, Sample, Verdicts, live, placed
+from dovetail.shared.verdicts import Sample, Verdicts, live, placed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -94,7 +94,7 @@ def _empty(source: Source) -> Fit:
 def _fields(rows: DataFrame) -> Fields:
     fields = Fields()
     for table in arrow_slices(rows.select(*POSITION, "_value"), POSITION):
-        for place, value in placed(table.sort_by(PLACE).to_pylist(), "_value"):
+        for place, value in placed(table.to_pylist(), "_value"):
             fields.take(place, value)
     return fields
 

@@ -83,7 +83,7 @@ class Verdicts:
                 column,
                 group.records,
                 group.first,
-                f"declare {column} {held.type}, or mend its producer" if held else "",
+                self._mend(column),
             )
 
     def broken(self) -> Iterator[Finding]:
@@ -109,6 +109,12 @@ class Verdicts:
         for reason, group in groups((place, then) for place, now, then in pairs if then and not now).items():
             said = f"{self._of(group)} would be counted that {names} does not count: {reason}, first {group.first}"
             yield Finding("note", "accepted", said, "", group.records, group.first)
+
+    def _mend(self, column: str) -> str:
+        source, held = self.sample.source, self.sample.fields.get(column)
+        if held is None or column == source.event_time or held.type == source.columns[column]:
+            return f"mend the producer of {column}" if column else ""
+        return f"declare {column} {held.type}, or mend its producer"
 
     @property
     def _drops(self) -> set[str]:

@@ -74,7 +74,7 @@ def test_a_column_that_no_record_holds_is_told() -> None:
 def test_a_column_that_ceases_in_mid_stream_is_told_from_where_on() -> None:
     fields = Fields()
     for place, record in [(0, WHOLE), (0, WHOLE), (0, without("note")), (1, WHOLE), *[(1, without("note"))] * 2]:
-        fields.take(RecordId(place, len(fields.places)), json.dumps(record).encode())
+        fields.take(RecordId(place, fields.records), json.dumps(record).encode())
     [gone] = drift(COLUMNS, fields)
     assert (gone.level, gone.kind, gone.records, str(gone.first)) == ("warn", "missing", 3, "0@2")
     assert gone.message == "note is missing in the newest 3 of 6 records, first 0@2; all before hold it"
