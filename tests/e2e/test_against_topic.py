@@ -143,6 +143,16 @@ def test_a_problem_names_the_field_and_the_line_and_what_would_mend_it(stand: St
     assert out.endswith(" s, by the engine too\n")
 
 
+def test_without_its_event_time_a_record_is_a_problem_and_the_new_name_is_told(stand: Stand) -> None:
+    stand.send(*[but("at", time=WHOLE["at"])] * 4)
+    code, found = stand.findings()
+    assert (code, [(f["level"], f["kind"]) for f in found]) == (1, [("fail", "quarantine"), ("warn", "renamed")])
+    assert found[0]["message"] == "4 of 4 records would go to quarantine: no at, first 0@0"
+    assert found[1]["message"].endswith("did you mean time?")
+    stand.send(*[but(at="yesterday")] * 3)
+    assert [f["next"] for f in stand.findings()[1]][:2] == ["", "mend the producer of at"]
+
+
 @pytest.mark.parametrize(("bad", "code"), [(5, 0), (6, 1)])
 def test_no_more_than_the_share_that_status_warns_of_is_no_problem(stand: Stand, bad: int, code: int) -> None:
     stand.send(*[b"{"] * bad, *[WHOLE] * (100 - bad))
@@ -178,6 +188,7 @@ def test_the_share_of_records_that_break_a_rule_is_told(stand: Stand) -> None:
     ])  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_rule_that_raises_at_a_record_that_comes_is_a_problem(stand: Stand) -> None:
     stand.declare(rules='dv.rule("10 / quantity > 1")')
     stand.send(WHOLE, but(quantity=0))
@@ -236,6 +247,7 @@ def offsets(rows: Any) -> list[tuple[int, int]]:
     return sorted((r["_partition"], r["_offset"]) for r in rows.collect())
 
 
+@pytest.mark.long
 def test_the_newest_are_looked_at_over_all_partitions_and_beyond_holes(
     stand: Stand, log: Log, spark: SparkSession
 ) -> None:

@@ -15,7 +15,7 @@ from dovetail.shared.position import RecordId
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = [pytest.mark.java, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
 
 VALUES = """
 1; 2147483648
