@@ -74,6 +74,7 @@ RULES = {
     "quarantine": "Too much in quarantine stops the source; a record put right is counted by no version.",
     "versions": "Both layers run a version from its stored bundle, whose code is what its name says.",
     "operations": "A paused layer reads and commits nothing; nothing that a reader may ask for is cleaned away.",
+    "a check": "Held against its topic a declaration is told what both layers would make of the records that come.",
     "proof": "The proof sees what is lost, doubled or altered, and books that do not tell the truth.",
 }
 """What each guard holds: the rules of the design by their numbers, and what the layers add."""
