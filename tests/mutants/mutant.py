@@ -73,6 +73,7 @@ RULES = {
     "a source's rules": "They judge what can be read, and say what becomes of it.",
     "quarantine": "Too much in quarantine stops the source; a record put right is counted by no version.",
     "versions": "Both layers run a version from its stored bundle, whose code is what its name says.",
+    "class archive": "Spark's classes are archived by one process at a time, used whole, and never needed.",
     "proof": "The proof sees what is lost, doubled or altered, and books that do not tell the truth.",
 }
 """What each guard holds: the rules of the design by their numbers, and what the layers add."""

@@ -8,5 +8,6 @@ from mutants_of_ledger import LEDGERS
 from mutants_of_records import RECORDS
 from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
+from mutants_of_starts import STARTS
 
-MUTANTS = sorted([*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS], key=lambda m: [*RULES].index(m.rule))
+MUTANTS = sorted([*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STARTS], key=lambda m: [*RULES].index(m.rule))
