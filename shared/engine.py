@@ -78,6 +78,8 @@ def start(
     if settings.spark.master.startswith("local"):
         os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    # For the short-lived JVM in which Spark puts the command line together: half its processor time.
+    os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     os.environ["JAVA_HOME"] = str(Path(java.executable).resolve().parent.parent)
     every = {
         **CONF,
