@@ -27,10 +27,14 @@ _HOW_TO_GET = (
 
 @dataclass(frozen=True)
 class Java:
-    """A Java that can run Spark and the broker; `version` is the feature release, such as 17 or 25."""
+    """A Java that can run Spark and the broker; `version` is the feature release, such as 17 or 25.
+
+    `build` is all that it says of itself: what is made for one build is not for another.
+    """
 
     executable: Path
     version: int
+    build: str = ""
 
 
 def find_java() -> Java:
@@ -40,14 +44,15 @@ def find_java() -> Java:
         ServiceMissing: there is none, it does not run or not answer in time, or it is older than 17.
     """
     executable = _executable()
-    version = _version(executable, executable.stat().st_mtime_ns)
+    build = _build(executable, executable.stat().st_mtime_ns)
+    version = _version(build)
     if version is None:
         raise ServiceMissing(f"no Java found: {executable} does not run as one", next=_how_to_get())
     if version < OLDEST:
         raise ServiceMissing(
             f"Java {version} found at {executable}, but {OLDEST} or newer is needed", next=_how_to_get()
         )
-    return Java(executable, version)
+    return Java(executable, version, build)
 
 
 def _executable() -> Path:
@@ -64,13 +69,16 @@ def _how_to_get() -> str:
 
 
 @lru_cache(maxsize=8)
-def _version(executable: Path, _changed: int) -> int | None:
+def _build(executable: Path, _changed: int) -> str:
     # `java -version` costs 0.1 s or more; the time of the last change keeps the answer true when Java is upgraded.
     try:
-        said = _asked(executable)
+        return _asked(executable)
     except (OSError, subprocess.SubprocessError):
-        return None  # macOS ships a /usr/bin/java that only says it is not there
-    match = re.search(r'version "(?:1\.)?(\d+)', said)
+        return ""  # macOS ships a /usr/bin/java that only says it is not there
+
+
+def _version(build: str) -> int | None:
+    match = re.search(r'version "(?:1\.)?(\d+)', build)
     return int(match[1]) if match else None
 
 

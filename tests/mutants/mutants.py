@@ -10,6 +10,7 @@ from mutants_of_operations import OPERATIONS
 from mutants_of_records import RECORDS
 from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
+from mutants_of_starts import STARTS
 
-EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS]
+EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS]
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

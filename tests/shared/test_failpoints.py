@@ -82,7 +82,13 @@ STEPS = {
     "batch/behind.py:on_disk": [],  # scratch
 }
 """Functions that write and pass no failpoint themselves, and those that do it around each of their calls."""
-ELSEWHERE = ("shared/broker.py", "shared/jars.py", "shared/corrections.py", "shared/dimensions.py:_digest")
+ELSEWHERE = (
+    "shared/broker.py",
+    "shared/jars.py",
+    "shared/class_archive.py",
+    "shared/corrections.py",
+    "shared/dimensions.py:_digest",
+)
 """Nothing of these lies in the tables."""
 
 
