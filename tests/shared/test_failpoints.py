@@ -48,12 +48,11 @@ STORES = re.compile(r".*_table|table|ledger|store|self\._(quarantine|failing|rep
 STEPS = {
     "shared/claims.py:_append": ["batch/archive.py:archive", "shared/gaps.py:_pass"],
     "shared/commit.py:_appended": ["shared/commit.py:commit", "shared/commit.py:supersede", "shared/gaps.py:_pass"],
-    "shared/dimensions.py:checked": ["shared/dimensions.py:add"],
+    "shared/notes.py:keep": [],  # one write
     "shared/dimensions.py:set": [],  # one write: which dimensions a view's questions may use
     "shared/ledger_table.py:append": ["shared/commit.py:commit"],
     "shared/ledger_table.py:compact": ["shared/upkeep.py:tidy"],
     "shared/manifest_table.py:swap": ["batch/recompute.py:run", "batch/job.py:run"],
-    "shared/pauses.py:pause": [],  # one write: the note comes by a rename
     "shared/pauses.py:resume": [],  # one write
     "shared/repeats.py:_opened": [],  # deletes an index that is of no use any more
     "shared/seen.py:written": ["shared/seen.py:add"],
@@ -80,6 +79,7 @@ STEPS = {
     "batch/promote.py:raise_floors": ["batch/job.py:run"],
     "batch/promote.py:_swapped": ["batch/recompute.py:run"],
     "batch/behind.py:on_disk": [],  # scratch
+    "batch/recount.py:truth": [],  # scratch
 }
 """Functions that write and pass no failpoint themselves, and those that do it around each of their calls."""
 ELSEWHERE = (
