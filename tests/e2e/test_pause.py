@@ -103,6 +103,8 @@ def test_a_paused_job_stays_up_reads_nothing_and_goes_on_where_it_stood(
             if at == before:
                 one.pause()
                 running.topic.send(map(Event, range(6, 20)))
+            elif at.reaches(before):  # it is paused, and went on
+                os.kill(os.getpid(), signal.SIGTERM)
 
         with _stopped_at(before):  # a job that is told to stop while it waits
             one.run(first, one.stop_later)
