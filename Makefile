@@ -37,6 +37,9 @@ format: $(READY)  ## put the code into its format
 docs: $(READY)  ## the reference pages, from the docstrings
 	@$(BIN)/python docs/generate.py
 
+classes: $(READY)  ## renew the list of classes that Spark's archive is made of, after a new Spark or Delta
+	@$(BIN)/python -m bench.class_list
+
 mutants: $(READY)  ## take out each guard in a copy and see its test go red; K=word for some of them
 	@$(BIN)/python tests/mutants/run.py -j 2 -k "$(K)"
 
@@ -67,4 +70,4 @@ $(READY): pyproject.toml conf/constraints.txt
 	fi
 	@touch $@
 
-.PHONY: help demo test test-long soak check format docs mutants bench wheel constraints setup clean
+.PHONY: help demo test test-long soak check format docs classes mutants bench wheel constraints setup clean

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dovetail.batch.prove import group_columns
+from dovetail.batch.held import group_columns
 from dovetail.shared.decode import REASON, decode, decoded
 from dovetail.shared.engine import arrow
 from dovetail.shared.fold import BUCKET, ROWS, fold
@@ -90,7 +90,7 @@ def answered(
     if reason:
         return replace(found, reason=reason)
     commit = next(r for r in rows if r.range.includes(*place))
-    if raised := why_raising(layout, bundle.view.source.name, version, commit, record.id):
+    if raised := why_raising(layout, bundle.source, version, commit, record.id, manifest.runs):
         return replace(found, reason=raised)
     states = fold(decoded(good, bundle.decoder, placed=bundle.placed), bundle).where(f"{ROWS} > 0")
     columns = group_columns(bundle)

@@ -73,6 +73,7 @@ def run(
             manifests=manifests,
             ledger=ledger,
             master=master,
+            keep=project.settings.retention.rollbacks,
             on_plan=on_plan,
         )
         if manifest is not None:
@@ -90,11 +91,11 @@ def _in_force(version: VersionId, ledger: DeltaLedger) -> bool:
 
 def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
     """Deletes the run tables that nothing names any more: of killed batches, and beyond the last rollback target."""
-    for version in {p.parent for p in layout.versions(manifest.view).glob("*/runs")}:
-        stored = [RunId(p.name) for p in (version / "runs").iterdir()]
-        for run in unnamed(stored, manifest):
-            shutil.rmtree(version / "runs" / run, ignore_errors=True)
-            failpoint("batch.run_deleted")
+    stored = layout.of_runs(manifest.view)
+    gone = unnamed((RunId(folder.name) for folder in stored), manifest)
+    for folder in (f for f in stored if f.name in gone):
+        shutil.rmtree(folder, ignore_errors=True)
+        failpoint("batch.run_deleted")
 
 
 def live(project: Project, view: View) -> Manifest | None:

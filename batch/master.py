@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,27 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dovetail.batch.recompute import Written
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices
-from dovetail.shared.failing import raising, sparing
+from dovetail.shared.failing import MOST, sparing
 from dovetail.shared.failpoints import failpoint
-from dovetail.shared.fold import fold, folded
+from dovetail.shared.fold import fold, folded, without
 from dovetail.shared.gaps import beyond, unarchived
 from dovetail.shared.inforce import RAW, bundles
 from dovetail.shared.judge import Judge
-from dovetail.shared.ledger import LedgerRow, VersionId
+from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.manifest import RunId
+from dovetail.shared.manifest import RunId, runs_of
+from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.records import outside, within
-from dovetail.shared.set_apart import counted
-from dovetail.shared.states import only_copies
-from dovetail.shared.tables import PROPERTIES, Layout, written
+from dovetail.shared.set_apart import counted, places
+from dovetail.shared.states import COMMIT, FAILING, failed_in, only_copies, stamped
+from dovetail.shared.tables import PROPERTIES, AppendTable, Layout, written
 from dovetail.shared.versions import Bundle
 
 CLAIMS_BETWEEN = 100
@@ -119,51 +121,61 @@ class DeltaMaster:
         matching = found.where("_offset >= first AND _offset < end").groupBy("seq").agg(F.count(F.lit(1)).alias("n"))
         return {r["seq"]: r["n"] for r in arrow(matching).to_pylist()}
 
-    def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
+    def write_run(self, version: VersionId, run: RunId, span: Range) -> Written:
         bundle = bundles(self._layout, [version], self._bundles)[0]
-        path = str(self._layout.run(version, run))
         ledger = DeltaLedger(self._layout.ledger(self._source.name)).rows()
         inside = [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
         kept = [row for row in unarchived(inside, self.passed()) if version in row.versions]
-        read = self.rows(span, bundle.decoder)
+        read = outside(kept, self.rows(span, bundle.decoder))
         rows = counted(read, version, inside, source=self._source.name, ledger=ledger, layout=self._layout)
-        rows = outside(kept, rows)
-        states = fold(decoded(rows, bundle.decoder, placed=bundle.placed), bundle)
-        if kept:
-            copies = only_copies(self._layout, version, kept, self._spark)
-            states = states.unionByName(copies.select(states.columns))
-        states = states.persist()
+        copies = only_copies(self._layout, version, kept, self._spark) if kept else None
+        known = self._known(version, span)
+        rows = self._without(known, rows)
+
+        def states_of(some: DataFrame) -> DataFrame:
+            states = fold(decoded(some, bundle.decoder, placed=bundle.placed), bundle)
+            return (states if copies is None else states.unionByName(copies.select(states.columns))).persist()
+
+        states = states_of(rows)
         try:
-            count = self._run(states, rows, bundle)
-            if count > ARROW_RUN_ROWS:
-                states.sortWithinPartitions(*bundle.keys).write.format("delta").save(path)
-                return count
-            for table in arrow_slices(states, bundle.keys):
-                ordered = table.sort_by([(k, "ascending") for k in bundle.keys]) if bundle.keys else table
-                with written(Path(path)):
-                    write_deltalake(path, ordered, mode="append", configuration=dict(PROPERTIES))
-                failpoint("batch.slice_written")
-            return count
+            count, found = _tried(states, rows, version, states_of, most=MOST * len(inside))
+            failed = pa.concat_tables([known, *([found.select(known.column_names)] if found is not None else [])])
+            if found is not None:
+                states.unpersist()
+                states = states_of(self._without(found, rows))
+                count = states.count()
+            if failed.num_rows:
+                self._write_failed(version, run, inside[-1].seq, failed)
+            self._write_states(states, count, bundle, self._layout.run(version, run))
+            return Written(count, failed.num_rows)
         finally:
             states.unpersist()
 
-    def _run(self, states: DataFrame, rows: DataFrame, bundle: Bundle) -> int:
-        """Computes the states, which are persisted; gives the number of state rows.
+    def _known(self, version: VersionId, span: Range) -> pa.Table:
+        """The records of `span` that earlier runs of the version have set apart."""
+        runs = runs_of(DeltaManifest(self._layout.manifest(view_of(version))).read(), version)
+        rows = failed_in(self._layout, runs.values())
+        here = [span.includes(*p) for p in zip(rows["partition"].to_pylist(), rows["offset"].to_pylist(), strict=True)]
+        return rows.filter(pa.array(here, pa.bool_())).drop_columns([name for name, _ in COMMIT])
 
-        Raises:
-            UserCodeError: the version raises for records of before it was in force, which it names.
-        """
-        try:
-            return states.count()
-        except Exception:
+    def _without(self, failed: pa.Table, rows: DataFrame) -> DataFrame:
+        return without(self._spark.createDataFrame(places(failed)) if failed.num_rows else None, rows)
 
-            def attempt(some: DataFrame) -> int:
-                return len(arrow(fold(decoded(some, bundle.decoder, placed=bundle.placed), bundle)))
+    def _write_failed(self, version: VersionId, run: RunId, seq: int, failed: pa.Table) -> None:
+        table = AppendTable(self._layout.failed(version, run), FAILING)
+        table.append(stamped(failed, CommitId(run), seq).select(FAILING.names))
+        failpoint("batch.failed_written")
 
-            _, failing = sparing(rows, bundle.version, attempt)
-            if failing is None:
-                raise
-            raise raising(failing, bundle.where) from None
+    def _write_states(self, states: DataFrame, count: int, bundle: Bundle, path: Path) -> None:
+        """Writes the table of a run, from states that are persisted."""
+        if count > ARROW_RUN_ROWS:
+            states.sortWithinPartitions(*bundle.keys).write.format("delta").save(str(path))
+            return
+        for table in arrow_slices(states, bundle.keys):
+            ordered = table.sort_by([(k, "ascending") for k in bundle.keys]) if bundle.keys else table
+            with written(path):
+                write_deltalake(str(path), ordered, mode="append", configuration=dict(PROPERTIES))
+            failpoint("batch.slice_written")
 
     def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         stored = self._frame().where(within(span))
@@ -182,6 +194,25 @@ class DeltaMaster:
             return []
         held = {f.name: f.dataType for f in self._frame().schema.fields}
         return [f.name for f in rows.schema.fields if held.get(f.name, f.dataType) != f.dataType]
+
+
+def _tried(
+    states: DataFrame, rows: DataFrame, version: VersionId, states_of: Callable[[DataFrame], DataFrame], *, most: int
+) -> tuple[int, pa.Table | None]:
+    """The number of state rows, and the records that make the version raise: without them they are to be had again.
+
+    Raises:
+        VersionFails: it raises for more than `most` records, or only for all of them together.
+    """
+
+    def attempt(some: DataFrame) -> int:
+        made = states_of(some)
+        try:
+            return made.count()
+        finally:
+            made.unpersist()
+
+    return sparing(rows, version, lambda some: states.count() if some is rows else attempt(some), most=most)
 
 
 def _blocks(commits: Sequence[LedgerRow]) -> tuple[int, pa.Table]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from dovetail.shared import manifest as rules
@@ -11,13 +11,22 @@ from dovetail.shared.ledger import LedgerStore, LostRace, VersionId, covered
 from dovetail.shared.manifest import Manifest, ManifestStore, Pin, Run, RunId
 
 KEEP = 2
-"""How many earlier sets of runs stay to be rolled back to."""
+"""How many earlier sets of runs stay to be rolled back to, where nothing is said."""
 
 
 def promote(
-    store: ManifestStore, ledger: LedgerStore, *, view: str, started: Manifest | None, runs: tuple[Run, ...], note: str
+    store: ManifestStore,
+    ledger: LedgerStore,
+    *,
+    view: str,
+    started: Manifest | None,
+    runs: tuple[Run, ...],
+    note: str,
+    keep: int | None = None,
 ) -> Manifest:
     """Makes `runs` answer for the view, if nothing else was promoted since `started` was read.
+
+    `keep` earlier sets of runs stay to be rolled back to.
 
     Raises:
         Busy: another promote or rollback came first, the run's pin was dropped, or the version is no longer in force
@@ -29,7 +38,8 @@ def promote(
         same_generation(view, started, now)
         still_pinned(now, runs[-1])
         serveable(version, seq, ledger)
-        return rules.promoted(now, runs, keep=KEEP, note=note) if now else rules.first(view, runs, note)
+        kept = KEEP if keep is None else keep
+        return rules.promoted(now, runs, keep=kept, note=note) if now else rules.first(view, runs, note)
 
     return _swapped(store, replaced)
 
@@ -107,6 +117,14 @@ def drop_pins(store: ManifestStore) -> None:
 def raise_floors(store: ManifestStore) -> Manifest:
     """The first half of a prune: floors rise in the manifest, so that no reader counts on what is deleted next."""
     return _swapped(store, lambda now: rules.pruned(_known(now)))
+
+
+def give_up(store: ManifestStore, versions: Iterable[VersionId], seq: int) -> Manifest:
+    """The first half of a clean: no receipt and no rollback counts on these versions' states up to `seq` any more.
+
+    One that answers, may be gone back to or is being computed, by now, is left out.
+    """
+    return _swapped(store, lambda now: rules.given_up(_known(now), versions, seq))
 
 
 def _swapped(store: ManifestStore, change: Callable[[Manifest | None], Manifest]) -> Manifest:

@@ -1,7 +1,8 @@
 """The proof: recounts every record from the log itself and compares with what the stored states add up to.
 
 A path of its own. Truth is one plain aggregation over all records at once, read from Kafka (or, where Kafka has dropped
-them, from the master); what is proved is the tables: manifest, runs, ledger, states. Serving's code is not used.
+them, from the master), by another engine than the layers' where that can be; what is proved is the tables: manifest,
+runs, ledger, states, recorded repeats. Serving's code is not used.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dovetail.batch.held import stored
 from dovetail.batch.master import DeltaMaster
+from dovetail.batch.prove_groups import Answering, compared, told
+from dovetail.batch.prove_repeats import Differing, differing
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import REASON, decode, decoded
+from dovetail.shared.decode import REASON, decode
 from dovetail.shared.engine import arrow
-from dovetail.shared.fold import BUCKET, ROWS, fold
 from dovetail.shared.gaps import unarchived
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, LedgerRow, until_detached, visible
@@ -25,14 +28,13 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import ORIGIN, Manifest
 from dovetail.shared.manifest_table import DeltaManifest
-from dovetail.shared.measures.base import State
-from dovetail.shared.position import Position, Range
+from dovetail.shared.position import Position, Range, named
 from dovetail.shared.project import Project
 from dovetail.shared.records import outside, records_of, within
 from dovetail.shared.set_apart import counted
 from dovetail.shared.states import only_copies
 from dovetail.shared.tables import Layout
-from dovetail.shared.versions import Bundle, load
+from dovetail.shared.versions import load
 
 SHOWN = 10
 
@@ -56,6 +58,8 @@ class Proof:
     problems: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     """What was given up: no recount reaches it."""
+    engines: dict[str, str] = field(default_factory=dict)
+    """By view which engine recounted it."""
 
     @property
     def holds(self) -> bool:
@@ -83,37 +87,22 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession, *, sa
     try:
         _prove_books(proof, Judge(source, ledger), [r for r in rows if r not in apart], outside(apart, records))
         _prove_master(proof, master, records, rows[0].to)
+        _prove_repeats(proof, differing(records, source, rows, layout, gone=apart, sample=sample))
         for manifest in (m for m in manifests.values() if m):
             bundle = load(layout.version(manifest.live))
             _prove_tables(proof, manifest, rows, layout, spark)
             answers = until_detached(manifest.live, [r for r in rows if r.seq >= manifest.seq])
             own = [r for r in apart if manifest.live in r.versions and answers[-1].to.reaches(r.to)]
             theirs = outside(own, records.where(within(Range(span.from_, answers[-1].to))))
-            good = counted(theirs, manifest.live, rows, source=source.name, ledger=rows, layout=layout)
+            good = counted(
+                theirs, manifest.live, rows, source=source.name, ledger=rows, layout=layout, runs=manifest.runs
+            )
             copies = only_copies(layout, manifest.live, own, spark) if own else None
-            _prove_view(proof, bundle, good, stored(layout, manifest, rows, bundle, spark), copies)
+            held = stored(layout, manifest, rows, bundle, spark)
+            _prove_view(proof, Answering(bundle, manifest, rows, good, held, copies), layout)
     finally:
         records.unpersist()
     return proof
-
-
-def stored(
-    layout: Layout, manifest: Manifest, rows: Sequence[LedgerRow], bundle: Bundle, spark: SparkSession
-) -> DataFrame:
-    """The rows of every table that answers for the view: its runs, and the commits above its cut."""
-    columns = [*group_columns(bundle), *(s.column for s in _states(bundle)), ROWS]
-    commits = visible(manifest.live, rows, after=manifest.seq)
-    states = spark.read.format("delta").load(str(layout.states(manifest.live)))
-    parts = [states.where(F.col("_commit_id").isin(*commits) if commits else F.lit(False)).select(*columns)]
-    for run in manifest.runs:
-        if run.id != ORIGIN and run.state_rows:
-            parts.append(spark.read.format("delta").load(str(layout.run(run.version, run.id))).select(*columns))
-    return reduce(DataFrame.unionByName, parts)
-
-
-def group_columns(bundle: Bundle) -> list[str]:
-    """The columns that stored rows are grouped by."""
-    return [*bundle.keys, *([BUCKET] if bundle.bucket_seconds else [])]
 
 
 def _prove_books(proof: Proof, judge: Judge, rows: Sequence[LedgerRow], records: DataFrame) -> None:
@@ -201,57 +190,32 @@ def _prove_tables(
             )
 
 
-def _prove_view(proof: Proof, bundle: Bundle, records: DataFrame, held: DataFrame, copies: DataFrame | None) -> None:
-    """Compares what the records come to, and the copies of what records there are none of, with what is held."""
-    states, groups = _states(bundle), group_columns(bundle)
-    good = decoded(decode(records, bundle.decoder), bundle.decoder, placed=bundle.placed)
-    truth = fold(good, bundle).where(f"{ROWS} > 0")  # without keys there is a group of no rows
-    if copies is not None:
-        truth = _merged(truth.unionByName(copies.select(truth.columns)), bundle)
-    chosen = _chosen(proof.sample, groups)
-    truth, merged = truth.where(chosen), _merged(held.where(chosen), bundle)
-    left = truth.select(*groups, *(F.col(c).alias(f"t_{c}") for c in [*(s.column for s in states), ROWS]))
-    right = merged.select(*(F.col(g).alias(f"k_{g}") for g in groups), *merged.columns[len(groups) :])
-    on = reduce(Column.__and__, (F.col(g).eqNullSafe(F.col(f"k_{g}")) for g in groups), F.lit(True))
-    both = left.join(right, on, "full_outer").persist()
-    same = (F.expr(s.kind.agree(f"`t_{s.column}`", f"`{s.column}`")) for s in states)
-    equal = reduce(Column.__and__, same, F.col(f"t_{ROWS}").eqNullSafe(F.col(ROWS)))
-    true_rows, held_rows = F.coalesce(f"t_{ROWS}", F.lit(0)), F.coalesce(ROWS, F.lit(0))
-    try:
-        found = arrow(
-            both.agg(
-                F.count(F.lit(1)).alias("groups"),
-                F.count_if(equal).alias("equal"),
-                F.coalesce(F.sum(F.greatest(true_rows - held_rows, F.lit(0))), F.lit(0)).alias("lost"),
-                F.coalesce(F.sum(F.greatest(held_rows - true_rows, F.lit(0))), F.lit(0)).alias("doubled"),
-            )
-        ).to_pylist()[0]
-        proof.groups += found["groups"]
-        proof.equal += found["equal"]
-        proof.lost += found["lost"]
-        proof.doubled += found["doubled"]
-        if found["equal"] != found["groups"]:
-            for row in arrow(both.where(~equal).limit(SHOWN)).to_pylist():
-                key = ", ".join(str(row[g] if row[f"t_{ROWS}"] is not None else row[f"k_{g}"]) for g in groups)
-                proof.problems.append(
-                    f"{bundle.name}[{key}]: {row[f't_{ROWS}'] or 0} rows in the log, {row[ROWS] or 0} stored"
-                )
-    finally:
-        both.unpersist()
+def _prove_view(proof: Proof, view: Answering, layout: Layout) -> None:
+    """What the records come to is what the tables hold."""
+    found = compared(view, layout, sample=proof.sample)
+    proof.engines[view.bundle.name] = found.engine
+    proof.groups += found.groups
+    proof.equal += found.equal
+    proof.lost += found.lost
+    proof.doubled += found.doubled
+    if found.wrong.num_rows:
+        proof.problems += told(found.wrong, view, layout)
 
 
-def _chosen(share: float, groups: Sequence[str]) -> str:
-    """SQL: the row is of a group that a sample of this share takes."""
-    if share == 1 or not groups:
-        return "true"
-    texts = ", ".join(f"cast(`{g}` as string)" for g in groups)  # the same whatever Delta made of its type
-    return f"pmod(xxhash64({texts}), 1000000) < {round(share * 1_000_000)}"
-
-
-def _merged(states: DataFrame, bundle: Bundle) -> DataFrame:
-    merges = [F.expr(s.kind.merge_in_spark(f"`{s.column}`")).alias(s.column) for s in _states(bundle)]
-    return states.groupBy(*group_columns(bundle)).agg(*merges, F.sum(ROWS).alias(ROWS)).where(f"{ROWS} > 0")
-
-
-def _states(bundle: Bundle) -> list[State]:
-    return list({s.column: s for m in bundle.measures.values() for s in m.states}.values())
+def _prove_repeats(proof: Proof, found: Differing) -> None:
+    """What is recorded as a repeat is one, and every repeat is recorded."""
+    proof.lost += len(found.lost)
+    proof.doubled += len(found.doubled)
+    if found.lost:
+        what = "recorded as a repeat, and repeating nothing that counts"
+        proof.problems.append(f"{what}: {named(found.lost, most=SHOWN)}")
+    if found.doubled:
+        what = "repeats, which no commit has recorded and every view counts"
+        proof.problems.append(f"{what}: {named(found.doubled, most=SHOWN)}")
+    for row in found.short:
+        what = f"{found.held.get(row.seq, 0):,} of {row.books.repeats:,} repeats are recorded"
+        proof.problems.append(f"{what} of the commit of records {row.range} (seq {row.seq})")
+    if found.undecided:
+        first, last = found.undecided[0], found.undecided[-1]
+        what = f"repeats in {len(found.undecided):,} commits, of seq {first.seq} to {last.seq}, are taken as recorded"
+        proof.gaps.append(f"{what}: found by another declaration, by an older Dovetail or beside records that are gone")

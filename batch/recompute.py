@@ -17,6 +17,14 @@ from dovetail.shared.manifest import Manifest, ManifestStore, Run, RunId
 from dovetail.shared.position import Position, Range
 
 
+@dataclass(frozen=True)
+class Written:
+    """How many state rows a run holds, and how many records it has set apart because they make the version raise."""
+
+    state_rows: int
+    failed: int = 0
+
+
 class Master(Protocol):
     """The master dataset, as far as a batch needs it."""
 
@@ -32,8 +40,8 @@ class Master(Protocol):
     def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
         """How many records the master holds in the range of each ledger row, by seq."""
 
-    def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
-        """Computes the states of the records in `span` into a new table; gives the number of state rows."""
+    def write_run(self, version: VersionId, run: RunId, span: Range) -> Written:
+        """Computes the states of the records in `span` into a new table, but for those that make the version raise."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +107,12 @@ def run(
     manifests: ManifestStore,
     ledger: LedgerStore,
     master: Master,
+    keep: int | None = None,
     on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> Manifest | None:
     """Plans, computes and promotes one run; None when there was nothing new. Only for the holder of the batch lock.
+
+    `keep` earlier sets of runs stay to be rolled back to.
 
     Killed at any moment it leaves the old runs answering, and a table that nothing names.
     """
@@ -117,19 +128,18 @@ def run(
         apart = unarchived(planned.rows, master.passed())
         check_counts([row for row in planned.rows if row not in apart], master.counts(planned.rows))
         failpoint("batch.before_run")
-        state_rows = master.write_run(version, run_id, planned.span)
+        done = master.write_run(version, run_id, planned.span)
         failpoint("batch.run_written")
         lacks = [row.range.overlap(p) for row in apart if version not in row.versions for p in master.passed()]
         written = Run(
-            run_id, version, planned.from_seq, planned.cut_seq, planned.span, state_rows, planned.records,
-            lacks=" ".join(str(each) for each in lacks if not each.empty),
+            run_id, version, planned.from_seq, planned.cut_seq, planned.span, done.state_rows, planned.records,
+            lacks=" ".join(str(each) for each in lacks if not each.empty), failed=done.failed,
         )  # fmt: skip
         failpoint("batch.before_promote")
         kind = "full" if full else "incremental"
         runs = (*planned.joins, written)
-        manifest = promote.promote(
-            manifests, ledger, view=view, started=started, runs=runs, note=f"{kind} batch by {owner}"
-        )
+        note = f"{kind} batch by {owner}"
+        manifest = promote.promote(manifests, ledger, view=view, started=started, runs=runs, note=note, keep=keep)
         failpoint("batch.after_promote")
         return manifest
 

@@ -1,46 +1,37 @@
-"""The records behind a number: those that count in some groups of a view, and whether its tables hold as many rows.
-
-A transform may select columns, and so lose where its rows come from. The records are therefore put into scratch files,
-and read from them by the version's transform: Spark carries the file and the row that a row was read from beside its
-columns, through selections, filters, explodes and lookups. Where a transform loses that too (a union, an unpivot, rows
-mapped in Python) the question is refused.
-"""
+"""The records behind a number: those that count in some groups of a view, and whether its tables hold as many rows."""
 
 from __future__ import annotations
 
-import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, TimestampNTZType, TimestampType
 
-from dovetail.batch.prove import stored
+from dovetail.batch.behind import by_record, on_disk, placed, seen
+from dovetail.batch.held import stored
+from dovetail.shared.claims import Claims
 from dovetail.shared.declare import View
-from dovetail.shared.decode import POSITION, REASON, decode
-from dovetail.shared.engine import arrow, hush
-from dovetail.shared.errors import IntegrityError, NotYet, UserCodeError
-from dovetail.shared.fold import BUCKET, ROWS, grouping, user_code
+from dovetail.shared.decode import POSITION
+from dovetail.shared.engine import arrow
+from dovetail.shared.errors import IntegrityError, NotYet
+from dovetail.shared.fold import BUCKET, ROWS
+from dovetail.shared.gaps import unarchived
 from dovetail.shared.ledger import VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.project import Project
-from dovetail.shared.records import records_of, within
+from dovetail.shared.records import outside, records_of, within
 from dovetail.shared.set_apart import counted
-from dovetail.shared.versions import Bundle, load, short
-
-VALUE = 200
-"""Bytes of a record's value that are read, to be shown."""
-PLACE = ("_file", "_row")
+from dovetail.shared.states import only_copies
+from dovetail.shared.versions import load, short
 
 
 @dataclass(frozen=True)
@@ -71,6 +62,7 @@ class Line:
 class Why:
     """What counts: `records`, so many of them below the cut, the rows they give and the rows that the tables hold.
 
+    `gone` are rows of commits whose records nobody holds any more: their states are the only copy.
     `lines` are the first of the records, by partition and offset.
     """
 
@@ -81,11 +73,12 @@ class Why:
     below_cut: int
     rows: int
     held: int
+    gone: int
     lines: tuple[Line, ...]
 
     @property
     def agree(self) -> bool:
-        return self.rows == self.held
+        return self.rows + self.gone == self.held
 
 
 def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSession, *, limit: int = 20) -> Why:
@@ -105,12 +98,15 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
         what = f"{view.name} cannot be answered: {short(manifest.live)} is not in force for new records"
         raise IntegrityError(what, next=f"dovetail batch {view.name} --full")
     bundle, span = load(layout.version(manifest.live)), Range(rows[0].to, rows[-1].to)
-    records = records_of(source, span, layout, log, spark)
-    records = counted(records, manifest.live, rows, source=source.name, ledger=rows, layout=layout)
+    only = [r for r in unarchived(rows, Claims(layout.claims(source.name)).passed()) if manifest.live in r.versions]
+    records = outside(only, records_of(source, span, layout, log, spark))
+    records = counted(records, manifest.live, rows, source=source.name, ledger=rows, layout=layout, runs=manifest.runs)
     held = stored(layout, manifest, rows, bundle, spark)
-    held_rows = arrow(held.where(_matching(asked, held)).agg(F.sum(ROWS).alias(ROWS)))[ROWS][0].as_py() or 0
-    with _on_disk(_kept(records, bundle), layout.scratch(f"why-{uuid.uuid4().hex[:8]}")) as kept:
-        found = _counting(kept, bundle, asked).persist()
+    held_rows = _rows(asked, held)
+    gone = _rows(asked, only_copies(layout, manifest.live, only, spark)) if only else 0
+    with on_disk(seen(records, bundle), layout.scratch(f"why-{uuid.uuid4().hex[:8]}")) as kept:
+        rows_of = placed(kept, bundle)
+        found = by_record(rows_of.where(_matching(asked, rows_of)), kept).persist()
         below = F.expr(within(Range(span.from_, manifest.cut)))
         sums = found.agg(F.count(F.lit(1)).alias("n"), F.count_if(below).alias("below"), F.sum(ROWS).alias("rows"))
         figures = arrow(sums).to_pylist()[0]
@@ -122,46 +118,13 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
     )
     return Why(
         manifest.live, manifest.cut, rows[-1].seq,
-        figures["n"], figures["below"], figures["rows"] or 0, held_rows, lines,
+        figures["n"], figures["below"], figures["rows"] or 0, held_rows, gone, lines,
     )  # fmt: skip
 
 
-def _kept(records: DataFrame, bundle: Bundle) -> DataFrame:
-    """What views see of records, with all that is shown of them."""
-    event_time = bundle.decoder["event_time"]
-    time = f"cast(`{event_time}` as string)" if event_time in bundle.decoder["schema"] else "cast(null as string)"
-    columns = (f"`{name}`" for name in (*bundle.decoder["schema"], *POSITION, "_timestamp"))
-    seen = decode(records, bundle.decoder).where(f"{REASON} is null")
-    return seen.selectExpr(*columns, f"substring(_value, 1, {VALUE}) as _value", f"{time} as _time")
-
-
-@contextmanager
-def _on_disk(rows: DataFrame, folder: Path) -> Iterator[DataFrame]:
-    try:
-        rows.write.parquet(str(folder))
-        yield rows.sparkSession.read.parquet(str(folder))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _counting(kept: DataFrame, bundle: Bundle, asked: Asked) -> DataFrame:
-    """The records of `_kept`, read from files, that count in the groups asked for; `_rows` is how many rows each."""
-    read_from = dict(zip(PLACE, ("_metadata.file_name", "_metadata.row_index"), strict=True))
-    places = [f"{sql} as {name}" for name, sql in read_from.items()]
-    columns = [*bundle.decoder["schema"], *(POSITION if bundle.placed else ())]
-    with user_code(bundle):
-        made = bundle.view(kept.selectExpr(*(f"`{name}`" for name in columns)))
-    hush()  # what the engine says of a transform that loses places is said below in other words
-    try:
-        rows = made.selectExpr(*grouping(bundle), *places)
-    except Exception as error:
-        raise UserCodeError(
-            f"the transform of {bundle.name} loses which record a row comes from: it unites, unpivots or maps rows",
-            where=bundle.where,
-            next=f"dovetail trace {bundle.source} P@O tells of one record in which groups it counts",
-        ) from error
-    counts = rows.where(_matching(asked, rows)).groupBy(*PLACE).agg(F.count(F.lit(1)).alias(ROWS))
-    return counts.join(kept.selectExpr(*POSITION, "_timestamp", "_value", "_time", *places), [*PLACE])
+def _rows(asked: Asked, states: DataFrame) -> int:
+    """How many rows of the groups asked for states stand for."""
+    return arrow(states.where(_matching(asked, states)).agg(F.sum(ROWS).alias(ROWS)))[ROWS][0].as_py() or 0
 
 
 def _matching(asked: Asked, rows: DataFrame) -> Column:

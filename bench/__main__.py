@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import answers, batch, freshness, quantiles, repeats, rollup
+from bench import answers, batch, freshness, quantiles, repeats, rollup, start
 
 BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "answers": answers.run,
@@ -22,6 +22,7 @@ BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "freshness": freshness.run,
     "batch": batch.run,
     "repeats": repeats.run,
+    "start": start.run,
 }
 RESULTS = Path(__file__).parent / "results"
 

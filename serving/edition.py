@@ -10,6 +10,7 @@ from typing import Any
 
 from dovetail.serving.query import Cursor, Plan
 from dovetail.serving.shape import Shape
+from dovetail.serving.tail import Account
 from dovetail.shared.ledger import Judged
 from dovetail.shared.manifest import Manifest
 from dovetail.shared.position import Position
@@ -31,8 +32,7 @@ class Edition:
     manifest: Manifest
     seq: int
     position: Position
-    quarantined: int
-    gaps: tuple[Gap, ...]
+    account: Account
     runs: tuple[str, ...]
     speed: str
     broken: Mapping[Judged, int] = field(default_factory=dict)
@@ -76,10 +76,11 @@ class Edition:
         """The records that are in no answer because they are gone: passed as lost, or not there any more for a run."""
         short = [run for run in self.manifest.runs if run.lacks]
         lacking: list[Gap] = [{"seq": run.to_seq, "records": run.lacks, "why": LACKS} for run in short]
-        return [*self.gaps, *lacking]
+        return [*self.account.gaps, *lacking]
 
     @cached_property
     def _said(self) -> dict[str, Any]:
+        failed = self.account.failing.get(self.shape.version, 0) + sum(r.failed for r in self.manifest.runs)
         return {
             "view": self.shape.view,
             "version": self.shape.version,
@@ -87,7 +88,8 @@ class Edition:
             "cut": self.manifest.cut.as_json(),
             "position": self.position.as_json(),
             "seq": self.seq,
-            "quarantined": self.quarantined,
+            "quarantined": self.account.quarantined,
+            "failed": failed,
             "gaps": self.gaps_known,
             "complete": not self.gaps_known,
         }

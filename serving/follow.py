@@ -189,9 +189,8 @@ class ViewFollower:
     def _edition(
         self, shape: Shape, manifest: Manifest, last: LedgerRow, ledger: LedgerTail, runs: tuple[str, ...], speed: str
     ) -> Edition:
-        quarantined, gaps = ledger.account(last.seq)
-        token, position = next(_tokens), last.to
-        return Edition(token, shape, manifest, last.seq, position, quarantined, gaps, runs, speed, ledger.broken)
+        account = ledger.account(last.seq)
+        return Edition(next(_tokens), shape, manifest, last.seq, last.to, account, runs, speed, ledger.broken)
 
     def _append(self, edition: Edition, added: pa.Table) -> None:
         with self.view.lock:

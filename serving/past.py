@@ -95,9 +95,9 @@ class Past:
         named = visible(version, rows, after=manifest.seq)
         held = pa.concat_tables([shape.held(states.schema.empty_table()), *(shape.held(stored[c]) for c in named)])
         runs = tuple(self._runs.load(shape, run) for run in manifest.runs if run.id != ORIGIN)
-        quarantined, gaps = LedgerTail.accounted(self._layout.ledger(shape.source), receipt.seq)
+        account = LedgerTail.accounted(self._layout.ledger(shape.source), receipt.seq)
         speed = self._database.load(held, order=())
-        return Edition(-1, shape, manifest, receipt.seq, rows[-1].to, quarantined, gaps, runs, speed)
+        return Edition(-1, shape, manifest, receipt.seq, rows[-1].to, account, runs, speed)
 
     def _manifest(self, view: str, receipt: Receipt) -> Manifest:
         history = DeltaManifest(self._layout.manifest(view)).history()

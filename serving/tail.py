@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -96,13 +97,21 @@ class StatesTail:
         return _by_commit(self._tail.above(after))
 
 
+class Account(NamedTuple):
+    """What a ledger says of records that count nowhere: in quarantine, passed as lost, or failing for a version."""
+
+    quarantined: int
+    gaps: tuple[dict[str, str | int], ...]
+    failing: Mapping[VersionId, int]
+
+
 class LedgerTail:
     """The ledger of one source from some row on, in memory; and what was quarantined, lost and broken in all of it."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._tail = path, Tail(path, "seq", known=SCHEMA)
         self._rows: list[LedgerRow] = []
-        self._broken = Counter[Judged]()
+        self._broken, self._failing = Counter[Judged](), Counter[VersionId]()
         self._through, self._quarantined = -1, 0
         self._gaps: list[dict[str, str | int]] = []
 
@@ -125,8 +134,8 @@ class LedgerTail:
         if self._rows and self._rows[0].seq < below:
             self._rows = self._rows[below - self._rows[0].seq :] or self._rows[-1:]
 
-    def account(self, through: int) -> tuple[int, tuple[dict[str, str | int], ...]]:
-        """The records quarantined, and the ranges passed as lost, up to and with the row `through`."""
+    def account(self, through: int) -> Account:
+        """What all rows up to and with the row `through` come to."""
         if self._through < 0:
             self._account_anew()
         for row in self._rows:
@@ -136,7 +145,7 @@ class LedgerTail:
             return self.accounted(self._path, through)
         if through != self._through:
             raise IntegrityError(f"the ledger was read up to seq {self._through}, not {through}")
-        return self._quarantined, tuple(self._gaps)
+        return self._account
 
     @property
     def broken(self) -> Mapping[Judged, int]:
@@ -144,19 +153,25 @@ class LedgerTail:
         return dict(self._broken)
 
     @classmethod
-    def accounted(cls, path: Path, through: int) -> tuple[int, tuple[dict[str, str | int], ...]]:
+    def accounted(cls, path: Path, through: int) -> Account:
         """The same for a row of the past."""
         ledger = cls(path)
         ledger._account_below(through + 1)
-        return ledger._quarantined, tuple(ledger._gaps)
+        return ledger._account
+
+    @property
+    def _account(self) -> Account:
+        return Account(self._quarantined, tuple(self._gaps), dict(self._failing))
 
     def _account_anew(self) -> None:
         self._account_below(self._rows[0].seq if self._rows else 0)
 
     def _account_below(self, first: int) -> None:
-        for stored in self._tail.below(first, ["seq", "kind", "quarantined", "from", "to", "note", "rules"]):
+        for stored in self._tail.below(first, ["seq", "kind", "quarantined", "from", "to", "note", "rules", "failing"]):
             self._quarantined += pc.sum(stored["quarantined"]).as_py() or 0
             self._broken += broken_in(stored["rules"].drop_null().to_pylist())
+            for of_row in stored["failing"].drop_null().to_pylist():
+                self._failing.update(dict(of_row))
             for lost in stored.filter(pc.equal(stored["kind"], "lost")).sort_by("seq").to_pylist():
                 span = Range(Position(dict(lost["from"])), Position(dict(lost["to"])))
                 self._gaps.append(_gap(lost["seq"], span, lost["note"]))
@@ -166,6 +181,7 @@ class LedgerTail:
         self._through = row.seq
         self._quarantined += row.books.quarantined
         self._broken.update(row.broken)
+        self._failing.update(row.failing)
         if row.kind == "lost":
             self._gaps.append(_gap(row.seq, row.range, row.note))
 

@@ -18,8 +18,8 @@ CONNECT_S, ANSWER_S = 5.0, 65.0
 class Question:
     """What is asked of a view, in the words of the HTTP interface; empty means not asked.
 
-    `where` maps a key to its values as a URL has them: separated by commas, a comma of a value's own as `\\,`; `price.gte`
-    for a key with an operator. `having` does so for measures.
+    `where` maps a key to its values as a URL has them: separated by commas, a comma of a value's own as `\\,`; with an
+    operator as in `price.gte`. `having` does so for measures.
     """
 
     view: str

@@ -28,8 +28,8 @@ from dovetail.shared.position import Position, Range
 class Folded:
     """What a range of records came to: states of each version, the books, the records in quarantine and the repeats.
 
-    `failing` are by version the records that made it raise. `decoder`, `broken` and `stats` go into the ledger as they
-    are: see `LedgerRow`. `published` is called with the row once it is there.
+    `failing` are by version the records that made it raise. `decoder`, `broken`, `stats` and `horizon` go into the
+    ledger as they are: see `LedgerRow`. `published` is called with the row once it is there.
     """
 
     states: Mapping[VersionId, Any]
@@ -41,6 +41,7 @@ class Folded:
     broken: Mapping[Judged, int] = field(default_factory=dict)
     stats: Stats = field(default_factory=dict)
     failing: Mapping[VersionId, Any] = field(default_factory=dict)
+    horizon: int | None = None
     published: Callable[[LedgerRow], None] = lambda _: None
 
 
@@ -181,7 +182,7 @@ def commit(ledger: LedgerStore, store: CommitStore, *, epoch: int, to: Position,
         row = LedgerRow(
             seq, epoch, "commit", span, written, last.topic_id, commit_id, folded.books, folded.newest,
             decoder=folded.decoder, broken=folded.broken, stats=folded.stats,
-            failing={version: len(records) for version, records in folded.failing.items()},
+            failing={version: len(records) for version, records in folded.failing.items()}, horizon=folded.horizon,
         )  # fmt: skip
         failpoint("speed.before_ledger")
         if _appended(ledger, row):

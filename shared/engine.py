@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from dovetail.shared.class_archive import ClassArchive, Program, class_archive
 from dovetail.shared.errors import UsageError
 from dovetail.shared.jars import ensure
 from dovetail.shared.java import find_java
 from dovetail.shared.settings import Settings
 
 if TYPE_CHECKING:
+    from py4j.java_gateway import JavaGateway
     from pyspark.sql import DataFrame, SparkSession
 
 SLICES = 8
@@ -26,6 +29,8 @@ QUICK = ["-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m", "-XX:+UseS
 Its code cache is 48 MB if nothing is said: full after a minute of streaming, then emptied and compiled anew.
 """
 LOG_CONF = Path(__file__).resolve().parent.parent / "conf" / "spark-log4j2.properties"
+CLASS_PATH = "spark.driver.extraClassPath"
+JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 CHECKPOINTING = "org.apache.spark.sql.execution.streaming.checkpointing"
 CONF = {
     "spark.ui.enabled": "false",
@@ -67,43 +72,83 @@ def start(
     java = find_java()
     jars = ensure("spark", on_progress=on_progress)
     try:
-        import pyspark  # noqa: F401
+        import pyspark
     except ImportError:
         raise UsageError("pyspark is not installed", next="pip install 'dovetail[spark]'") from None
     if settings.spark.master.startswith("local"):
         os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    # For the short-lived JVM in which Spark puts the command line together: half its processor time.
+    os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     os.environ["JAVA_HOME"] = str(Path(java.executable).resolve().parent.parent)
     every = {
         **CONF,
         "spark.app.name": f"dovetail {app}",
         "spark.master": settings.spark.master,
-        "spark.jars": ",".join(str(j) for j in jars),
-        "spark.driver.extraJavaOptions": " ".join(
-            [f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}", *([] if heavy else QUICK)]
-        ),
+        JAVA_OPTIONS: " ".join([f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}", *([] if heavy else QUICK)]),
         "spark.driver.memory": settings.spark.driver_memory,
         "spark.sql.warehouse.dir": str(settings.storage.path / "scratch" / "warehouse"),
+        **_jars(jars, settings.spark.master),
         **(conf or {}),
         **settings.spark.resolved_conf(),
     }
-    return _session(every, settings.storage.path / "logs" / f"spark-{app}.log")
+    shipped = Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent) / "jars"
+    archive = class_archive(java, [*every[CLASS_PATH].split(os.pathsep), *shipped.iterdir()])
+    return _session(every, settings.storage.path / "logs" / f"spark-{app}.log", archive)
 
 
-def _session(conf: dict[str, str], log: Path) -> SparkSession:
-    """A session in a JVM of its own process group, so that only this process tells it to stop; its log goes to a file.
+def _jars(jars: Sequence[Path], master: str) -> dict[str, str]:
+    """The jars on the driver's own class path, since only that can be archived; executors elsewhere are sent them."""
+    sent = {} if re.fullmatch(r"local(\[.*\])?", master) else {"spark.jars": ",".join(map(str, jars))}
+    return {CLASS_PATH: os.pathsep.join(map(str, jars)), **sent}
+
+
+def _session(conf: dict[str, str], log: Path, archive: ClassArchive | None) -> SparkSession:
+    """A session in a JVM of its own; where there is no archive of its classes yet, one is made beside it."""
+    from pyspark import SparkConf, SparkContext
+    from pyspark.sql import SparkSession
+
+    gateway = _jvm(conf, log, archive)
+    session = SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(conf.items())), gateway=gateway))
+    if archive is not None and archive.wanted():
+        archive.make_beside(_program(gateway))
+    return session
+
+
+def _jvm(conf: dict[str, str], log: Path, archive: ClassArchive | None) -> JavaGateway:
+    """A JVM with the archive of its classes where there is one; without it where it does not start with it."""
+    from pyspark.errors import PySparkRuntimeError
+
+    options = archive.options() if archive else []
+    with_archive = " ".join([*(f'"{option}"' for option in options), conf[JAVA_OPTIONS]])
+    try:
+        return _launched({**conf, JAVA_OPTIONS: with_archive}, log)
+    except PySparkRuntimeError:
+        if archive is None or not options:
+            raise
+        archive.discard()
+        return _launched(conf, log)
+
+
+def _launched(conf: dict[str, str], log: Path) -> JavaGateway:
+    """A JVM in its own process group, so that only this process tells it to stop; its log goes to a file.
 
     The JVM ends when this process does, however that ends: it reads a pipe from it.
     """
-    from pyspark import SparkConf, SparkContext
+    from pyspark import SparkConf
     from pyspark.java_gateway import launch_gateway
-    from pyspark.sql import SparkSession
 
     log.parent.mkdir(parents=True, exist_ok=True)
     every = SparkConf(loadDefaults=False).setAll(list(conf.items()))
     with log.open("ab") as sink:
-        gateway = launch_gateway(every, {"stdout": sink, "stderr": sink, "start_new_session": True})  # type: ignore[no-untyped-call]
-    return SparkSession(SparkContext(conf=every, gateway=gateway))
+        return launch_gateway(every, {"stdout": sink, "stderr": sink, "start_new_session": True})  # type: ignore[no-untyped-call]
+
+
+def _program(gateway: JavaGateway) -> Program:
+    """What runs behind `gateway`, as it says itself: Spark's launcher added to what we gave it."""
+    runtime = gateway.jvm.java.lang.management.ManagementFactory.getRuntimeMXBean()
+    java = Path(os.environ["JAVA_HOME"], "bin", "java")
+    return Program(java, tuple(runtime.getInputArguments()), str(runtime.getClassPath()))
 
 
 def hush() -> None:

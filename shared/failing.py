@@ -10,9 +10,7 @@ import pyarrow as pa
 
 from dovetail.shared.decode import KEPT_APART, POSITION
 from dovetail.shared.engine import arrow, hush
-from dovetail.shared.errors import UserCodeError
 from dovetail.shared.ledger import VersionFails, VersionId, view_of
-from dovetail.shared.position import RecordId
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -34,6 +32,7 @@ def sparing(
     *,
     first: DataFrame | None = None,
     whole: DataFrame | None = None,
+    most: int = MOST,
 ) -> tuple[T, pa.Table | None]:
     """What `attempt` makes of the rows; of all but the records it raises for, which are given with it.
 
@@ -42,6 +41,7 @@ def sparing(
         attempt: has to look at every column of what it makes, so that nothing raises later.
         first: the same rows as they are tried first, where that is another frame.
         whole: the same rows with their bytes, where `rows` has none.
+        most: as of `culprits`.
 
     Returns:
         and the records left out: version, partition, offset, timestamp, key, value, reason; None where there are none.
@@ -54,7 +54,7 @@ def sparing(
     except Exception as error:
         if not said(error):
             raise
-        return _isolated(rows, rows if whole is None else whole, version, attempt, error)
+        return _isolated(rows, rows if whole is None else whole, version, attempt, error, most=most)
 
 
 def culprits(n: int, raised: Callable[[int, int], str], *, most: int = MOST) -> dict[int, str]:
@@ -83,21 +83,14 @@ def culprits(n: int, raised: Callable[[int, int], str], *, most: int = MOST) -> 
     return found
 
 
-def raising(records: pa.Table, where: str) -> UserCodeError:
-    """The error for a version that raises for records which no commit has set apart for it."""
-    first = min(records.to_pylist(), key=lambda r: (r["partition"], r["offset"]))
-    more = f" (and {len(records) - 1:,} more)" if len(records) > 1 else ""
-    place = RecordId(first["partition"], first["offset"])
-    return UserCodeError(
-        f"record {place}{more}: {first['reason']}",
-        where=where,
-        why="the record came before this version was in force, so no commit has set it apart",
-        next="let the transform give null or no row for it (try_divide, try_cast), then run the batch again",
-    )
-
-
 def _isolated(
-    rows: DataFrame, whole: DataFrame, version: VersionId, attempt: Callable[[DataFrame], T], error: Exception
+    rows: DataFrame,
+    whole: DataFrame,
+    version: VersionId,
+    attempt: Callable[[DataFrame], T],
+    error: Exception,
+    *,
+    most: int,
 ) -> tuple[T, pa.Table | None]:
     hush()
     rows = rows.persist()
@@ -114,7 +107,7 @@ def _isolated(
                 return said(again)
             return ""
 
-        found = culprits(len(places), raised)
+        found = culprits(len(places), raised, most=most)
         chosen = [*found]
         there = " OR ".join(_at(partition[i : i + 1], offset[i : i + 1]) for i in chosen)
         result = attempt(rows.where(f"NOT ({there})"))

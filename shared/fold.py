@@ -161,6 +161,7 @@ def _folded(rows: DataFrame, whole: DataFrame, judge: Judge, bundles: Sequence[B
         broken={**judgement.broken, **repeats.broken},
         stats=judgement.stats,
         failing=failing,
+        horizon=judge.horizon,
         published=judge.learn,
     )
     if judge.alarm:

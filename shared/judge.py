@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,11 @@ class Judge:
         """Those of a commit's decoded rows that are not to be counted again."""
         return self.deduplicator.decide(candidates(rows, self.source.event_id)) if self.deduplicator else Repeats()
 
+    @property
+    def horizon(self) -> int | None:
+        """How far repeats are looked for, in milliseconds; None where they are not."""
+        return self.source.horizon // timedelta(milliseconds=1) if self.source.event_id else None
+
     def learn(self, row: LedgerRow) -> None:
         """Takes note that `row` has published the rows looked at last."""
         for each in (*self.lookups, self.deduplicator):
@@ -105,7 +111,7 @@ class Judge:
     @cached_property
     def figures(self) -> dict[str, str]:
         """SQL aggregates over decoded rows by name, to be had in the one pass that folds them; none without rules."""
-        counts = {f"broken {i}": f"count_if({_broken(r)})" for i, r in enumerate(self._rules)}
+        counts = {f"broken {i}": f"count_if({broken_by(r)})" for i, r in enumerate(self._rules)}
         return counts | {name: sql for r in self._commit_rules for name, sql in _statistic(r).items()}
 
     def dropped(self, figures: Mapping[str, Any]) -> int:
@@ -188,18 +194,19 @@ def unfit(source: Source, spark: SparkSession) -> Iterator[tuple[Rule, Exception
             yield each, error
 
 
+def broken_by(rule: Rule) -> str:
+    """SQL: a decoded row breaks the rule. Of those that take records out it is the first one that does."""
+    if rule.decides:
+        return f"{REASON} = {quoted(rule.reason)}"
+    return f"case when {SEEN} then {breaks(rule.condition)} else false end"
+
+
 def _try_out(rows: DataFrame, each: Rule) -> None:
     (column,) = rows.selectExpr(f"({each.condition}\n) as c").schema
     kind = column.dataType.simpleString()
     if kind != "boolean":
         raise DeclarationError(f"it gives {kind}, not true or false")
     arrow(rows.where(breaks(each.condition)))  # run too: a constant such as a pattern is looked at only then
-
-
-def _broken(rule: Rule) -> str:
-    if rule.decides:
-        return f"{REASON} = {quoted(rule.reason)}"
-    return f"case when {SEEN} then {breaks(rule.condition)} else false end"
 
 
 def _statistic(rule: CommitRule) -> dict[str, str]:
@@ -248,7 +255,7 @@ def _drifted(rule: CommitRule, stats: Stats, books: Books, before: Sequence[Ledg
 
 def _records(rows: DataFrame, rule: Rule, count: int, span: Range) -> str:
     """`record 2@3141`, the first of those that break the rule; looked for only now that one does."""
-    (place,) = rows.where(_broken(rule)).select(*POSITION).orderBy(*POSITION).limit(1).collect()
+    (place,) = rows.where(broken_by(rule)).select(*POSITION).orderBy(*POSITION).limit(1).collect()
     return _said(RecordId(*place), count, span)
 
 

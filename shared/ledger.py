@@ -91,7 +91,7 @@ class LedgerRow:
     `newest` is the largest Kafka timestamp in the range, in milliseconds. `at` is for people; nothing depends on it.
     `decoder` names how the records were decoded and judged, `broken` counts by rule what broke it (a rule on a whole
     commit counts once), `stats` is what such rules look back at. `failing` counts by version the records that made it
-    raise.
+    raise. `horizon` is how far, in milliseconds, repeats were looked for; None where they were not, or before format 4.
     """
 
     seq: int
@@ -109,6 +109,7 @@ class LedgerRow:
     broken: Mapping[Judged, int] = field(default_factory=dict)
     stats: Stats = field(default_factory=dict)
     failing: Mapping[VersionId, int] = field(default_factory=dict)
+    horizon: int | None = None
 
     @property
     def to(self) -> Position:

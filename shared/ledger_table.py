@@ -20,8 +20,11 @@ from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, LostRace,
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
-FORMAT = 3
-"""2: `dropped`, `decoder`, `rules` and `stats` came. 3: `failing`, and kind `supersede`. Older rows have none of it."""
+FORMAT = 4
+"""2: `dropped`, `decoder`, `rules` and `stats` came. 3: `failing`, and kind `supersede`. 4: `horizon`.
+
+Older rows have none of it.
+"""
 BOOKS = ("consumed", "decoded", "quarantined", "repeats", "failed", "offered", "dropped")
 OFFSETS = pa.map_(pa.int32(), pa.int64())
 SCHEMA = pa.schema(
@@ -44,6 +47,7 @@ SCHEMA = pa.schema(
         ("rules", pa.string()),
         ("stats", pa.string()),
         ("failing", pa.map_(pa.string(), pa.int64())),
+        ("horizon", pa.int64()),
     ]
 )
 
@@ -144,6 +148,7 @@ def _stored(row: LedgerRow) -> dict[str, Any]:
         "rules": json.dumps([[*key, n] for key, n in sorted(row.broken.items())]) if row.broken else None,
         "stats": json.dumps(row.stats) if row.stats else None,
         "failing": sorted(row.failing.items()) or None,
+        "horizon": row.horizon,
     }
 
 
@@ -178,4 +183,5 @@ def row_of(stored: dict[str, Any]) -> LedgerRow:
         broken=dict(broken_in([stored.get("rules")])),
         stats=json.loads(stored.get("stats") or "{}"),
         failing={VersionId(v): n for v, n in stored.get("failing") or ()},
+        horizon=stored.get("horizon"),
     )

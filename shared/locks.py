@@ -9,11 +9,53 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from dovetail.shared.duration import ago
 from dovetail.shared.errors import Busy
 
 TRIES = 5
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lock, or held it last, as its note says; without a pid where the note is just being written."""
+
+    name: str
+    held: bool
+    host: str = ""
+    pid: int = 0
+    since: float = 0.0
+    what: str = ""
+
+    @property
+    def here(self) -> bool:
+        """Whether it is a process of this machine."""
+        return self.host == socket.gethostname()
+
+    @property
+    def lives(self) -> bool | None:
+        """Whether a process of its pid is there; None where that cannot be asked, on another machine."""
+        if not self.here:
+            return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
+
+    @property
+    def age_seconds(self) -> float:
+        return max(0.0, time.time() - self.since) if self.since else 0.0
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "an unknown process"
+        state = {True: "which lives", False: "which is gone", None: "on another machine"}[self.lives]
+        return f"pid {self.pid} on {self.host} ({state}) for {ago(self.age_seconds)}: {self.what or self.name}"
 
 
 @contextmanager
@@ -24,7 +66,7 @@ def held(path: Path, what: str) -> Iterator[None]:
     try:
         if not _taken(descriptor):
             raise Busy(f"{what} runs already: {_owner(descriptor)}", where=str(path), next="stop that one first")
-        note = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()})
+        note = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "what": what})
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, note.encode(), 0)
         yield
@@ -52,6 +94,50 @@ def holder(path: Path) -> int | None:
         return int(json.loads(path.read_text())["pid"])
     except (ValueError, KeyError):  # it was just taken, and its note is being written
         return None
+
+
+def owner(path: Path) -> Owner | None:
+    """Who holds the lock at `path`, or held it last; None where nobody does and no note says who did."""
+    holds = is_held(path)
+    try:
+        note = json.loads(path.read_bytes())
+        return Owner(path.stem, holds, note["host"], int(note["pid"]), note["since"], note.get("what", ""))
+    except (OSError, ValueError, KeyError, TypeError):  # no note, or one that is being written
+        return Owner(path.stem, holds) if holds else None
+
+
+def owners(folder: Path) -> list[Owner]:
+    """Those of all locks in a folder that somebody holds now."""
+    return [found for path in sorted(folder.glob("*.lock")) if (found := owner(path)) and found.held]
+
+
+def unlock(path: Path, *, dry_run: bool = False) -> Owner | None:
+    """Clears the note of an owner that is gone, and gives it; None where there was none.
+
+    A lock that is held is never broken: it ends with its process, however that ends.
+
+    Raises:
+        Busy: some process holds it, with how to end that one.
+    """
+    before = owner(path)
+    if before and before.held:
+        raise Busy(
+            f"{before.name} is held by {before}", where=str(path),
+            why="a lock ends with the process that holds it, and in no other way", next=_end_of(before, path),
+        )  # fmt: skip
+    if before and not dry_run:
+        with held(path, before.name):
+            os.truncate(path, 0)
+    return before
+
+
+def _end_of(owner: Owner, path: Path) -> str:
+    """How to end the process that holds a lock."""
+    if owner.host and not owner.here:
+        return f"dovetail unlock {owner.name}, on {owner.host}"
+    if owner.lives:
+        return f"kill {owner.pid}, and if it is still there after 15 s: kill -9 {owner.pid}"
+    return f"fuser {path} names the process, a child of the one that took it; kill that"
 
 
 def _taken(descriptor: int) -> bool:

@@ -59,7 +59,7 @@ class Log:
 
     def extent(self, topic: str) -> Extent:
         """Raises ServiceMissing when no broker answers, TopicMissing when the topic is not there."""
-        with closing(self._admin()) as admin:
+        with closing(self.admin()) as admin:
             described = admin.describe_topics([topic])[0]
         if described["error_code"]:
             raise TopicMissing(
@@ -91,7 +91,7 @@ class Log:
 
         ends = {TopicPartition(extent.topic, p): o for p, o in extent.end.items()}
         latest = dict.fromkeys(ends, OffsetSpec.LATEST)
-        with closing(self._admin()) as admin:
+        with closing(self.admin()) as admin:
             try:
                 written = admin.list_partition_offsets(latest, isolation_level=IsolationLevel.READ_UNCOMMITTED)
                 held = [place for place, end in ends.items() if written[place].offset > end]
@@ -120,7 +120,7 @@ class Log:
         """
         from kafka.errors import KafkaError
 
-        with closing(self._admin()) as admin:
+        with closing(self.admin()) as admin:
 
             def look() -> None:
                 given_up = time.monotonic() + OUTAGE_S
@@ -148,7 +148,7 @@ class Log:
         from kafka.admin import NewTopic
         from kafka.errors import TopicAlreadyExistsError
 
-        with closing(self._admin()) as admin:
+        with closing(self.admin()) as admin:
             try:
                 admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=-1)])
             except TopicAlreadyExistsError:
@@ -156,7 +156,7 @@ class Log:
         return True
 
     def add_partitions(self, topic: str, *, total: int) -> None:
-        with closing(self._admin()) as admin:
+        with closing(self.admin()) as admin:
             admin.create_partitions({topic: total})
 
     def consumer(self) -> Any:
@@ -206,7 +206,8 @@ class Log:
         del options["maxOffsetsPerTrigger"]
         return {**options, "endingOffsets": json.dumps({topic: end.as_json()})}
 
-    def _admin(self) -> Any:
+    def admin(self) -> Any:
+        """A kafka-python client that asks about topics, and changes them."""
         from kafka.admin import KafkaAdminClient
 
         return self._connected(KafkaAdminClient)

@@ -24,6 +24,7 @@ class Run:
     """One batch computation of one version: the records of ledger rows (from_seq, to_seq], written once.
 
     `lacks` are ranges in it that nobody held any more when it was computed, and that the version had not counted.
+    `failed` are the records that made the version raise and that no commit has set apart: of before it was in force.
     """
 
     id: RunId
@@ -34,6 +35,7 @@ class Run:
     state_rows: int = 0
     records: int = 0
     lacks: str = ""
+    failed: int = 0
 
     @property
     def cut(self) -> Position:
@@ -160,6 +162,18 @@ def pruned(old: Manifest) -> Manifest:
     """Floors raised to what no live run, rollback target or pin still needs; rule 7: this first, deletion after."""
     floors = {**old.floors, **{v: max(seq, old.floor(v)) for v, seq in needed(old).items()}}
     return replace(old, revision=old.revision + 1, floors=floors, note="prune")
+
+
+def given_up(old: Manifest, versions: Iterable[VersionId], seq: int) -> Manifest:
+    """Floors of versions that nothing needs raised to `seq`; those that something needs stay as they are."""
+    gone = {v: max(old.floor(v), seq) for v in versions if v not in needed(old)}
+    return replace(old, revision=old.revision + 1, floors={**old.floors, **gone}, note="clean")
+
+
+def runs_of(manifest: Manifest | None, version: VersionId) -> dict[RunId, Run]:
+    """The runs of a version that answer or may be rolled back to."""
+    sets = (manifest.runs, *manifest.rollback) if manifest else ()
+    return {run.id: run for runs in sets for run in runs if run.version == version}
 
 
 def unnamed(stored: Iterable[RunId], manifest: Manifest) -> set[RunId]:

@@ -17,7 +17,8 @@ from dovetail.shared.manifest import Manifest, Pin, Run, RunId
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
-FORMAT = 1
+FORMAT = 2
+"""2: `failed` came. Older rows have none of it."""
 SCHEMA = pa.schema(
     [
         ("revision", pa.int64()),
@@ -95,6 +96,7 @@ def _stored_run(run: Run) -> dict[str, Any]:
         "state_rows": run.state_rows,
         "records": run.records,
         **({"lacks": run.lacks} if run.lacks else {}),
+        **({"failed": run.failed} if run.failed else {}),
     }
 
 
@@ -108,6 +110,7 @@ def _run(stored: dict[str, Any]) -> Run:
         state_rows=stored["state_rows"],
         records=stored["records"],
         lacks=stored.get("lacks", ""),
+        failed=stored.get("failed", 0),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -169,6 +169,16 @@ class RecordId:
         if not match:
             raise QueryError(f"'{text}' is not a record: write partition@offset, as in 2@3141")
         return cls(int(match[1]), int(match[2]))
+
+
+def named(places: Sequence[RecordId], *, most: int) -> str:
+    """The first of them, and how many more there are.
+
+    >>> named([RecordId(0, 1), RecordId(0, 2), RecordId(1, 7)], most=2)
+    '0@1, 0@2 and 1 more'
+    """
+    more = len(places) - most
+    return ", ".join(map(str, places[:most])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def slices(span: Range, limit: int) -> list[Position]:

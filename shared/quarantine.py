@@ -19,10 +19,12 @@ from dovetail.shared import duration
 from dovetail.shared.errors import DeclarationError, UsageError
 from dovetail.shared.ledger import CommitId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
+from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import RecordId
-from dovetail.shared.states import FAILING, QUARANTINE
-from dovetail.shared.supersede import PLACES, superseded
+from dovetail.shared.states import FAILING, QUARANTINE, failed_in
+from dovetail.shared.supersede import PLACES, noted, superseded, unsent
 from dovetail.shared.tables import AppendTable, Layout
+from dovetail.shared.versions import load
 
 PLACED = [("partition", pa.int32()), ("offset", pa.int64())]
 ORDER = [(c, "ascending") for c in ("_seq", "partition", "offset")]
@@ -84,10 +86,10 @@ class Quarantine:
     """The quarantine of one source as its ledger stands now: what no ledger row names is not there (rule 1)."""
 
     def __init__(self, layout: Layout, source: str) -> None:
-        self._source = source
-        columns = ["seq", "kind", "commit_id", "consumed", "quarantined", "decoder", "at"]
+        self._layout, self.source = layout, source
+        columns = ["seq", "kind", "commit_id", "consumed", "quarantined", "decoder", "at", "format"]
         self._ledger = AppendTable(layout.ledger(source), LEDGER).read(columns=columns).sort_by("seq")
-        self._table, self._failing = AppendTable(layout.quarantine(source), QUARANTINE), layout.failing(source)
+        self._table = AppendTable(layout.quarantine(source), QUARANTINE)
         rows = self._ledger.filter(pc.equal(self._ledger["kind"], "supersede"))
         self._right = superseded(layout, source, map(CommitId, rows["commit_id"].to_pylist()))
 
@@ -98,8 +100,23 @@ class Quarantine:
     def raising(self) -> list[Group]:
         """By reason, which names the view, the records that one view raised for; the other views count them."""
         named = pc.field("_commit_id").isin(self._ledger["commit_id"].combine_chunks())
-        rows = AppendTable(self._failing, FAILING).read(named, GROUPED).sort_by(ORDER)
+        of_commits = AppendTable(self._layout.failing(self.source), FAILING).read(named, GROUPED)
+        rows = pa.concat_tables([of_commits, self._failed_in_runs().select(GROUPED)]).sort_by(ORDER)
         return self._grouped(rows.append_column("right", pa.repeat(False, rows.num_rows)))
+
+    def unsent(self) -> list[RecordId]:
+        """The records that were put right and of whose corrected ones no acknowledgement is noted."""
+        return unsent(self._layout, self.source, noted(self._ledger))
+
+    def _failed_in_runs(self) -> pa.Table:
+        """What the runs that answer for views of the source have set apart."""
+        parts = [FAILING.empty_table()]
+        for folder in self._layout.root.glob("views/*"):
+            manifest = DeltaManifest(self._layout.manifest(folder.name)).read()
+            runs = [run for run in manifest.runs if run.failed] if manifest else []
+            if runs and load(self._layout.version(runs[0].version)).source == self.source:
+                parts.append(failed_in(self._layout, runs))
+        return pa.concat_tables(parts)
 
     def _grouped(self, rows: pa.Table) -> list[Group]:
         named = ["partition", "offset"]
@@ -109,7 +126,7 @@ class Quarantine:
         at = dict(zip(self._ledger["seq"].to_pylist(), self._ledger["at"].to_pylist(), strict=True)) if found else {}
         groups = [
             Group(
-                self._source,
+                self.source,
                 g["reason"],
                 g["right"],
                 g["offset_count"],
@@ -134,7 +151,7 @@ class Quarantine:
         for place in places:
             if place not in found:
                 raise UsageError(
-                    f"{place} of {self._source} is not in quarantine", next=f"dovetail quarantine list {self._source}"
+                    f"{place} of {self.source} is not in quarantine", next=f"dovetail quarantine list {self.source}"
                 )
         return [found[place] for place in places]
 
@@ -160,9 +177,9 @@ class Quarantine:
         if reason is not None and not rows.num_rows:
             known = [f"'{g.reason}'" for g in self.groups() if not g.put_right]
             raise UsageError(
-                f"no record of {self._source} is in quarantine for '{reason}'",
+                f"no record of {self.source} is in quarantine for '{reason}'",
                 why=f"the reasons are {', '.join(known)}" if known else "nothing is in quarantine",
-                next=f"dovetail quarantine list {self._source}",
+                next=f"dovetail quarantine list {self.source}",
             )
         return self._held(rows if put_right else rows.filter(pc.invert(rows["right"])))
 
@@ -175,7 +192,7 @@ class Quarantine:
         late = Counter[str](rows.filter(pc.is_in(rows["_commit_id"], recent["commit_id"]))["reason"].to_pylist())
         consumed, lately = (pc.sum(c["consumed"]).as_py() or 0 for c in (commits, recent))
         return [
-            Share(self._source, reason, n, n / consumed, late[reason], late[reason] / lately if lately else 0.0)
+            Share(self.source, reason, n, n / consumed, late[reason], late[reason] / lately if lately else 0.0)
             for reason, n in sorted(every.items(), key=lambda item: (-item[1], item[0]))
         ]
 

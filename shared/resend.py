@@ -17,7 +17,7 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
 from dovetail.shared.manifest_table import DeltaManifest
-from dovetail.shared.position import RecordId
+from dovetail.shared.position import RecordId, named
 from dovetail.shared.quarantine import Held, Quarantine
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import Bundle, load
@@ -61,7 +61,9 @@ def resend(
             refuse_put_right([c.held for c in corrections], source.name)
         fresh = [c.held for c in corrections if c.held.put_right is None]
         seq = _superseded(layout, source, fresh, reader=reader).seq if fresh else None
-        return Resent(_sent(log, source, corrections), seq)
+        done = Resent(_sent(layout, log, source, corrections), seq)
+        rules.tidy(layout, source.name)
+        return done
 
 
 def refuse(layout: Layout, source: str, records: Sequence[Held], *, again: bool, reader: Reader) -> None:
@@ -78,8 +80,9 @@ def refuse_put_right(records: Sequence[Held], source: str) -> None:
     """Raises UsageError where a record was superseded before."""
     done = [r.place for r in records if r.put_right is not None]
     if done:
+        were = "was" if len(done) == 1 else "were"
         raise UsageError(
-            f"{_named(done)} of {source} {'was' if len(done) == 1 else 'were'} put right by an earlier resend",
+            f"{named(done, most=SHOWN)} of {source} {were} put right by an earlier resend",
             why="what is sent once more is counted once more, unless the source has an event_id",
             next="--again sends it once more, for a resend that was cut short",
         )
@@ -123,7 +126,7 @@ def _refuse_counted(layout: Layout, source: str, records: Sequence[Held], last: 
         counted = reader(bundle.decoder, asked) if asked else ()
         if counted:
             raise UsageError(
-                f"{_named(counted)} of {source} must not be sent again: {bundle.version} counts it as it is",
+                f"{named(counted, most=SHOWN)} of {source} must not be sent again: {bundle.version} counts it as it is",
                 why="it was put in quarantine under another declaration than this version's",
                 next=f"dovetail batch {bundle.name} --full, where the declaration has changed since",
             )
@@ -144,7 +147,7 @@ def _otherwise_decoded(bundle: Bundle, records: Sequence[Held]) -> list[Held]:
     return [r for r in records if r.decoder != own]
 
 
-def _sent(log: Log, source: Source, corrections: Sequence[Correction]) -> dict[RecordId, RecordId]:
+def _sent(layout: Layout, log: Log, source: Source, corrections: Sequence[Correction]) -> dict[RecordId, RecordId]:
     producer, sent, failures = log.producer(), dict[RecordId, RecordId](), list[str]()
 
     def remember(place: RecordId) -> Callable[[Any, Any], None]:
@@ -168,17 +171,13 @@ def _sent(log: Log, source: Source, corrections: Sequence[Correction]) -> dict[R
                 producer.poll(0.1)
     producer.flush(2 * produce.PATIENCE_S)
     failpoint("resend.sent")
+    rules.note_sent(layout, source.name, sent)
     missing = [c.held.place for c in corrections if c.held.place not in sent]
     if missing:
         raise ServiceMissing(
-            f"{len(missing):,} of {len(corrections):,} records were not acknowledged: {_named(missing)}",
+            f"{len(missing):,} of {len(corrections):,} records were not acknowledged: {named(missing, most=SHOWN)}",
             where=log.bootstrap,
             why=failures[0] if failures else "no answer came in time",
             next="dovetail doctor; then resend these with --again",
         )
     return sent
-
-
-def _named(places: Sequence[RecordId]) -> str:
-    more = len(places) - SHOWN
-    return ", ".join(map(str, places[:SHOWN])) + (f" and {more:,} more" if more > 0 else "")

@@ -91,7 +91,17 @@ def _share(text: object) -> object:
     return float(found[1]) / 100
 
 
+def _size(text: object) -> int:
+    """So many bytes: 500000000 for "500 MB"."""
+    found = re.fullmatch(r"(\d{1,6}) ?([kMGT]?B)", text) if isinstance(text, str) else None
+    if not found:
+        raise ValueError('a size, as in "500 MB" or "2 GB"')
+    factor: int = 1000 ** ["B", "kB", "MB", "GB", "TB"].index(found[2])
+    return int(found[1]) * factor
+
+
 Share = Annotated[float | None, BeforeValidator(_share)]
+Size = Annotated[int, BeforeValidator(_size)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
@@ -189,6 +199,24 @@ class ArchiveSettings(Section):
     max_records_per_commit: Count = Field(default=500_000, description="the most records in one write")
 
 
+class RetentionSettings(Section):
+    """[retention]: how much is kept, and from when on status warns."""
+
+    rollbacks: Annotated[int, Field(ge=0)] = Field(
+        default=2, description="earlier sets of runs of a view that it can be rolled back to"
+    )
+    warn_quarantine: Size = Field(
+        default=1_000_000_000, description='status warns when a quarantine is larger, as in "500 MB"'
+    )
+    warn_waste: Size = Field(
+        default=1_000_000_000, description='status warns when more than this could be cleaned, as in "500 MB"'
+    )
+    warn_unread: Share = Field(
+        default=0.5,
+        description='status warns when this much of the time that Kafka keeps an unread record is over; "" for never',
+    )
+
+
 class DevSettings(Section):
     """[dev]: what `dovetail dev` sends."""
 
@@ -216,6 +244,7 @@ class Settings(BaseSettings):
     serving: ServingSettings = Field(default_factory=ServingSettings)
     speed: SpeedSettings = Field(default_factory=SpeedSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     dev: DevSettings = Field(default_factory=DevSettings)
 
     @classmethod

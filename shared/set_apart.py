@@ -1,22 +1,26 @@
-"""What commits have set apart of the records they read: no layer counts a repeat, what was put right, what raises."""
+"""What was set apart of the records that were read: no layer counts a repeat, what was put right, what raises.
+
+The commits say so, and for records of before a version was in force the runs of that version: a run that finds some
+writes them down under its id, and the manifest, which names the run, says how many they are. Every later run of the
+version that covers them leaves out the same ones.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import reduce
-from operator import and_
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 
 from dovetail.shared import supersede
 from dovetail.shared.decode import POSITION
 from dovetail.shared.fold import without
 from dovetail.shared.ledger import LedgerRow, VersionId
+from dovetail.shared.manifest import Run
 from dovetail.shared.position import RecordId
 from dovetail.shared.repeats import recorded
-from dovetail.shared.states import FAILING
+from dovetail.shared.states import FAILING, failed_in
 from dovetail.shared.tables import AppendTable, Layout
 
 if TYPE_CHECKING:
@@ -31,27 +35,38 @@ def counted(
     source: str,
     ledger: Sequence[LedgerRow],
     layout: Layout,
+    runs: Iterable[Run] = (),
 ) -> DataFrame:
     """Those of the records of `commits` that a version counts, if it can read them and no rule takes them out.
 
     Args:
         records: with the columns of POSITION.
         ledger: all of it: what was put right stands above what it names.
+        runs: of the version, whose manifest names them.
     """
     spark, commits = records.sparkSession, [*commits]
     found = without(recorded(layout, source, commits, spark), records)
     found = without(supersede.frame(layout, source, ledger, spark), found)
+    failed = failed_in(layout, runs)
+    found = without(spark.createDataFrame(places(failed)) if failed.num_rows else None, found)
     return without(_failing(layout, source, version, commits, spark), found)
 
 
-def why_raising(layout: Layout, source: str, version: VersionId, row: LedgerRow, record: RecordId) -> str:
-    """Why the commit of `row` has set the record apart for a version; nothing where it has not."""
-    if not row.failing.get(version):
-        return ""
-    mine = {"_commit_id": row.commit_id, "version": version, "partition": record.partition, "offset": record.offset}
-    here = reduce(and_, (ds.field(name) == value for name, value in mine.items()))
-    found = AppendTable(layout.failing(source), FAILING).read(here, ["reason"])["reason"].to_pylist()
-    return str(found[0]) if found else ""
+def places(failed: pa.Table) -> pa.Table:
+    """Where records set apart lie, columns of POSITION."""
+    return failed.select([c.removeprefix("_") for c in POSITION]).rename_columns([*POSITION])
+
+
+def why_raising(
+    layout: Layout, source: str, version: VersionId, row: LedgerRow, record: RecordId, runs: Iterable[Run] = ()
+) -> str:
+    """Why the commit of `row`, or one of `runs`, has set the record apart for a version; nothing where none has."""
+    here = (pc.field("partition") == record.partition) & (pc.field("offset") == record.offset)
+    reasons = failed_in(layout, runs).filter(here)["reason"].to_pylist()
+    if row.failing.get(version):
+        mine = here & (pc.field("_commit_id") == row.commit_id) & (pc.field("version") == version)
+        reasons += AppendTable(layout.failing(source), FAILING).read(mine, ["reason"])["reason"].to_pylist()
+    return str(reasons[0]) if reasons else ""
 
 
 def _failing(

@@ -11,7 +11,8 @@ import pyarrow.dataset as ds
 
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.failpoints import failpoint
-from dovetail.shared.ledger import CommitId, LedgerRow, VersionId
+from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, view_of
+from dovetail.shared.manifest import Run
 from dovetail.shared.tables import AppendTable, Layout
 
 if TYPE_CHECKING:
@@ -118,6 +119,28 @@ def only_copies(layout: Layout, version: VersionId, commits: Sequence[LedgerRow]
             next="put the states back from a copy of the storage root",
         )
     return states
+
+
+def failed_in(layout: Layout, runs: Iterable[Run]) -> pa.Table:
+    """The records that these runs have set apart, each once.
+
+    Raises:
+        IntegrityError: they are not all there.
+    """
+    parts = [FAILING.empty_table()]
+    for run in (run for run in runs if run.failed):
+        path = layout.failed(run.version, run.id)
+        rows = AppendTable.existing(path).read()
+        if rows.num_rows != run.failed:
+            raise IntegrityError(
+                f"run {run.id} has set {run.failed:,} records apart, and {rows.num_rows:,} of them are held",
+                where=str(path),
+                next=f"dovetail batch {view_of(run.version)} --full",
+            )
+        parts.append(rows.select(FAILING.names))
+    found = pa.concat_tables(parts)
+    first = found.append_column("n", pa.array(range(found.num_rows))).group_by(["partition", "offset"])
+    return found.take(first.aggregate([("n", "min")])["n_min"])
 
 
 def stamped(rows: pa.Table, commit_id: CommitId, seq: int) -> pa.Table:

@@ -19,13 +19,16 @@ from dovetail.shared.ledger import Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
 from dovetail.shared.ledger_table import DeltaLedger, broken_in
 from dovetail.shared.log import Extent, Log, TopicMissing, Waiting
-from dovetail.shared.manifest import Manifest, RunId, unnamed
+from dovetail.shared.manifest import Manifest, RunId, needed, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.pauses import Pause, paused
-from dovetail.shared.position import Position
+from dovetail.shared.position import Position, RecordId
 from dovetail.shared.project import Project
 from dovetail.shared.proofs import Proved
+from dovetail.shared.states import QUARANTINE
+from dovetail.shared.supersede import noted, unsent
 from dovetail.shared.tables import AppendTable, Layout
+from dovetail.shared.unread import Unread, unread
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,14 @@ class SourceState:
     archive_runs: bool = False
     proved: Proved | None = None
     """What its last recount found."""
+    near: Unread | None = None
+    """The oldest unread record, where more of its time is over than `retention.warn_unread` says."""
+    quarantine: int = 0
+    """The bytes of the quarantine, where they are more than `retention.warn_quarantine` says."""
     speed_paused: Pause | None = None
     archive_paused: Pause | None = None
+    unsent: Sequence[RecordId] = ()
+    """Records that were put right and of whose corrected ones no acknowledgement is noted."""
     failure: DovetailError | None = None
 
     @property
@@ -76,6 +85,8 @@ class ViewState:
     batch_runs: bool = False
     batch_paused: Pause | None = None
     garbage: tuple[Path, ...] = ()
+    waste: int = 0
+    """The bytes that a clean would delete, where they are more than `retention.warn_waste` says."""
     failure: DovetailError | None = None
 
     @property
@@ -100,12 +111,13 @@ class DimensionState:
 
 @dataclass(frozen=True)
 class Status:
-    """How the project stands. `down` is why Kafka could not be asked."""
+    """How the project stands. `down` is why Kafka could not be asked; `locks` are those that are held now."""
 
     sources: tuple[SourceState, ...]
     views: tuple[ViewState, ...]
     dimensions: tuple[DimensionState, ...] = ()
     down: DovetailError | None = None
+    locks: tuple[locks.Owner, ...] = ()
 
 
 def look(project: Project, log: Log | ServiceMissing) -> Status:
@@ -121,15 +133,18 @@ def look(project: Project, log: Log | ServiceMissing) -> Status:
         if isinstance(log, Log) and down is None:
             try:
                 extent = log.extent(source.topic)
-                state = replace(state, extent=extent, waiting=log.waiting(extent))
+                near = _near(project, log, extent, state)
+                state = replace(state, extent=extent, waiting=log.waiting(extent), near=near)
             except TopicMissing as missing:
                 state = replace(state, failure=state.failure or missing)
             except ServiceMissing as missing:
                 down = missing  # nothing more is asked: each question to a broker that is away takes its time
         sources.append(state)
-    views = tuple(_view(project, view) for view in project.views.values())
+    last = {state.source.name: state.last for state in sources}
+    views = tuple(_view(project, view, last[view.source.name]) for view in project.views.values())
     dimensions = tuple(_dimension(project.layout, dimension) for dimension in project.dimensions.values())
-    return Status(tuple(sources), views, dimensions, down)
+    held = tuple(locks.owners(project.layout.lock("").parent))
+    return Status(tuple(sources), views, dimensions, down, held)
 
 
 def _source(project: Project, source: Source) -> SourceState:
@@ -146,8 +161,9 @@ def _source(project: Project, source: Source) -> SourceState:
         last, claim = DeltaLedger(layout.ledger(source.name)).last(), Claims(layout.claims(source.name)).last()
         held = gaps.held(layout, source.name)
         # A few columns only: a ledger may have millions of rows.
-        columns = ["consumed", "quarantined", "dropped", "rules", "seq", "kind"]
+        columns = ["consumed", "quarantined", "dropped", "rules", "seq", "kind", "commit_id", "format"]
         books = AppendTable(layout.ledger(source.name), LEDGER).read(columns=columns)
+        _, size = AppendTable(layout.quarantine(source.name), QUARANTINE).size
     except DovetailError as error:
         return replace(state, failure=error)
     consumed, quarantined, dropped = (pc.sum(books[name]).as_py() or 0 for name in columns[:3])
@@ -161,12 +177,22 @@ def _source(project: Project, source: Source) -> SourceState:
         consumed=consumed,
         quarantined=quarantined,
         dropped=dropped,
+        quarantine=size if size > project.settings.retention.warn_quarantine else 0,
         too_many=newest if limit is not None and newest.above(limit) else None,
+        unsent=unsent(layout, source.name, noted(books)),
         broken=broken_in(books["rules"].drop_null().to_pylist()),
     )
 
 
-def _view(project: Project, view: View) -> ViewState:
+def _near(project: Project, log: Log, extent: Extent, state: SourceState) -> Unread | None:
+    share = project.settings.retention.warn_unread
+    if share is None or state.last is None or not extent.gone(state.last.to.up_to(state.held)).empty:
+        return None  # what is gone already is told as such
+    found = unread(log, extent, state.last.to.up_to(state.held))
+    return found if found and found.above(share) else None
+
+
+def _view(project: Project, view: View, last: LedgerRow | None) -> ViewState:
     layout = project.layout
     running = _held(layout.lock(f"batch-{view.name}"))
     state = ViewState(view, batch_runs=running, batch_paused=paused(layout, "batch", view.name))
@@ -180,7 +206,16 @@ def _view(project: Project, view: View) -> ViewState:
     # The first run of a view has no manifest to pin it, but its batch holds the lock.
     never = set[RunId]() if running else set(stored)
     left = unnamed(stored, manifest) if manifest else never
-    return replace(state, declared=declared, manifest=manifest, garbage=tuple(sorted(stored[run] for run in left)))
+    garbage = tuple(sorted(stored[run] for run in left))
+    needs = {*(last.versions if last else ()), *(needed(manifest) if manifest else ())}
+    every = layout.versions(view.name).glob("[!.]*/states")
+    earlier = [f for f in every if f"{view.name}@{f.parent.name}" not in needs] if manifest else []
+    waste, most = sum(map(_bytes, [*garbage, *earlier])), project.settings.retention.warn_waste
+    return replace(state, declared=declared, manifest=manifest, garbage=garbage, waste=waste if waste > most else 0)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _dimension(layout: Layout, dimension: Dimension) -> DimensionState:

@@ -12,16 +12,19 @@ row, under its commit id, as repeats are. That every answer leaves them out need
   force.
 
 The record stays what it was in the books: consumed, and in quarantine.
+
+What was sent and acknowledged is noted after it. No answer depends on that: it tells of resends that were cut short.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import CommitId, LedgerRow
 from dovetail.shared.position import RecordId
 from dovetail.shared.states import REPEATS, stamped
@@ -31,6 +34,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 PLACES = REPEATS.names[-2:]
+SENT = pa.schema(
+    [*(REPEATS.field(name) for name in PLACES), ("sent_partition", pa.int32()), ("sent_offset", pa.int64())]
+)
+FILES = 20
+"""A table of more files than this has them joined: each resend adds one."""
+NOTED_FROM = 4
+"""The ledger's format from which on what was sent is noted."""
 
 
 def write(layout: Layout, source: str, places: Iterable[RecordId], commit_id: CommitId, seq: int) -> None:
@@ -45,6 +55,38 @@ def superseded(layout: Layout, source: str, ids: Iterable[CommitId]) -> pa.Table
     table = AppendTable(layout.superseded(source), REPEATS)
     stored = table.read(pc.field("_commit_id").isin(named)) if len(named) else REPEATS.empty_table()
     return stored.select([*PLACES, "_seq"])
+
+
+def note_sent(layout: Layout, source: str, sent: Mapping[RecordId, RecordId]) -> None:
+    """Notes which corrected records were acknowledged. For the holder of the lock `supersede-SOURCE`."""
+    places = [(old.partition, old.offset, new.partition, new.offset) for old, new in sent.items()]
+    if places:
+        rows = [dict(zip(SENT.names, place, strict=True)) for place in places]
+        AppendTable(layout.sent(source), SENT).append(pa.Table.from_pylist(rows, schema=SENT))
+        failpoint("resend.noted")
+
+
+def tidy(layout: Layout, source: str) -> None:
+    """Joins the files of both tables where there are many. For the holder of the lock `supersede-SOURCE`."""
+    for table in (AppendTable(layout.superseded(source), REPEATS), AppendTable(layout.sent(source), SENT)):
+        if table.files > FILES:
+            table.compact()
+            failpoint("compact.table_joined")
+
+
+def noted(ledger: pa.Table) -> list[CommitId]:
+    """The rows of a ledger that supersede records, by their commit ids, but for those of before it was noted."""
+    noting = pc.and_(pc.equal(ledger["kind"], "supersede"), pc.greater_equal(ledger["format"], NOTED_FROM))
+    return [CommitId(i) for i in ledger.filter(noting)["commit_id"].to_pylist()]
+
+
+def unsent(layout: Layout, source: str, ids: Iterable[CommitId]) -> list[RecordId]:
+    """The places that the rows with these commit ids name, and of which no sending is noted, in their order."""
+    sent = AppendTable(layout.sent(source), SENT).read(columns=PLACES)
+    named, done = (
+        {tuple(row[c] for c in PLACES) for row in rows.to_pylist()} for rows in (superseded(layout, source, ids), sent)
+    )
+    return [RecordId(*place) for place in sorted(named - done)]
 
 
 def frame(layout: Layout, source: str, rows: Iterable[LedgerRow], spark: SparkSession) -> DataFrame | None:

@@ -1,10 +1,10 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,failing,repeats,seen,proof.json}
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,seen,proof.json}
 root/{locks,paused}/    root/scratch/   (Spark's checkpoints: never trusted)
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
 root/views/VIEW/{manifest,joins}
-root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN}
+root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN,failed/RUN}
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -51,6 +52,9 @@ class Layout:
     def superseded(self, source: str) -> Path:
         return self.root / "sources" / source / "superseded"
 
+    def sent(self, source: str) -> Path:
+        return self.root / "sources" / source / "sent"
+
     def repeats(self, source: str) -> Path:
         return self.root / "sources" / source / "repeats"
 
@@ -84,6 +88,14 @@ class Layout:
 
     def run(self, version: VersionId, run: RunId) -> Path:
         return self.version(version) / "runs" / run
+
+    def failed(self, version: VersionId, run: RunId) -> Path:
+        """The records that a run has set apart; there only where there are any."""
+        return self.version(version) / "failed" / run
+
+    def of_runs(self, view: str) -> list[Path]:
+        """Every folder that a run of the view has made, named by its id: its table, and what it set apart."""
+        return [folder for kind in ("runs", "failed") for folder in sorted(self.versions(view).glob(f"*/{kind}/*"))]
 
     def scratch(self, name: str) -> Path:
         return self.root / "scratch" / name
@@ -128,8 +140,14 @@ class AppendTable:
         Raises:
             ServiceMissing: the disk refuses the write.
         """
-        with written(self.path):
-            write_deltalake(self._opened(), rows.cast(self.schema), mode="append")
+        table, landed = self._opened(), False
+        while not landed:
+            try:
+                with written(self.path):
+                    write_deltalake(table, rows.cast(self.schema), mode="append")
+                landed = True
+            except CommitFailedError as error:  # another handle has deleted rows since: an append asks for none of them
+                self._caught_up(table, error)
 
     def append_if(self, rows: pa.Table, unchanged: Callable[[], bool]) -> bool:
         """Appends `rows` to exactly the state of the table for which `unchanged()` held; False where it did not.
@@ -152,10 +170,7 @@ class AppendTable:
                         commit_properties=CommitProperties(max_commit_retries=0),
                     )
             except CommitFailedError as error:
-                refused = table.version()
-                table.update_incremental()
-                if table.version() == refused:  # nobody was faster: trying again would never end
-                    raise ServiceMissing("a table cannot be written", where=str(self.path), why=str(error)) from error
+                self._caught_up(table, error)
                 continue
             return True
         return False
@@ -213,9 +228,25 @@ class AppendTable:
             table.vacuum(retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False)
 
     @property
+    def size(self) -> tuple[int, int]:
+        """The rows of the newest snapshot, and the bytes of its files."""
+        table = self._current()
+        actions = pa.table(table.get_add_actions()) if table is not None else None
+        if actions is None or not actions.num_rows:
+            return 0, 0
+        return pc.sum(actions["num_records"]).as_py() or 0, pc.sum(actions["size_bytes"]).as_py()
+
+    @property
     def files(self) -> int:
         table = self._current()
         return len(table.file_uris()) if table is not None else 0
+
+    def _caught_up(self, table: DeltaTable, error: CommitFailedError) -> None:
+        """Brings a table whose write was refused up to date; raises ServiceMissing where nobody was faster."""
+        refused = table.version()
+        table.update_incremental()
+        if table.version() == refused:  # trying again would never end
+            raise ServiceMissing("a table cannot be written", where=str(self.path), why=str(error)) from error
 
     def _current(self) -> DeltaTable | None:
         with _sound(self.path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -12,10 +12,14 @@ from dovetail.shared.errors import DovetailError, IntegrityError
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.log import Extent, TopicMissing, refuse_another, resumable
 from dovetail.shared.pauses import Pause
+from dovetail.shared.position import RecordId, named
 from dovetail.shared.proofs import Proved
 from dovetail.shared.status import DimensionState, SourceState, Status, ViewState
+from dovetail.shared.unread import Unread
 from dovetail.shared.versions import short
 
+SHOWN = 5
+"""Records that are named one by one."""
 OPEN_S = 10.0
 """Seconds after which an open transaction is told: most end sooner."""
 
@@ -46,13 +50,17 @@ class Code(StrEnum):
     OPEN_TRANSACTION = "open-transaction"
     PROOF_FAILED = "proof-failed"
     QUARANTINE_SHARE = "quarantine-share"
+    QUARANTINE_SIZE = "quarantine-size"
     RECORDS_GONE = "records-gone"
+    RESEND_UNSENT = "resend-unsent"
+    RETENTION_NEAR = "retention-near"
     SPEED_PAUSED = "speed-paused"
     SPEED_STOPPED = "speed-stopped"
     TOPIC_MISSING = "topic-missing"
     UNREADABLE = "unreadable"
     VERSION_DETACHED = "version-detached"
     VIEW_CHANGED = "view-changed"
+    WASTE = "waste"
 
     @property
     def page(self) -> str:
@@ -97,6 +105,13 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
         if state.too_many is not None:
             what = f"{name}: {state.too_many} went to quarantine"
             yield Trouble(Code.QUARANTINE_SHARE, Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
+        if state.quarantine:
+            what = f"{name}: its quarantine takes {state.quarantine:,} bytes"
+            yield Trouble(Code.QUARANTINE_SIZE, Grade.UNFINISHED, what, f"dovetail quarantine list {name}")
+        if state.near is not None:
+            yield _near(state, last, state.near)
+        if state.unsent:
+            yield _unsent(name, state.unsent)
         if state.extent is not None:
             yield from _gone(state, last, state.extent)
             yield from _waiting(state)
@@ -107,10 +122,29 @@ def _of_source(state: SourceState) -> Iterator[Trouble]:
             yield _stopped(Code.ARCHIVE_STOPPED, f"{name}: the archive", ahead, f"dovetail archive {name}")
 
 
+def _unsent(source: str, records: Sequence[RecordId]) -> Trouble:
+    return Trouble(
+        Code.RESEND_UNSENT,
+        Grade.UNFINISHED,
+        f"{source}: {named(records, most=SHOWN)} put right by a resend and not known to be sent",
+        f"dovetail quarantine resend {source} {records[0]} --edit --again, unless the topic holds it",
+        "the resend was cut short; answers leave out the broken record either way",
+    )
+
+
 def _disproved(source: str, proved: Proved) -> Trouble:
     when = f"{ago(time.time() - proved.at)} ago, at seq {proved.seq}"
     what = f"{source}: the recount of {when}, did not hold: {proved.lost:,} lost, {proved.doubled:,} doubled"
     return Trouble(Code.PROOF_FAILED, Grade.WRONG, what, f"dovetail prove {source}")
+
+
+def _near(state: SourceState, last: LedgerRow, near: Unread) -> Trouble:
+    name, record = state.source.name, near.record
+    layer = "archive" if state.held[record.partition] <= last.to[record.partition] else "speed"
+    what = (
+        f"{name}: {layer} has not read {record}, which is {ago(near.seconds)} old; Kafka keeps it for {ago(near.kept)}"
+    )
+    return Trouble(Code.RETENTION_NEAR, Grade.STOPPED, what, f"dovetail {layer} {name}")
 
 
 def _paused(code: Code, pause: Pause | None) -> Iterator[Trouble]:
@@ -156,6 +190,9 @@ def _waiting(state: SourceState) -> Iterator[Trouble]:
 def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
     name, manifest = state.view.name, state.manifest
     yield from _paused(Code.BATCH_PAUSED, state.batch_paused)
+    if state.waste:
+        what = f"{name}: {state.waste:,} bytes that nothing needs can be deleted"
+        yield Trouble(Code.WASTE, Grade.UNFINISHED, what, "dovetail clean")
     if state.failure is not None:
         yield _failed(Code.UNREADABLE, name, state.failure, Grade.WRONG)
     elif last is None:

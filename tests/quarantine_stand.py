@@ -62,14 +62,15 @@ class Stand:
         if named:
             self.ledger.append(row)
 
-    def supersede(self, *places: RecordId, named: bool = True) -> None:
-        """Says that corrected records stand for these; not `named`: killed before its ledger row."""
+    def supersede(self, *places: RecordId, named: bool = True, sent: bool = True) -> None:
+        """Says that corrected records stand for these; not `named`: killed before its ledger row, not `sent`: after."""
 
         def write(commit_id: str, seq: int) -> None:
             supersede.write(self.layout, self.source, places, commit_id, seq)
 
         if named:
             append_supersede(self.ledger, write, allowed=lambda _: None)
+            supersede.note_sent(self.layout, self.source, {place: place for place in places if sent})
         else:
             write(new_commit_id(), self.ledger.last().seq + 1)
 

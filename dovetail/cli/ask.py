@@ -10,8 +10,10 @@ import typer
 
 from dovetail.cli.output import Output, counted
 from dovetail.cli.session import find_log, load_project, load_settings
+from dovetail.shared.duration import ago
 
 if TYPE_CHECKING:
+    from dovetail.shared.locks import Owner
     from dovetail.shared.pauses import Pause
     from dovetail.shared.status import SourceState, ViewState
 
@@ -56,9 +58,13 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
     if broken:
         output.table([*broken[0]], [[_cell(v) for v in row.values()] for row in broken], right=FIGURES)
         output.line("")
+    if found.locks:
+        columns = ("lock", "held by", "pid", "host", "for")
+        output.table(columns, [(o.name, o.what, str(o.pid), o.host, ago(o.age_seconds)) for o in found.locks])
+        output.line("")
     for state in found.views:
         for folder in state.garbage:
-            output.line(f"garbage: {folder} is a run that nothing names; it can be deleted")
+            output.line(f"garbage: {folder} is a run that nothing names; dovetail clean deletes it")
     output.result(
         {
             "troubles": [
@@ -68,6 +74,7 @@ def status(context: typer.Context, as_json: bool = JSON) -> None:
             "sources": sources,
             "rules": broken,
             "views": views,
+            "locks": [_lock(owner) for owner in found.locks],
             "dimensions": [
                 {
                     "dimension": d.dimension.name,
@@ -155,6 +162,8 @@ def receipt_line(receipt: Mapping[str, Any]) -> str:
     told = [_behind(receipt.get("behind") or {})]
     if receipt.get("quarantined"):
         told.append(f"{receipt['quarantined']:,} quarantined")
+    if receipt.get("failed"):
+        told.append(f"{counted(receipt['failed'], 'record')} that the view raises for")
     if receipt.get("gaps"):
         told.append(f"{counted(len(receipt['gaps']), 'gap')} passed as lost")
     if receipt.get("complete") is False:
@@ -237,6 +246,17 @@ def _view(state: ViewState) -> dict[str, Any]:
         "cut": manifest.cut.as_json() if manifest else None,
         "cut seq": manifest.seq if manifest else None,
         "garbage": [str(folder) for folder in state.garbage],
+    }
+
+
+def _lock(owner: Owner) -> dict[str, Any]:
+    return {
+        "lock": owner.name,
+        "what": owner.what,
+        "pid": owner.pid,
+        "host": owner.host,
+        "lives": owner.lives,
+        "age_seconds": round(owner.age_seconds, 1),
     }
 
 

@@ -82,7 +82,8 @@ def why(
         output.line(f"and {counted(found.records - len(found.lines), 'more record')}: --limit shows them")
     layers = f"{found.below_cut:,} from batch, {found.records - found.below_cut:,} from speed"
     output.line(f"{counted(found.records, 'record')} (up to seq {found.seq}): {layers}, cut {found.cut}")
-    rows = f"{counted(found.rows, 'row')} from these records, {found.held:,} in the tables of {view}"
+    gone = f", {found.gone:,} from records whose bytes are gone" if found.gone else ""
+    rows = f"{counted(found.rows, 'row')} from these records{gone}, {found.held:,} in the tables of {view}"
     if found.agree:
         output.line(f"{rows}: they agree", style="bold green")
     else:
@@ -98,6 +99,7 @@ def why(
             "speed": found.records - found.below_cut,
             "rows": found.rows,
             "held": found.held,
+            "gone": found.gone,
             "agree": found.agree,
             "lines": [dict(zip(_FIELDS, _row(line, cut_off=False), strict=True)) for line in found.lines],
         }

@@ -18,7 +18,7 @@ BEGAN = time.monotonic()
 WIDE = 10_000
 """Tables are as wide as what they hold, on a terminal and in a file alike: nothing is cut off."""
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-MARKS = {"ok": "[green]ok[/]  ", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
+MARKS = {"ok": "[green]ok[/]  ", "note": "[cyan]note[/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 
 
 class Output:

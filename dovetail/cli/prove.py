@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
@@ -94,7 +95,7 @@ def tell_proof(output: Output, proof: Proof) -> bool:
         f"{proof.source} at seq {proof.seq}: consumed {b.consumed:,} = decoded {b.decoded:,} + "
         f"quarantined {b.quarantined:,};  "
         f"decoded = {b.repeats:,} repeats + {b.failed:,} failed + {b.dropped:,} dropped + {b.offered:,} offered;  "
-        f"{proof.groups:,} groups{of_all}: {proof.equal:,} equal"
+        f"{proof.groups:,} groups{of_all}: {proof.equal:,} equal{_by(proof.engines)}"
     )
     for gap in proof.gaps:
         output.line(f"gap: {gap}")
@@ -105,8 +106,14 @@ def tell_proof(output: Output, proof: Proof) -> bool:
         {
             "source": proof.source, "seq": proof.seq, "position": proof.position.as_json(), "books": vars(b),
             "groups": proof.groups, "equal": proof.equal, "sample": proof.sample,
-            "lost": proof.lost, "doubled": proof.doubled,
+            "lost": proof.lost, "doubled": proof.doubled, "engines": proof.engines,
             "gaps": proof.gaps, "problems": proof.problems, "holds": proof.holds,
         }
     )  # fmt: skip
     return proof.holds
+
+
+def _by(engines: Mapping[str, str]) -> str:
+    """Which engine recounted which views."""
+    views = {engine: ", ".join(v for v, by in engines.items() if by == engine) for engine in engines.values()}
+    return f" (recounted by {'; by '.join(f'{engine}: {names}' for engine, names in views.items())})" if views else ""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PANEL = "Care"
 JSON = typer.Option(False, "--json", help="One JSON document.")
 SOURCE = typer.Argument(None, help="Which source; all of them where not given.")
+SENT_SHOWN = 10
 SHORT = 2_000
 """Characters of a record that `show` shows without --full."""
 
@@ -38,6 +39,7 @@ def register(parent: typer.Typer) -> None:
 
 def list_(context: typer.Context, source: str = SOURCE, as_json: bool = JSON) -> None:
     """List what is in quarantine by reason, most records first; what a resend put right stands apart."""
+    from dovetail.shared.position import named
     from dovetail.shared.quarantine import Quarantine
 
     output, project = Output(as_json=as_json), load_project(context)
@@ -53,6 +55,11 @@ def list_(context: typer.Context, source: str = SOURCE, as_json: bool = JSON) ->
         output.line("")
         output.line("put right by a resend:")
         _table(output, right)
+    for each in held:
+        if unsent := each.unsent():
+            what = f"{each.source}: put right and not known to be sent: {named(unsent, most=SENT_SHOWN)}"
+            next_ = f"dovetail quarantine resend {each.source} {unsent[0]} --edit --again"
+            output.problem(what, next=f"{next_}, unless the topic holds it, under the header dovetail-supersedes")
     if raising:
         output.line("")
         output.line("a view raised for, and the others count:")

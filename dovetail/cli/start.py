@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dovetail.cli.output import Output, counted, waited
-from dovetail.cli.session import load_settings, start_spark
+from dovetail.cli.session import find_log, load_settings, start_spark
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from dovetail.shared.check import Report
     from dovetail.shared.declare import Source, View
+    from dovetail.shared.fit import Fit
+    from dovetail.shared.settings import Settings
 
 PANEL = "Start"
 JSON = typer.Option(False, "--json", help="One JSON document.")
@@ -58,26 +62,48 @@ def init(
 def check(
     context: typer.Context,
     deep: bool = typer.Option(False, "--deep", help="Start the engine too, and fold an empty frame through each view."),
+    against_topic: bool = typer.Option(
+        False, "--against-topic", help="Start the engine too, and decode the newest records of each source's topic."
+    ),
+    sample: int = typer.Option(
+        None, min=1, max=10_000, help="How many records of each topic; 1,000 where not given.", metavar="N"
+    ),
     as_json: bool = JSON,
 ) -> None:
-    """Check settings and declarations; without Java, unless --deep."""
-    from dovetail.shared.check import look
+    """Check settings and declarations; without Java, unless --deep or --against-topic.
 
+    Against its topic a source is held to records as they come now, committed ones, read without a group: which would
+    go to quarantine and why, which fields the schema does not know, which columns have no field, what was probably
+    renamed, and what the version that answers now counts otherwise. Too many for speed.warn_if_quarantined, or every
+    value of a column, is a problem; nothing is written and no position moves.
+    """
+    from dovetail.shared.check import look
+    from dovetail.shared.errors import UsageError
+
+    if sample is not None and not against_topic:
+        raise UsageError("--sample says how much of a topic is looked at", next="dovetail check --against-topic")
     output, settings = Output(as_json=as_json), load_settings(context)
-    report = look(settings)
+    report, engine = look(settings), _Engine(settings, output)
+    fits: list[Fit] = []
     if deep and report.sound:
         from dovetail.shared.deep import look_deeper
 
-        report = look_deeper(report, start_spark(settings, "check", on_progress=output.progress()))
+        report = look_deeper(report, engine())
+    if against_topic and report.sound_sources:
+        from dovetail.shared.fit import SAMPLE, look_at_topics
+
+        report, fits = look_at_topics(report, find_log(settings), engine, most=sample or SAMPLE)
     for source in report.sound_sources:
         output.checked("ok", source.name, _source(source))
     for view in report.sound:
         output.checked("ok", view.name, _view(view))
+    for fit in fits:
+        _tell_fit(output, fit)
     for problem in report.problems:
         output.problem(f"{problem.subject}  {problem.message}", where=problem.where, next=problem.next)
-    engine = "by the engine too" if deep else "no Java started"
-    output.line(f"{counted(len(report.problems), 'problem')} in {waited():.1f} s, {engine}")
-    output.result(_document(report))
+    by = "by the engine too" if engine.started else "no Java started"
+    output.line(f"{counted(len(report.problems), 'problem')} in {waited():.1f} s, {by}")
+    output.result(_document(report) | ({"topics": [_fit(f) for f in fits]} if against_topic else {}))
     if report.problems:
         raise typer.Exit(1)
 
@@ -101,6 +127,53 @@ def doctor(context: typer.Context, as_json: bool = JSON) -> None:
     output.result([{"name": c.name, "level": c.level, "found": c.found, "mend": c.mend} for c in found])
     if any(c.level == "fail" for c in found):
         raise typer.Exit(3)
+
+
+class _Engine:
+    """Gives a session, started when first asked."""
+
+    def __init__(self, settings: Settings, output: Output) -> None:
+        self._settings, self._output = settings, output
+        self._spark: SparkSession | None = None
+
+    @property
+    def started(self) -> bool:
+        return self._spark is not None
+
+    def __call__(self) -> SparkSession:
+        self._spark = self._spark or start_spark(self._settings, "check", on_progress=self._output.progress())
+        return self._spark
+
+
+def _tell_fit(output: Output, fit: Fit) -> None:
+    """The problems among the findings are told with the others."""
+    if fit.sampled:
+        said = f"{fit.seen:,} of the {fit.sampled:,} newest records of {fit.source.topic} would be counted"
+        output.checked("ok" if fit.seen == fit.sampled else "warn", fit.source.name, said)
+    for found in fit.findings:
+        if found.level != "fail":
+            output.checked(found.level, fit.source.name, found.message, found.next)
+
+
+def _fit(fit: Fit) -> dict[str, Any]:
+    return {
+        "source": fit.source.name,
+        "topic": fit.source.topic,
+        "sampled": fit.sampled,
+        "counted": fit.seen,
+        "findings": [
+            {
+                "level": f.level,
+                "kind": f.kind,
+                "column": f.column,
+                "message": f.message,
+                "records": f.records,
+                "first": str(f.first) if f.first else None,
+                "next": f.next,
+            }
+            for f in fit.findings
+        ],
+    }
 
 
 def _source(source: Source) -> str:

@@ -62,8 +62,16 @@ def store():
     return Manifests(rules.promoted(manifest, (FIRST, SECOND), keep=2, note=""))
 
 
-def promoted(store, new, *, started, ledger=ALWAYS_A):
-    return promote.promote(store, ledger, view="sales", started=started, runs=(new,), note="")
+def promoted(store, new, *, started, ledger=ALWAYS_A, keep=None):
+    return promote.promote(store, ledger, view="sales", started=started, runs=(new,), note="", keep=keep)
+
+
+@pytest.mark.parametrize(("keep", "left"), [(None, 2), (3, 2), (1, 1), (0, 0)])
+def test_as_many_earlier_sets_stay_as_are_asked_for(store, keep, left):
+    started, new = store.now, run("x", -1, 5)
+    with promote.pin(store, new.id, A, 5, owner="batch"):
+        promoted(store, new, started=started, keep=keep)
+    assert len(store.now.rollback) == left
 
 
 def test_the_first_run_of_a_view_needs_no_pin():

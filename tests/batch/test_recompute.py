@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dovetail.batch import recompute
+from dovetail.batch.recompute import Written
 from dovetail.shared import commit as steps
 from dovetail.shared import manifest as rules
 from dovetail.shared.commit import Folded
@@ -56,7 +57,7 @@ class Master:
     """A master that holds every offset from the origin to `claimed` once; a state row a record."""
 
     def __init__(self, claimed: int) -> None:
-        self.claimed, self.runs, self.gaps = Position({0: claimed}), [], []
+        self.claimed, self.runs, self.gaps, self.failed = Position({0: claimed}), [], [], 0
 
     def claim(self):
         return self.claimed
@@ -73,7 +74,7 @@ class Master:
 
     def write_run(self, version, run, span):
         self.runs.append((version, run, span))
-        return records(span)
+        return Written(records(span), self.failed)
 
 
 class States:

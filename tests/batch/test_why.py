@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.batch.why import Asked, _counting, _kept, _on_disk, why
+from dovetail.batch.behind import by_record, on_disk, placed, seen
+from dovetail.batch.why import Asked, _matching, why
 from dovetail.shared import manifest as manifests
 from dovetail.shared import project as projects
 from dovetail.shared import settings
@@ -86,8 +87,9 @@ def found(project: Project, spark, view: str, asked: Asked) -> dict[int, int]:
     """The rows that each record counts with, by its offset."""
     bundle = project.store(project.view(view))
     rows = [(0, o, NOON, None, bytearray(value(r)), None) for o, r in enumerate(RECORDS)]
-    with _on_disk(_kept(spark.createDataFrame(rows, RAW), bundle), project.layout.scratch("why")) as kept:
-        return {r["_offset"]: r["_rows"] for r in _counting(kept, bundle, asked).collect()}
+    with on_disk(seen(spark.createDataFrame(rows, RAW), bundle), project.layout.scratch("why")) as kept:
+        made = placed(kept, bundle)
+        return {r["_offset"]: r["_rows"] for r in by_record(made.where(_matching(asked, made)), kept).collect()}
 
 
 @pytest.mark.java

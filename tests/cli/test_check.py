@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dovetail.cli import start
+
 from .conftest import VIEWS, Run
 
 
@@ -165,6 +167,22 @@ def test_what_a_check_does_not_need_is_not_imported(project: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True)
     assert (done.stdout.splitlines()[1:], done.stderr) == (["[]"], "")
+
+
+def test_without_its_broker_there_is_nothing_to_hold_it_against_and_no_engine_is_started(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "start_spark", lambda *_, **__: pytest.fail("an engine was started"))
+    (project / "dovetail.toml").write_text("")
+    said = run("check", "--against-topic")
+    assert (said.code, said.out) == (3, "")
+    assert said.err.startswith("error  the embedded Kafka broker of this project does not run\n")
+
+
+def test_the_size_of_a_sample_is_asked_for_with_the_topic_only(run: Run, project: Path) -> None:
+    said = run("check", "--sample", "10")
+    assert said.code == 2
+    assert said.err.endswith("next  dovetail check --against-topic\n")
 
 
 def test_nothing_is_written(run: Run, project: Path) -> None:

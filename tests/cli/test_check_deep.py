@@ -13,6 +13,8 @@ import pytest
 from dovetail.torture.processes import jvms
 
 pytestmark = pytest.mark.java
+GATEWAY = "pyspark-shell"
+"""The last word of the command line of Spark's JVM, which is not the first Java that is started."""
 
 VIEWS = """
 import dovetail as dv
@@ -99,9 +101,9 @@ def test_each_view_is_folded_and_what_does_not_fit_is_told(project: Path) -> Non
 def test_a_jvm_that_is_killed_is_said_and_no_crash(project: Path) -> None:
     command = [sys.executable, "-m", "dovetail", "check", "--deep"]
     with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as checking:
-        while not (java := jvms(checking.pid)) and checking.poll() is None:
-            time.sleep(0.05)
-        for process in java:
+        while not (spark := [p for p in jvms(checking.pid) if GATEWAY in p.cmdline()]) and checking.poll() is None:
+            time.sleep(0.02)
+        for process in spark:
             process.kill()
         _, said = checking.communicate(timeout=60)
     assert checking.returncode == 3, said

@@ -31,6 +31,8 @@ WRITES = (
     "torture",
     "pause",
     "resume",
+    "clean",
+    "unlock",
 )
 
 
@@ -98,6 +100,8 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "torture",
         "pause",
         "resume",
+        "clean",
+        "unlock",
         *(v for v in VERBS if v.startswith("quarantine ")),
     ],
 )

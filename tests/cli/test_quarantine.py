@@ -106,6 +106,14 @@ def test_list_groups_by_reason_and_shows_what_was_put_right_apart(run: Run, stan
     ]
 
 
+def test_list_names_what_was_put_right_and_is_not_known_to_be_sent(run: Run, stand: Stand) -> None:
+    assert "not known to be sent" not in run("quarantine", "list", "lines").out
+    stand.supersede(RecordId(0, 1), RecordId(0, 2), sent=False)
+    said = run("quarantine", "list", "lines").out
+    assert "lines: put right and not known to be sent: 0@1, 0@2" in said
+    assert "dovetail quarantine resend lines 0@1 --edit --again" in said
+
+
 def test_show_tells_all_of_one_record_and_obeys_nothing_in_it(run: Run, stand: Stand) -> None:
     said = run("quarantine", "show", "lines", "0@1")
     assert said.out.splitlines() == [

@@ -132,6 +132,11 @@ def test_rows_that_the_limit_cut_off_are_told_of(run: Run, server: StubServer) -
             " how far behind is not known, approximate; receipt s1.37.9c2f",
         ),
         (
+            {"quarantined": 0, "failed": 2},
+            "batch run 4f0c9d1e below cut 900·905·871·880, speed above it (up to seq 37); 0.4 s behind,"
+            " 2 records that the view raises for; receipt s1.37.9c2f",
+        ),
+        (
             {"gaps": [{"seq": 3}], "complete": False, "quarantined": 0},
             "batch run 4f0c9d1e below cut 900·905·871·880, speed above it (up to seq 37); 0.4 s behind,"
             " 1 gap passed as lost, not complete; receipt s1.37.9c2f",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 
 import pyarrow as pa
 import pytest
@@ -16,10 +18,11 @@ from dovetail.cli import ask
 from dovetail.shared import manifest as rules
 from dovetail.shared import project as projects
 from dovetail.shared import settings, versions
+from dovetail.shared import supersede as places
 from dovetail.shared.claims import Claims
-from dovetail.shared.commit import attach, open_source
+from dovetail.shared.commit import attach, open_source, supersede
 from dovetail.shared.errors import ServiceMissing
-from dovetail.shared.ledger import Books, Judged, LedgerRow, VersionId
+from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA, DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Extent, Log, Waiting
@@ -27,7 +30,9 @@ from dovetail.shared.manifest import ORIGIN, Run
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.project import Project
+from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import AppendTable
+from dovetail.shared.unread import Unread
 
 from .conftest import VIEWS
 from .conftest import Run as Command
@@ -55,6 +60,7 @@ class StubLog(Log):
 
 def broker(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
     monkeypatch.setattr(ask, "find_log", lambda _settings: log)
+    monkeypatch.setattr("dovetail.shared.status.unread", lambda *_: None)
 
 
 @pytest.fixture
@@ -85,7 +91,13 @@ def test_when_all_is_well_it_says_so(run: Command, running: Project) -> None:
     said = run("status")
     assert (said.code, said.err) == (0, "")
     version = run_of(running.version(running.view("sales")))
-    assert [line.rstrip() for line in said.out.splitlines()] == [
+    lines = [line.rstrip() for line in said.out.splitlines()]
+    assert [line.split() for line in lines[7:]] == [
+        ["lock", "held", "by", "pid", "host", "for"],
+        *([f"{layer}-lines", layer, str(os.getpid()), gethostname(), "0", "s"] for layer in ("archive", "speed")),
+        [],
+    ]
+    assert lines[:7] == [
         "Nothing is wrong.",
         "source  topic      speed    archive  seq  position  archived  log end  ahead  consumed  quarantined  dropped",
         "lines   cli.lines  running  running    2  10·7      10·7      10·7         0        17            3        0",
@@ -99,6 +111,7 @@ def test_when_all_is_well_it_says_so(run: Command, running: Project) -> None:
 def test_json_tells_the_same(run: Command, running: Project) -> None:
     document = run("status", "--json").document
     version = running.version(running.view("sales"))
+    assert all(lock.pop("age_seconds") < 60 for lock in document["locks"])
     assert document == {
         "troubles": [],
         "sources": [
@@ -114,6 +127,10 @@ def test_json_tells_the_same(run: Command, running: Project) -> None:
                 "view": "sales", "version": version, "declared": version, "changed": False, "batch": "stopped",
                 "runs": 0, "cut": {"0": 0, "1": 0}, "cut seq": 1, "garbage": [],
             }
+        ],
+        "locks": [
+            {"lock": f"{layer}-lines", "what": layer, "pid": os.getpid(), "host": gethostname(), "lives": True}
+            for layer in ("archive", "speed")
         ],
         "dimensions": [],
     }  # fmt: skip
@@ -148,6 +165,44 @@ def test_a_share_in_quarantine_above_the_setting_is_told_with_its_command(run: C
     )
     (running.settings.folder / "dovetail.toml").write_text("[speed]\nwarn_if_quarantined = '6%'\n")
     assert run("status").out.startswith("Nothing is wrong.\n")
+
+
+def test_what_is_larger_or_older_than_a_setting_says_is_told(
+    run: Run, running: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = running.version(running.view("sales"))
+    run_table = running.layout.version(version) / "runs" / "abandoned"
+    earlier = running.layout.versions("sales") / "0123456789abcdef" / "states"
+    for folder, size in ((run_table, 300), (earlier, 700)):
+        folder.mkdir(parents=True)
+        (folder / "rows").write_bytes(b"0" * size)
+    bad = {"partition": [0], "offset": [3], "timestamp": [0], "key": [b""], "value": [b"x"], "reason": ["y"]}
+    DeltaStates(running.layout, "lines").write_quarantined(CommitId("1"), 2, pa.table(bad))
+    assert run("status").code == 0
+    broker(monkeypatch, StubLog(end=Position({0: 20, 1: 7})))
+    old = Unread(RecordId(0, 10), 5 * 3600, 8 * 3600)
+    monkeypatch.setattr("dovetail.shared.status.unread", lambda *_: old)
+    settings = {"warn_quarantine": "1 kB", "warn_waste": "999 B", "warn_unread": "50%"}
+
+    def told(**changed: str) -> list[str]:
+        lines = [f'{name} = "{value}"' for name, value in {**settings, **changed}.items()]
+        (running.settings.folder / "dovetail.toml").write_text("\n".join(["[retention]", *lines]))
+        return [trouble["code"] for trouble in run("status", "--json").document["troubles"]]
+
+    assert told() == ["retention-near", "quarantine-size", "waste"]
+    assert told(warn_unread="63%", warn_quarantine="1 MB", warn_waste="1 kB") == []
+    assert told(warn_unread="", warn_quarantine="1 MB") == ["waste"]
+
+
+def test_what_was_put_right_and_is_not_known_to_be_sent_is_told(run: Command, running: Project) -> None:
+    ledger, place = DeltaLedger(running.layout.ledger("lines")), RecordId(0, 3)
+    supersede(ledger, lambda i, seq: places.write(running.layout, "lines", [place], i, seq), allowed=lambda _: None)
+    said = run("status")
+    assert said.code == 1
+    assert said.out.startswith("!  lines: 0@3 put right by a resend and not known to be sent\n")
+    assert "dovetail quarantine resend lines 0@3 --edit --again, unless the topic holds it" in said.out
+    places.note_sent(running.layout, "lines", {place: RecordId(0, 12)})
+    assert run("status").out.startswith("Nothing is wrong.")
 
 
 def test_records_that_kafka_dropped_come_before_everything_else(
@@ -256,7 +311,7 @@ def test_a_run_that_no_manifest_names_is_garbage_and_not_trouble(run: Command, r
     folder.mkdir(parents=True)
     said = run("status")
     assert said.code == 0
-    assert said.out.endswith(f"garbage: {folder} is a run that nothing names; it can be deleted\n")
+    assert said.out.endswith(f"garbage: {folder} is a run that nothing names; dovetail clean deletes it\n")
 
 
 def test_a_torn_ledger_is_told_and_the_rest_still_looked_at(run: Command, running: Project) -> None:

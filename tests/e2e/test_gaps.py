@@ -18,6 +18,7 @@ from e2e_system import System, Topic, free_port
 
 from dovetail.batch.prove import prove
 from dovetail.batch.trace import trace
+from dovetail.batch.why import Asked, why
 from dovetail.cli import main
 from dovetail.shared.claims import Claims
 from dovetail.shared.errors import IntegrityError
@@ -187,6 +188,9 @@ def test_what_nobody_holds_stops_both_layers_until_it_is_accepted_and_is_told_fo
             assert (proof.problems, proof.lost, proof.doubled, proof.holds) == ([], 0, 0, True)
             assert proof.gaps[0] == f"records 0@8..10 are lost, passed in seq {lost.seq}: {WHY}"
             assert "some are only in the states of then" in proof.gaps[1]
+        why_k1 = why(running.project, running.project.view("gone_view"), Asked({"key": ["k1"]}), log, spark)
+        assert why_k1.agree
+        assert (why_k1.rows + why_k1.gone, why_k1.gone > 0) == (true["k1"], True)
         for record, said in {
             "0@9": f"passed as lost in seq {lost.seq}: {WHY}",
             "0@6": "its bytes are in neither Kafka nor the archive",

@@ -99,6 +99,7 @@ def test_a_sound_project_is_proved(proved) -> None:
     found: Proof = proof()
     assert found.holds, found
     assert (found.books.consumed, found.books.quarantined, found.groups, found.equal) == (30, 3, 3, 3)
+    assert found.engines == {"totals": "DuckDB"}
 
 
 @pytest.mark.parametrize("table", [pytest.param(states_of, marks=pytest.mark.long), run_of], ids=["speed", "batch"])

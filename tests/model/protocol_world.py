@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from dovetail.batch.recompute import Written
 from dovetail.shared import ledger as ledger_rules
 from dovetail.shared.commit import Folded, open_source
 from dovetail.shared.ledger import Books, CommitId, LedgerRow, LostRace, VersionId
@@ -267,11 +268,11 @@ class Master:
         self.world.seam("master.counts")
         return {r.seq: len(self._ids(r.range)) for r in rows}
 
-    def write_run(self, version: VersionId, run: RunId, span: Range) -> int:
+    def write_run(self, version: VersionId, run: RunId, span: Range) -> Written:
         self.world.seam("master.read", span)
         ids = grouped(self._ids(span))
         self.world.runs.write(version, run, ids)
-        return len(ids)
+        return Written(len(ids))
 
     def _ids(self, span: Range) -> list[int]:
         return [i for p, a, b in span.partitions() for o in range(a, b) for i in self.stored.get(p, {}).get(o, ())]

@@ -68,12 +68,15 @@ RULES = {
     "15": "Nothing depends on the wall clock.",
     "16": "A table has one writing process at a time.",
     "17": "What must survive is in table rows, whose format is known and whose files may be joined.",
+    "a question": "Rows are those that are asked for, in one answer, as fresh and whole as it says.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",
     "a source's rules": "They judge what can be read, and say what becomes of it.",
     "quarantine": "Too much in quarantine stops the source; a record put right is counted by no version.",
     "versions": "Both layers run a version from its stored bundle, whose code is what its name says.",
     "operations": "A paused layer reads and commits nothing; nothing that a reader may ask for is cleaned away.",
+    "a check": "Held against its topic a declaration is told what both layers would make of the records that come.",
+    "class archive": "Spark's classes are archived by one process at a time, used whole, and never needed.",
     "proof": "The proof sees what is lost, doubled or altered, and books that do not tell the truth.",
 }
 """What each guard holds: the rules of the design by their numbers, and what the layers add."""

@@ -41,6 +41,14 @@ LEDGERS = [
         f"{OF_LEDGER_TABLE}::test_a_writer_that_lost_its_ground_between_look_and_write_is_refused",
     ),
     Mutant(
+        "16",
+        "upkeep that deletes states ends the job that appends to them",
+        "shared/tables.py",
+        "except CommitFailedError as error:  # another handle",
+        "except ZeroDivisionError as error:  # another handle",
+        "tests/shared/test_tables.py::test_a_deletion_by_another_handle_in_between_is_no_conflict",
+    ),
+    Mutant(
         "2",
         "a row is appended whatever seq was last",
         LEDGER_TABLE,

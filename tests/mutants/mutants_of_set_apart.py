@@ -14,6 +14,10 @@ OF_FAILING = "tests/shared/test_failing.py"
 OF_SPARING = "tests/shared/test_sparing.py"
 OF_QUARANTINE = "tests/shared/test_quarantine.py"
 OF_PROVE = "tests/e2e/test_prove.py"
+OF_NAMES = "tests/e2e/test_prove_names.py"
+ANEW = "batch/repeats_anew.py"
+OF_ANEW = "tests/batch/test_repeats_anew.py"
+OF_BEFORE = "tests/e2e/test_poison_of_before.py::test_they_are_set_apart_by_the_run_and_left_out_by_every_later_one"
 SET_APART = (
     "tests/shared/test_set_apart.py::test_a_repeat_what_was_put_right_and_what_raises_are_left_out_and_nothing_else"
 )
@@ -55,7 +59,7 @@ SET_APARTS = [
         "12",
         "a record that makes a version raise stops the source",
         "shared/failing.py",
-        "        return _isolated(rows, rows if whole is None else whole, version, attempt, error)\n",
+        "        return _isolated(rows, rows if whole is None else whole, version, attempt, error, most=most)\n",
         "        raise\n",
         f"{OF_SPARING}::test_a_record_that_raises_is_left_out_and_given_with_its_bytes",
     ),
@@ -121,10 +125,10 @@ SET_APARTS = [
         "corrected records are sent before the ledger says so",
         RESEND,
         "        seq = _superseded(layout, source, fresh, reader=reader).seq if fresh else None\n"
-        "        return Resent(_sent(log, source, corrections), seq)\n",
-        "        sent = _sent(log, source, corrections)\n"
+        "        done = Resent(_sent(layout, log, source, corrections), seq)\n",
+        "        sent = _sent(layout, log, source, corrections)\n"
         "        seq = _superseded(layout, source, fresh, reader=reader).seq if fresh else None\n"
-        "        return Resent(sent, seq)\n",
+        "        done = Resent(sent, seq)\n",
         f"{OF_RESEND}::test_the_ledger_says_so_before_anything_is_sent",
     ),
     Mutant(
@@ -174,6 +178,22 @@ SET_APARTS = [
         'with held(layout.lock(f"supersede-{source.name}"), f"a resend of {source.name}"):',
         "if True:",
         f"{OF_RESEND}::test_one_resend_of_a_source_at_a_time",
+    ),
+    Mutant(
+        "quarantine",
+        "what was sent is not noted",
+        RESEND,
+        "    rules.note_sent(layout, source.name, sent)\n",
+        "",
+        f"{OF_RESEND}::test_killed_after_its_row_a_resend_is_done_again_on_demand_alone[resend.noted-1-False]",
+    ),
+    Mutant(
+        "quarantine",
+        "a resend that was cut short is told by nobody",
+        "shared/troubles.py",
+        "        if state.unsent:",
+        "        if False:",
+        "tests/cli/test_status.py::test_what_was_put_right_and_is_not_known_to_be_sent_is_told",
     ),
     Mutant(
         "quarantine",
@@ -243,7 +263,7 @@ SET_APARTS = [
         "proof",
         "lost rows are not counted",
         "batch/prove.py",
-        '        proof.lost += found["lost"]\n',
+        "    proof.lost += found.lost\n",
         "",
         f"{OF_PROVE}::test_a_lost_state_row_is_counted_and_its_records_named[batch]",
     ),
@@ -251,15 +271,15 @@ SET_APARTS = [
         "proof",
         "doubled rows are not counted",
         "batch/prove.py",
-        '        proof.doubled += found["doubled"]\n',
+        "    proof.doubled += found.doubled\n",
         "",
         f"{OF_PROVE}::test_doubled_state_rows_are_counted[speed]",
     ),
     Mutant(
         "proof",
         "states are not compared, only the number of rows",
-        "batch/prove.py",
-        "equal = reduce(Column.__and__, same, F.col(",
+        "batch/prove_groups.py",
+        "equal = reduce(Column.__and__, alike.values(), F.col(",
         "equal = reduce(Column.__and__, (), F.col(",
         f"{OF_PROVE}::test_an_altered_sum_is_found_though_every_row_is_there",
     ),
@@ -286,5 +306,109 @@ SET_APARTS = [
         "            _prove_tables(proof, manifest, rows, layout, spark)\n",
         "",
         f"{OF_PROVE}::test_a_lost_state_row_is_counted_and_its_records_named[batch]",
+    ),
+    Mutant(
+        "proof",
+        "zero and minus zero are told apart by the engine that recounts",
+        "batch/recount.py",
+        "isinstance(types[g], KEYS)",
+        "isinstance(types[g], VALUES)",
+        "tests/batch/test_recount.py::test_another_engine_gives_the_same_states_wherever_both_fold_alike[by_double-Spark]",
+    ),
+    Mutant(
+        "proof",
+        "the records behind a wrong group are not named",
+        "batch/prove.py",
+        "        proof.problems += told(found.wrong, view, layout)\n",
+        "        pass\n",
+        f"{OF_NAMES}::test_where_commit_ids_are_not_fresh_what_a_killed_attempt_left_is_counted_and_named",
+    ),
+    Mutant(
+        "proof",
+        "recorded repeats are believed",
+        "batch/prove.py",
+        "        _prove_repeats(proof, differing(",
+        "        _ = (proof, differing(",
+        f"{OF_NAMES}::test_where_repeats_are_not_recorded_they_are_named",
+    ),
+    Mutant(
+        "proof",
+        "repeats are decided by another horizon than the commits looked back over",
+        "batch/prove_repeats.py",
+        "(row.decoder, row.horizon) != how}",
+        "row.decoder != how[0]}",
+        f"{OF_NAMES}::test_where_another_horizon_was_declared_repeats_are_taken_as_recorded_and_that_is_told",
+    ),
+    Mutant(
+        "proof",
+        "a repeat is one however much later it comes",
+        ANEW,
+        "        again = near & known & ",
+        "        again = known & ",
+        f"{OF_ANEW}::test_it_decides_as_the_rule_says[0-10]",
+    ),
+    Mutant(
+        "proof",
+        "a record repeats what its commit had forgotten",
+        ANEW,
+        "(o.at[counts] >= o.since[left]) & ",
+        "",
+        f"{OF_ANEW}::test_it_decides_as_the_rule_says[0-1]",
+    ),
+    Mutant(
+        "proof",
+        "a record repeats what was put right before",
+        ANEW,
+        " & (o.seq[left] < o.until[counts])",
+        "",
+        f"{OF_ANEW}::test_what_was_put_right_is_repeated_no_more_and_what_is_given_is_taken[1]",
+    ),
+    Mutant(
+        "proof",
+        "what cannot be decided anew is decided anyway",
+        ANEW,
+        "        again = near & known & ~o.given[left]\n",
+        "        again = near & known\n",
+        f"{OF_ANEW}::test_what_was_put_right_is_repeated_no_more_and_what_is_given_is_taken[0]",
+    ),
+    Mutant(
+        "12",
+        "a run does not record what makes the version raise",
+        "batch/master.py",
+        "                self._write_failed(version, run, inside[-1].seq, failed)\n",
+        "                pass\n",
+        OF_BEFORE,
+    ),
+    Mutant(
+        "12",
+        "what an earlier run has set apart is looked for again",
+        "batch/master.py",
+        "        rows = self._without(known, rows)\n",
+        "",
+        OF_BEFORE,
+    ),
+    Mutant(
+        "12",
+        "who counts forgets what a run has set apart",
+        "shared/set_apart.py",
+        "    failed = failed_in(layout, runs)\n",
+        "    failed = failed_in(layout, ())\n",
+        OF_BEFORE,
+    ),
+    Mutant(
+        "12",
+        "a receipt does not tell what a run has set apart",
+        "serving/edition.py",
+        " + sum(r.failed for r in self.manifest.runs)",
+        "",
+        "tests/serving/test_merge.py::test_receipts_say_what_the_version_raised_for",
+    ),
+    Mutant(
+        "12",
+        "a receipt does not tell what commits have set apart before it was looked at",
+        "serving/tail.py",
+        "                self._failing.update(dict(of_row))\n",
+        "                pass\n",
+        "tests/serving/test_tail.py::test_what_versions_raised_for_is_summed_over_the_whole_ledger",
     ),
 ]

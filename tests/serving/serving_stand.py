@@ -163,6 +163,7 @@ class Stand:
         quarantined: int = 0,
         name_rows: int = 0,
         broken: Mapping[Judged, int] | None = None,
+        failing: Mapping[VersionId, int] | None = None,
     ) -> int:
         """One micro-batch; `name_rows` more state rows are named than written."""
         commit_id, seq = new_commit_id(), self.seq + 1
@@ -170,7 +171,9 @@ class Stand:
         moved = len(events) + quarantined
         to = Position({0: self.position[0] + moved // 2, 1: self.position[1] + moved - moved // 2})
         books = Books(moved, len(events), quarantined, offered=len(events))
-        self._append("commit", to=to, versions=written, books=books, commit_id=commit_id, broken=broken)
+        self._append(
+            "commit", to=to, versions=written, books=books, commit_id=commit_id, broken=broken, failing=failing
+        )
         self.events += events
         return seq
 
@@ -193,7 +196,7 @@ class Stand:
         del self.in_force[version]
         self._append("detach")
 
-    def batch(self, view: str, *, full: bool = False, rows_off: int = 0) -> Run:
+    def batch(self, view: str, *, full: bool = False, rows_off: int = 0, failed: int = 0) -> Run:
         """One run over what is in the ledger, joined to the earlier ones unless `full`, and promoted."""
         spec, manifests = self.views[view], self.manifest(view)
         now = manifests.read()
@@ -204,8 +207,9 @@ class Stand:
         table = spec.fold(covered)
         write_deltalake(str(self.layout.run(spec.version, run)), table)
         written = Run(
-            run, spec.version, from_seq, self.seq, Range(from_, self.position), table.num_rows + rows_off, len(covered)
-        )
+            run, spec.version, from_seq, self.seq, Range(from_, self.position), table.num_rows + rows_off, len(covered),
+            failed=failed,
+        )  # fmt: skip
         runs = (*joins, written)
         manifests.swap(rules.promoted(now, runs, keep=2, note="batch") if now else rules.first(view, runs, "batch"))
         return written
@@ -224,14 +228,15 @@ class Stand:
 
     def _append(self, kind: Any, *, to: Position | None = None, versions: dict[VersionId, int] | None = None,
                 books: Books | None = None, commit_id: CommitId | None = None, note: str = "",
-                broken: Mapping[Judged, int] | None = None) -> None:  # fmt: skip
+                broken: Mapping[Judged, int] | None = None,
+                failing: Mapping[VersionId, int] | None = None) -> None:  # fmt: skip
         last = self.ledger.last()
         to, books = to or self.position, books or Books()
         row = LedgerRow(
             seq=last.seq + 1 if last else 0, epoch=0, kind=kind, range=Range(self.position, to),
             versions=versions if versions is not None else dict.fromkeys(self.in_force, 0),
             topic_id="t", commit_id=commit_id or new_commit_id(), books=books, note=note,
-            broken=broken or {},
+            broken=broken or {}, failing=failing or {},
         )  # fmt: skip
         self.ledger.append(row)
         self.position = to

@@ -31,8 +31,8 @@ def test_a_receipt_names_the_parts_of_its_answer(sales: ViewSpec, stand: Stand, 
     assert (generation, seq, len(digest)) == ("s1", str(stand.seq), 8)
     assert receipt == {
         "view": "sales", "version": sales.version, "runs": ["origin", "run2"], "cut": {"0": 1, "1": 1},
-        "position": {"0": 1, "1": 2}, "seq": 3, "quarantined": 0, "gaps": [], "complete": True, "approximate": [],
-        "dimensions": {},
+        "position": {"0": 1, "1": 2}, "seq": 3, "quarantined": 0, "failed": 0, "gaps": [],
+        "complete": True, "approximate": [], "dimensions": {},
         "behind": {"records": None, "seconds": None},
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from oracle import truth
 from serving_stand import T0, Client, Event, Stand, ViewSpec, event
 
-from dovetail.shared.ledger import new_commit_id
+from dovetail.shared.ledger import VersionId, new_commit_id
 from dovetail.shared.measures import count
 
 
@@ -143,6 +143,16 @@ def test_a_view_that_appears_while_serving_is_answered(stand: Stand, serving: Cl
     stand.commit([event(), event()])
     assert serving.rows("totals") == [{"lines": 3}]
     assert serving.rows("sales", measures="lines") == [{"lines": 3}]
+
+
+def test_receipts_say_what_the_version_raised_for(stand: Stand, serving: Client) -> None:
+    sales, other = ViewSpec("sales"), VersionId("totals@0123")
+    stand.attach(sales)
+    stand.commit([event()], failing={sales.version: 2, other: 7})
+    stand.batch("sales", failed=4)
+    serving.until(lambda: serving.receipt("sales")["runs"][-1] != "origin")
+    stand.commit([event()], failing={sales.version: 1})
+    assert serving.receipt("sales")["failed"] == 7
 
 
 def test_receipts_say_what_was_quarantined_and_lost(stand: Stand, serving: Client) -> None:

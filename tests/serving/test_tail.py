@@ -14,7 +14,7 @@ from serving_stand import Stand, ViewSpec, event
 
 from dovetail.serving.tail import LedgerTail, Tail
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import Judged
+from dovetail.shared.ledger import Judged, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.tables import AppendTable
 
@@ -108,7 +108,18 @@ def test_what_was_quarantined_before_the_first_row_read_counts_too(stand: Stand)
     stand.commit([event()], quarantined=1)
     tail = LedgerTail(stand.layout.ledger("orders"))
     tail.rows(after=3)
-    assert tail.account(4) == (3, ({"seq": 3, "records": "0@1..5", "why": "gone"},))
+    assert tail.account(4)[:2] == (3, ({"seq": 3, "records": "0@1..5", "why": "gone"},))
+
+
+def test_what_versions_raised_for_is_summed_over_the_whole_ledger(stand: Stand) -> None:
+    one, other = VersionId("sales@1"), VersionId("sales@2")
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event()], failing={one: 2})
+    stand.commit([event()], failing={one: 1, other: 5})
+    tail = LedgerTail(stand.layout.ledger("orders"))
+    tail.rows(after=2)
+    assert tail.account(3).failing == {one: 3, other: 5}
+    assert LedgerTail.accounted(stand.layout.ledger("orders"), 2).failing == {one: 2}
 
 
 def test_what_broke_a_rule_is_summed_over_the_whole_ledger(stand: Stand) -> None:

@@ -1,14 +1,18 @@
-"""The engine's seam: which errors say that its JVM has ended."""
+"""The engine's seam: which errors say that its JVM has ended, and how one starts. The launch is a double."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from py4j import protocol
 from pyspark.errors import PySparkRuntimeError
 
-from dovetail.shared.engine import is_gone
+from dovetail.shared import engine
+from dovetail.shared.class_archive import ClassArchive
+from dovetail.shared.engine import CLASS_PATH, JAVA_OPTIONS, is_gone
+from dovetail.shared.settings import load
 
 
 def raised(answer: str, *, client: Any = None) -> Exception:
@@ -30,3 +34,55 @@ def test_what_java_itself_raises_does_not() -> None:
     assert not is_gone(protocol.Py4JError("o189 is not callable"))
     assert not is_gone(PySparkRuntimeError(errorClass="SESSION_NOT_SAME", messageParameters={}))
     assert not is_gone(ValueError("An error occurred while calling"))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> ClassArchive:
+    """One that is made, as far as can be seen."""
+    (tmp_path / "key-5.jsa").write_text("whole")
+    return ClassArchive(tmp_path, "key")
+
+
+def test_a_jvm_that_does_not_start_with_the_archive_starts_without_it_and_it_goes(
+    archive: ClassArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = list[str]()
+
+    def launched(conf: dict[str, str], _log: Path) -> str:
+        tried.append(conf[JAVA_OPTIONS])
+        if "SharedArchiveFile" in conf[JAVA_OPTIONS]:
+            raise PySparkRuntimeError(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
+        return "a JVM"
+
+    monkeypatch.setattr(engine, "_launched", launched)
+    started = engine._jvm({JAVA_OPTIONS: "-Dx=y"}, Path("log"), archive)
+    assert str(started) == "a JVM"
+    assert [options.endswith("-Dx=y") for options in tried] == [True, True]
+    assert archive.file() is None
+
+
+def test_one_that_does_not_start_either_way_says_so(archive: ClassArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def launched(_conf: dict[str, str], _log: Path) -> None:
+        raise PySparkRuntimeError(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
+
+    monkeypatch.setattr(engine, "_launched", launched)
+    for without in (archive, None):
+        with pytest.raises(PySparkRuntimeError):
+            engine._jvm({JAVA_OPTIONS: ""}, Path("log"), without)
+
+
+@pytest.mark.parametrize(
+    ("master", "sent"), [("local", False), ("local[*]", False), ("local-cluster[2,1,1024]", True), ("yarn", True)]
+)
+def test_the_jars_are_on_the_class_path_and_sent_to_executors_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, master: str, sent: bool
+) -> None:
+    started = list[dict[str, str]]()
+    monkeypatch.setattr(engine, "ensure", lambda *_, **__: [Path("/ours/a.jar"), Path("/ours/b.jar")])
+    monkeypatch.setattr(engine, "_session", lambda conf, *_: started.append(conf))
+    (tmp_path / "dovetail.toml").write_text(f'[spark]\nmaster = "{master}"\n')
+    monkeypatch.setenv("JAVA_HOME", str(engine.find_java().executable.resolve().parent.parent))
+    engine.start(load(tmp_path), "test")
+    [conf] = started
+    assert conf[CLASS_PATH] == "/ours/a.jar:/ours/b.jar"
+    assert conf.get("spark.jars") == ("/ours/a.jar,/ours/b.jar" if sent else None)

@@ -48,12 +48,11 @@ STORES = re.compile(r".*_table|table|ledger|store|self\._(quarantine|failing|rep
 STEPS = {
     "shared/claims.py:_append": ["batch/archive.py:archive", "shared/gaps.py:_pass"],
     "shared/commit.py:_appended": ["shared/commit.py:commit", "shared/commit.py:supersede", "shared/gaps.py:_pass"],
-    "shared/dimensions.py:checked": ["shared/dimensions.py:add"],
+    "shared/notes.py:keep": [],  # one write
     "shared/dimensions.py:set": [],  # one write: which dimensions a view's questions may use
     "shared/ledger_table.py:append": ["shared/commit.py:commit"],
     "shared/ledger_table.py:compact": ["shared/upkeep.py:tidy"],
     "shared/manifest_table.py:swap": ["batch/recompute.py:run", "batch/job.py:run"],
-    "shared/pauses.py:pause": [],  # one write: the note comes by a rename
     "shared/pauses.py:resume": [],  # one write
     "shared/repeats.py:_opened": [],  # deletes an index that is of no use any more
     "shared/seen.py:written": ["shared/seen.py:add"],
@@ -63,25 +62,33 @@ STEPS = {
     "shared/states.py:write_quarantined": ["shared/commit.py:commit"],
     "shared/states.py:write_failing": ["shared/commit.py:commit"],
     "shared/states.py:write_repeats": ["shared/commit.py:commit"],
-    "shared/states.py:delete_through": ["shared/upkeep.py:tidy"],
+    "shared/states.py:delete_through": ["shared/upkeep.py:tidy", "batch/clean.py:_earlier"],
     "shared/supersede.py:write": ["shared/commit.py:supersede"],
     "shared/stream.py:follow": [],  # scratch
     "shared/tables.py:append": ["shared/commit.py:commit", "shared/dimensions.py:add"],
     "shared/tables.py:append_if": ["shared/commit.py:commit", "batch/recompute.py:run"],
-    "shared/tables.py:delete": ["shared/upkeep.py:tidy"],
+    "shared/tables.py:delete": ["shared/upkeep.py:tidy", "batch/orphans.py:delete"],
     "batch/master.py:write_claim": ["batch/archive.py:archive"],
     "batch/master.py:append": ["batch/archive.py:archive"],
     "batch/master.py:create": [],  # one write: the empty table
     "batch/promote.py:promote": ["batch/recompute.py:run"],
     "batch/promote.py:rollback": [],  # one write
+    "batch/promote.py:give_up": ["batch/clean.py:_earlier"],
     "batch/promote.py:pin": ["batch/recompute.py:run"],
     "batch/promote.py:drop_pins": ["batch/recompute.py:run"],
     "batch/promote.py:raise_floors": ["batch/job.py:run"],
     "batch/promote.py:_swapped": ["batch/recompute.py:run"],
-    "batch/why.py:_on_disk": [],  # scratch
+    "batch/behind.py:on_disk": [],  # scratch
+    "batch/recount.py:truth": [],  # scratch
 }
 """Functions that write and pass no failpoint themselves, and those that do it around each of their calls."""
-ELSEWHERE = ("shared/broker.py", "shared/jars.py", "shared/corrections.py", "shared/dimensions.py:_digest")
+ELSEWHERE = (
+    "shared/broker.py",
+    "shared/jars.py",
+    "shared/class_archive.py",
+    "shared/corrections.py",
+    "shared/dimensions.py:_digest",
+)
 """Nothing of these lies in the tables."""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dovetail.shared import java
 from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.java import find_java
 
@@ -88,6 +89,29 @@ def test_a_java_that_does_not_run_counts_as_none(only_path: Path) -> None:
     fake_java(only_path, "Unable to locate a Java Runtime.", code=1)
     with pytest.raises(ServiceMissing, match="does not run"):
         find_java()
+
+
+def slow_java(folder: Path, *, slow: int) -> Path:
+    """One that answers only after so many times of not answering; gives where it notes how often it was asked."""
+    executable, asked = fake_java(folder, SEVENTEEN), folder / "asked"
+    waits = f'echo x >> {asked}\n[ "$(/usr/bin/wc -l < {asked})" -gt {slow} ] || exec /bin/sleep 9\n'
+    executable.write_text(executable.read_text().replace("#!/bin/sh\n", "#!/bin/sh\n" + waits))
+    return asked
+
+
+def test_a_java_that_does_not_answer_is_not_told_as_none(only_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(java, "PATIENCE_S", 0.2)
+    slow_java(only_path, slow=9)
+    with pytest.raises(ServiceMissing, match="Java did not answer in time") as told:
+        find_java()
+    assert (told.value.exit_code, told.value.next[:9]) == (3, "try again")
+
+
+def test_a_java_that_was_slow_once_is_asked_again(only_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(java, "PATIENCE_S", 1)
+    asked = slow_java(only_path, slow=1)
+    assert find_java().version == 17
+    assert asked.read_text().count("x") == 2
 
 
 def test_an_upgraded_java_is_looked_at_again(only_path: Path) -> None:

@@ -90,7 +90,7 @@ def stored(**other) -> pa.Table:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (stored(format=2), "format 2 is newer"),
+        (stored(format=3), "format 3 is newer"),
         (stored(manifest='{"runs": [{"id"'), "revision 1, is torn"),
         (stored(manifest='{"runs": []}'), "revision 1, is torn"),
     ],

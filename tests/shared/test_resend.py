@@ -12,6 +12,7 @@ from killed import killed_at
 from quarantine_stand import Bad, Stand
 
 import dovetail as dv
+from dovetail.shared import ledger_table, supersede
 from dovetail.shared import manifest as rules
 from dovetail.shared import resend as sending
 from dovetail.shared.corrections import Correction
@@ -25,7 +26,7 @@ from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.quarantine import Quarantine
 from dovetail.shared.resend import Resent, resend
 from dovetail.shared.supersede import superseded
-from dovetail.shared.tables import Layout
+from dovetail.shared.tables import AppendTable, Layout
 
 SOURCE = dv.source("lines", topic="t.lines", schema="n int")
 OLD, NEW = VersionId("sales@old"), VersionId("sales@new")
@@ -226,12 +227,39 @@ def test_killed_before_its_row_a_resend_never_was(stand: Stand) -> None:
     assert len(send(stand, RecordId(0, 3), log=log).sent) == 1
 
 
-@pytest.mark.parametrize(("point", "sent"), [("resend.ledger_written", 0), ("resend.sent", 1)])
-def test_killed_after_its_row_a_resend_is_done_again_on_demand_alone(stand: Stand, point: str, sent: int) -> None:
+@pytest.mark.parametrize(
+    ("point", "sent", "unsent"),
+    [("resend.ledger_written", 0, True), ("resend.sent", 1, True), ("resend.noted", 1, False)],
+)
+def test_killed_after_its_row_a_resend_is_done_again_on_demand_alone(
+    stand: Stand, point: str, sent: int, unsent: bool
+) -> None:
     log = StubLog()
     with killed_at(point):
         send(stand, RecordId(0, 3), log=log)
     assert len(log.sent) == sent
+    assert Quarantine(stand.layout, "lines").unsent() == [RecordId(0, 3)] * unsent
     with pytest.raises(UsageError, match="put right by an earlier resend"):
         send(stand, RecordId(0, 3), log=log)
     assert len(send(stand, RecordId(0, 3), log=log, again=True).sent) == 1
+    assert Quarantine(stand.layout, "lines").unsent() == []
+
+
+def test_many_resends_leave_few_files_and_all_they_said(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supersede, "FILES", 2)
+    for place in (RecordId(0, 3), RecordId(1, 2), RecordId(1, 9)):
+        send(stand, place)
+    tables = {stand.layout.superseded("lines"): supersede.REPEATS, stand.layout.sent("lines"): supersede.SENT}
+    assert [AppendTable(path, schema).files for path, schema in tables.items()] == [1, 1]
+    assert put_right(stand) == {(0, 3), (1, 2), (1, 9)}
+    assert Quarantine(stand.layout, "lines").unsent() == []
+
+
+def test_a_resend_of_before_sends_were_noted_is_not_told_as_unsent(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_table, "FORMAT", 3)
+    stand.supersede(RecordId(0, 3), sent=False)
+    monkeypatch.undo()
+    stand.supersede(RecordId(1, 2), sent=False)
+    assert Quarantine(stand.layout, "lines").unsent() == [RecordId(1, 2)]

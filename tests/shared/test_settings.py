@@ -44,6 +44,8 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     assert (settings.speed.trigger, settings.speed.max_records_per_commit) == ("0 seconds", 100_000)
     assert (settings.speed.stop_if_quarantined, settings.speed.warn_if_quarantined) == (None, 0.05)
     assert (settings.archive.trigger, settings.archive.max_records_per_commit) == ("10 seconds", 500_000)
+    kept = settings.retention
+    assert (kept.rollbacks, kept.warn_quarantine, kept.warn_waste, kept.warn_unread) == (2, 10**9, 10**9, 0.5)
     assert (settings.dev.generator, settings.dev.rate, settings.dev.seed) == ("", 100, 7)
     assert settings.storage.path == tmp_path / "data"
 
@@ -176,7 +178,8 @@ def test_a_variable_wins_over_file_and_profile(tmp_path: Path, monkeypatch: pyte
 
 def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"bootstrap": "h:1", "options": '{"a": "b"}', "conf": '{"spark.a": "b"}', "host": "::1"}
-    values |= {"stop_if_quarantined": "11%", "warn_if_quarantined": "11%"}
+    values |= {"stop_if_quarantined": "11%", "warn_if_quarantined": "11%", "warn_unread": "11%"}
+    values |= {"warn_quarantine": "11 MB", "warn_waste": "11 MB"}
     values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "master": "yarn", "generator": "g.py"}
     default = load(project(tmp_path))
     for section, field in Settings.model_fields.items():
@@ -221,3 +224,11 @@ def test_every_key_is_described() -> None:
 def test_loading_settings_brings_no_pyspark() -> None:
     script = "import sys, dovetail.shared.settings; sys.exit('pyspark' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_size_is_a_number_with_its_unit(tmp_path: Path) -> None:
+    written = load(project(tmp_path, '[retention]\nwarn_waste = "500 MB"\nwarn_quarantine = "2TB"\n')).retention
+    assert (written.warn_waste, written.warn_quarantine) == (500_000_000, 2 * 10**12)
+    for wrong in ('"500"', '"-1 GB"', "500", '"1 PB"'):
+        said = refusal(tmp_path, f"[retention]\nwarn_waste = {wrong}\n")
+        assert 'a size, as in "500 MB" or "2 GB"' in said.what

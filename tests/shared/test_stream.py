@@ -26,7 +26,7 @@ class DoubleOfSpark:
 
     def __init__(self, *ends: int) -> None:
         self._ends = ends
-        self._ended = threading.Event()
+        self.listens, self._ended = threading.Event(), threading.Event()
         self.readStream = self.writeStream = self
         self.isActive = True
 
@@ -43,6 +43,7 @@ class DoubleOfSpark:
         return self
 
     def _run(self) -> None:
+        self.listens.wait(10)  # a signal before that would end the test
         (self._checkpoint / "offsets").mkdir(parents=True)
         for n, end in enumerate(self._ends):
             (self._checkpoint / "offsets" / str(n)).write_text(f"v1\n{{}}\n{json.dumps({TOPIC: {'0': end}})}")
@@ -76,6 +77,7 @@ def followed(folder: Path, ends: tuple[int, ...], step: Any, may_go_on: Any) -> 
         follow(
             spark, log, TOPIC, Position({0: 0}), step,
             scratch=folder, prepare=lambda raw: raw, trigger="0 seconds", max_records=1, may_go_on=may_go_on,
+            on_ready=spark.listens.set,
         )  # fmt: skip
 
 

@@ -85,6 +85,15 @@ def test_deleted_rows_are_gone(path):
     assert ids([table.read()]) == [3]
 
 
+def test_a_deletion_by_another_handle_in_between_is_no_conflict(path):
+    table, other = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    for n in (1, 2, 3):
+        table.append(rows(n))
+    other.delete("id <= 2")
+    table.append(rows(4))
+    assert sorted(table.read()["id"].to_pylist()) == [3, 4]
+
+
 def test_the_second_of_two_writers_is_refused(path):
     one, two = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
     one.append(rows(0))

@@ -15,10 +15,12 @@ from dovetail.shared.errors import IntegrityError, ServiceMissing
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.log import Extent, TopicMissing, Waiting
 from dovetail.shared.manifest import ORIGIN, Run
+from dovetail.shared.pauses import Pause
 from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.proofs import Proved
 from dovetail.shared.status import DimensionState, SourceState, Status, ViewState
 from dovetail.shared.troubles import Code, Grade, troubles
+from dovetail.shared.unread import Unread
 
 SOURCE = dv.source("lines", schema="n int")
 VIEW = dv.view("sales", source=SOURCE, measures={"lines": dv.count()})
@@ -56,7 +58,12 @@ def test_where_all_is_well_nothing_is_told() -> None:
         ({"speed_runs": False}, Code.SPEED_STOPPED),
         ({"archive_runs": False}, Code.ARCHIVE_STOPPED),
         ({"proved": Proved(3, 0.0, 1.0, 1, 0, holds=False)}, Code.PROOF_FAILED),
+        ({"unsent": [RecordId(0, 3)]}, Code.RESEND_UNSENT),
         ({"too_many": Recent(1, 1000, 60)}, Code.QUARANTINE_SHARE),
+        ({"quarantine": 2_000_000}, Code.QUARANTINE_SIZE),
+        ({"near": Unread(RecordId(0, 5), 50.0, 90.0)}, Code.RETENTION_NEAR),
+        ({"speed_paused": Pause("speed", "lines"), "speed_runs": False}, Code.SPEED_PAUSED),
+        ({"archive_paused": Pause("archive", "lines"), "archive_runs": False}, Code.ARCHIVE_PAUSED),
         ({"waiting": [Waiting(RecordId(0, 7), "billing", 60.0)]}, Code.OPEN_TRANSACTION),
         ({"extent": Extent("lines", "another", BEGIN, TO)}, Code.ANOTHER_LOG),
         ({"extent": Extent("lines", "id", BEGIN, Position({0: 6}))}, Code.ANOTHER_LOG),
@@ -72,6 +79,8 @@ def test_each_trouble_of_a_source_has_its_code(change: dict[str, Any], code: Cod
     [
         ({"failure": IntegrityError("torn")}, Code.UNREADABLE),
         ({"manifest": None}, Code.NEVER_ANSWERED),
+        ({"waste": 2_000_000}, Code.WASTE),
+        ({"batch_paused": Pause("batch", "sales")}, Code.BATCH_PAUSED),
         ({"declared": VersionId("sales@0000000000000000")}, Code.VIEW_CHANGED),
     ],
 )
