@@ -95,10 +95,12 @@ def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
     buckets = calendar_of(shape, plan)
     if plan.fill and buckets:
         answer = filled(plan, buckets, answer, _stand_ins(shape, plan, plan.fill))
+    for condition in plan.having:
+        answer = answer.filter(condition.mask(answer[condition.name]))
     if answer.num_rows > 1:
         keys = [(name, "descending" if down else "ascending") for name, down in plan.order_by]
         answer = answer.take(pc.sort_indices(answer, sort_keys=keys)) if keys else answer
-    more = answer.num_rows > plan.limit
+    more = answer.num_rows > plan.offset + plan.limit
     return Rows(orjson.dumps(_rows(shape, plan, answer)), more)
 
 
@@ -118,7 +120,7 @@ def _answer(shape: Shape, plan: Plan, merged: pa.Table) -> pa.Table:
 def _rows(shape: Shape, plan: Plan, answer: pa.Table) -> list[dict[str, Any]]:
     shown = [_rendered(shape, plan, name, answer[name]) for name in answer.column_names] if answer.num_rows else []
     names = answer.column_names
-    return [dict(zip(names, row, strict=True)) for row in zip(*(c[: plan.limit] for c in shown), strict=True)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*shown, strict=True)]
 
 
 def too_large(plan: Plan) -> QueryError:
@@ -156,7 +158,7 @@ def _of_windows(plan: Plan, buckets: Calendar, own: pa.ChunkedArray) -> pa.Table
 
 
 def _source(shape: Shape, plan: Plan, tables: Sequence[str]) -> str:
-    named = [*plan.by, *(name for name, _ in plan.where)]
+    named = [*plan.by, *(c.name for c in plan.where)]
     keys = dict.fromkeys([*(n for n in named if n in shape.keys), *(d.key for d in plan.dimensions(shape))])
     timed = plan.bucket is not None or plan.start is not None or plan.end is not None
     columns = [*keys, *([BUCKET] if timed else []), *states_of(shape, plan)]
@@ -193,13 +195,9 @@ def _column(shape: Shape, name: str) -> str:
 
 def _condition(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
     parts, values = list[str](), list[Any]()
-    for name, wanted in plan.where:
-        given = [v for v in wanted if v is not None]
-        column = _column(shape, name)
-        either = [f"{column} IN ({', '.join('?' * len(given))})"] if given else []
-        either += [f"{column} IS NULL"] if None in wanted else []
-        parts.append(f"({' OR '.join(either)})")
-        values += given
+    for condition in plan.where:
+        parts.append(condition.sql(_column(shape, condition.name)))
+        values += condition.bound
     for bound, sign in ((plan.since, ">="), (plan.end, "<")):
         if bound is not None:
             parts.append(f"{BUCKET} {sign} ?")
@@ -232,10 +230,10 @@ def _floored(width: int, origin: int) -> str:
 def _top(shape: Shape, plan: Plan) -> str:
     """Leaves ordering and cutting to the database where that needs no presented measure."""
     names = {**{name: quoted(name) for name in plan.by}, **({"bucket": BUCKET} if plan.bucket else {})}
-    if plan.fill or any(n not in names or _is_floating(shape, n) for n, _ in plan.order_by):
+    if plan.fill or plan.having or any(n not in names or _is_floating(shape, n) for n, _ in plan.order_by):
         return ""
     order = [f"{names[n]} {'DESC' if down else 'ASC'} NULLS LAST" for n, down in plan.order_by]
-    return f" ORDER BY {', '.join(order)} LIMIT {plan.limit + 1}" if order else ""
+    return f" ORDER BY {', '.join(order)} LIMIT {plan.offset + plan.limit + 1}" if order else ""
 
 
 def _is_floating(shape: Shape, name: str) -> bool:
@@ -260,7 +258,7 @@ def _neutral(shape: Shape, column: str, states: pa.Array) -> pa.Array:
 
 
 def _rendered(shape: Shape, plan: Plan, name: str, column: pa.ChunkedArray) -> list[Any]:
-    column = column.slice(0, plan.limit)
+    column = column.slice(plan.offset, plan.limit)
     if name in plan.by:
         return rendered(column, shape.grouping_type(name))
     if name == "bucket" and plan.bucket:

@@ -21,13 +21,14 @@ from dovetail.serving import describe, problems, query
 from dovetail.serving.answer import Rows
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
 from dovetail.serving.edition import Edition
+from dovetail.serving.fields import Fields, from_json, from_url
 from dovetail.serving.metrics import Measured, Metrics
 from dovetail.serving.past import Receipt
-from dovetail.serving.query import Asked, Fields
+from dovetail.serving.query import Asked, Cursor
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
 from dovetail.shared import proofs
-from dovetail.shared.errors import NotYet, ServiceMissing, SettingsError, unknown
+from dovetail.shared.errors import NotYet, QueryError, ServiceMissing, SettingsError, unknown
 from dovetail.shared.position import RecordId
 from dovetail.shared.settings import Settings
 from dovetail.shared.tables import Layout
@@ -36,6 +37,8 @@ AT_ONCE = 4
 """Answers looked up in the database at the same time; more would only share the same cores."""
 WAIT = 0.005
 """Seconds between two looks while an answer is waited for."""
+PAST = ("as_of", "cursor")
+"""What makes a question one about an earlier answer."""
 LARGEST_BODY = 1 << 20
 SWITCH = 0.001
 """Seconds after which a thread lets another run: Python's 5 ms would show in every answer while a commit comes in."""
@@ -61,8 +64,8 @@ class Serving:
         return view
 
     async def answer(self, view: View, asked: Asked, none_match: str) -> Response:
-        if asked.at_least is not None:
-            await reached(view, asked)
+        if asked.at_least is not None or asked.max_age is not None:
+            await reached(view, asked, self.behind)
         found = view.at_hand(asked.plan)
         edition = found[0] if found else view.edition
         if none_match and edition.id(asked.plan) in none_match:
@@ -72,11 +75,16 @@ class Serving:
         return self._said(asked, *found)
 
     async def answer_of_then(self, view: View, fields: Fields) -> Response:
-        """The answer that an earlier receipt stands for."""
-        receipt = Receipt.parse(fields.scalars["as_of"])
+        """The answer that an earlier receipt stands for, or the page of it that a cursor names."""
+        cursor = Cursor.parse(fields.scalars["cursor"]) if "cursor" in fields.scalars else None
+        receipt = Receipt.parse(cursor.receipt if cursor else fields.scalars["as_of"])
 
         def look(edition: Edition) -> tuple[Asked, Edition, Rows]:
             asked = query.plan(edition.shape, fields)
+            if cursor and edition.id(asked.plan.first) != cursor.receipt:
+                raise QueryError(
+                    f"cursor={cursor} is of another question", next="ask as for the page before, and give its cursor"
+                )
             return asked, edition, view.looked_up_in(edition, asked.plan)
 
         found = await anyio.to_thread.run_sync(self.store.past.asked, view.name, receipt, look, limiter=self.lookups)
@@ -100,6 +108,11 @@ class Serving:
         return self.metrics.text()
 
     def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
+        if asked.whole and edition.gaps_known:
+            raise problems.Incomplete(
+                f"{edition.shape.view} has passed records that are gone: {edition.gaps_known[0]}",
+                next="leave out complete=required to have the answer without them",
+            )
         behind = self.behind.of(edition.shape.topic, edition.position)
         receipt = edition.receipt(asked.plan, behind=behind, more=rows.more, unmatched=rows.unmatched)
         body = b"".join((b'{"rows":', rows.json, b',"receipt":', orjson.dumps(receipt), b"}"))
@@ -176,24 +189,34 @@ async def understood(view: View, raw: str, read: Callable[[], Fields]) -> Asked:
         await asyncio.sleep(WAIT)
 
 
-async def reached(view: View, asked: Asked) -> None:
-    """Waits until the view's answers include what `at_least` names; raises NotYet after the timeout."""
+async def reached(view: View, asked: Asked, behind: Behind) -> None:
+    """Waits until the view's answers include what `at_least` names and are as fresh as `max_age` says.
+
+    Raises:
+        NotYet: they are not, after the timeout.
+    """
     until = time.monotonic() + asked.timeout
-    while True:
-        edition = view.edition
-        wanted = asked.at_least
-        if isinstance(wanted, RecordId):
-            there = edition.position.includes(wanted.partition, wanted.offset)
-        else:
-            there = wanted is None or edition.seq >= wanted
-        if there:
-            return
+    while lacking := _lacking(view.edition, asked, behind):
         if time.monotonic() >= until:
-            raise NotYet(
-                f"{view.name} has not reached {wanted}: it stands at seq {edition.seq}, {edition.position!r}",
-                next="ask again, or dovetail status",
-            )
+            raise NotYet(f"{view.name} {lacking}", next="ask again, or dovetail status")
         await asyncio.sleep(WAIT)
+
+
+def _lacking(edition: Edition, asked: Asked, behind: Behind) -> str:
+    """Why an edition is not yet what is asked for; empty where it is."""
+    wanted = asked.at_least
+    if isinstance(wanted, RecordId):
+        there = edition.position.includes(wanted.partition, wanted.offset)
+    else:
+        there = wanted is None or edition.seq >= wanted
+    if not there:
+        return f"has not reached {wanted}: it stands at seq {edition.seq}, {edition.position!r}"
+    if asked.max_age is None:
+        return ""
+    seconds = behind.of(edition.shape.topic, edition.position)["seconds"]
+    if seconds is None:
+        return "may be of any age: the broker does not say where the log ends"
+    return f"is {seconds:.1f} s behind, {asked.max_age:g} s are asked for" if seconds > asked.max_age else ""
 
 
 def _add_views(app: FastAPI, serving: Serving) -> None:
@@ -212,9 +235,9 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
     )  # fmt: skip
     async def ask(view: str, request: Request) -> Response:
         held, raw = serving.view(view), request.scope["query_string"].decode("latin-1")
-        if "as_of" in raw and "as_of" in (fields := query.from_url(raw)).scalars:
+        if any(name in raw for name in PAST) and not {*PAST}.isdisjoint((fields := from_url(raw)).scalars):
             return await serving.answer_of_then(held, fields)
-        asked = await understood(held, raw, lambda: query.from_url(raw))
+        asked = await understood(held, raw, lambda: from_url(raw))
         return await serving.answer(held, asked, request.headers.get("if-none-match", ""))
 
     @app.post(
@@ -223,10 +246,10 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
     )  # fmt: skip
     async def ask_json(view: str, request: Request) -> Response:
         held, body = serving.view(view), await _body(request)
-        if b"as_of" in body and "as_of" in (fields := query.from_json(body)).scalars:
+        if any(name.encode() in body for name in PAST) and not {*PAST}.isdisjoint((fields := from_json(body)).scalars):
             return await serving.answer_of_then(held, fields)
         named = f"POST {body.decode('utf-8', 'backslashreplace')}"
-        asked = await understood(held, named, lambda: query.from_json(body))
+        asked = await understood(held, named, lambda: from_json(body))
         return await serving.answer(held, asked, request.headers.get("if-none-match", ""))
 
 

@@ -79,10 +79,19 @@ _TEXTS = {
     "limit": ("integer", f"Rows at most; default {LIMIT}, at most {MOST}. `more` in the receipt: some were cut off."),
     "at_least": ("string", "Wait for an answer that includes this ledger seq, or this record as partition@offset."),
     "as_of": ("string", "The answer that the receipt of this id stands for, or 410 where it is not kept any more."),
-    "timeout": ("number", f"Seconds to wait for at_least; default {TIMEOUT:g}, at most {LONGEST:g}."),
+    "cursor": ("string", "The page after one of which `more` was cut off: its `receipt.next`, and all else as there. "
+        "Pages are of one answer, whatever comes meanwhile."),
+    "max_age": ("string", "Wait for an answer that is no further behind the log than this: 500 ms, 30s, 5m."),
+    "complete": ("string", "required: 409 rather than an answer that lacks records which are gone."),
+    "timeout": ("number", f"Seconds to wait for at_least and max_age; default {TIMEOUT:g}, at most {LONGEST:g}."),
     "where.KEY": ("list", "Only these values of a key or a dimension's column, separated by commas; "
         "a backslash keeps a comma in a value."),
     "where.KEY.null": ("boolean", "true: null matches too."),
+    "where.KEY.OPERATOR": ("list", "lt, lte, gt, gte: below or above one value, which null never is. prefix: a text "
+        "that begins so. not: none of these values; where.KEY=A and where.KEY.not=A share out all rows, those of null "
+        "too, and where.KEY.not.null=true leaves null out."),
+    "having.MEASURE": ("list", "The same of a measure of the answer, as in having.revenue.gte=100; limit counts the "
+        "rows that are left."),
 }  # fmt: skip
 PARAMETERS = [
     {"name": name, "in": "query", "required": False, "description": text, "schema": {

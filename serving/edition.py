@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
-from dovetail.serving.query import Plan
+from dovetail.serving.query import Cursor, Plan
 from dovetail.serving.shape import Shape
 from dovetail.serving.tail import Account
 from dovetail.shared.ledger import Judged
@@ -58,7 +58,9 @@ class Edition:
             "approximate": self._approximate(plan),
             "behind": behind,
         }
-        return {**receipt, "more": True} if more else receipt
+        if not more:
+            return receipt
+        return {**receipt, "more": True, "next": str(Cursor(self.id(plan.first), plan.offset + plan.limit))}
 
     def _approximate(self, plan: Plan) -> list[str]:
         asked = dict.fromkeys(name.partition(".")[0] for name in plan.measures)
@@ -70,9 +72,14 @@ class Edition:
         return "|".join([self.shape.version, *(run.id for run in self.manifest.runs), *dimensions])
 
     @cached_property
+    def gaps_known(self) -> list[Gap]:
+        """The records that are in no answer because they are gone: passed as lost, or not there any more for a run."""
+        short = [run for run in self.manifest.runs if run.lacks]
+        lacking: list[Gap] = [{"seq": run.to_seq, "records": run.lacks, "why": LACKS} for run in short]
+        return [*self.account.gaps, *lacking]
+
+    @cached_property
     def _said(self) -> dict[str, Any]:
-        lacking = [{"seq": r.to_seq, "records": r.lacks, "why": LACKS} for r in self.manifest.runs if r.lacks]
-        gaps = [*self.account.gaps, *lacking]
         failed = self.account.failing.get(self.shape.version, 0) + sum(r.failed for r in self.manifest.runs)
         return {
             "view": self.shape.view,
@@ -83,6 +90,6 @@ class Edition:
             "seq": self.seq,
             "quarantined": self.account.quarantined,
             "failed": failed,
-            "gaps": gaps,
-            "complete": not gaps,
+            "gaps": self.gaps_known,
+            "complete": not self.gaps_known,
         }

@@ -76,7 +76,7 @@ class Kept:
     def lone(self) -> bool:
         """Whether its answer is one row, whatever the question orders or limits."""
         plan = self.plan
-        return not (plan.bucket or plan.window or plan.fill) and len(self.groups) == 1
+        return not (plan.bucket or plan.window or plan.fill or plan.having or plan.offset) and len(self.groups) == 1
 
     @property
     def _starts(self) -> list[int]:

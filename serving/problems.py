@@ -22,6 +22,10 @@ class Gone(QueryError):
     """What an older receipt stands for has been pruned."""
 
 
+class Incomplete(QueryError):
+    """An answer without gaps is asked for, and there is none."""
+
+
 class TooLarge(QueryError):
     """More was sent than is read."""
 
@@ -52,6 +56,8 @@ async def _ours(request: Request, error: Exception) -> Response:
         return problem("not-found", "There is nothing of that name", 404, detail, error.next)
     if isinstance(error, Gone):
         return problem("gone", "That answer is not kept any more", 410, detail, error.next)
+    if isinstance(error, Incomplete):
+        return problem("incomplete", "There is no answer without gaps", 409, detail, error.next)
     if isinstance(error, TooLarge):
         return problem("too-large", "More was sent than is read", 413, detail, error.next)
     if isinstance(error, QueryError):

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal, cast, get_args
-from urllib.parse import parse_qsl
 
-import orjson
 import pyarrow as pa
 
 from dovetail.serving.buckets import MICROS, calendar, instant, on_boundary, zone
 from dovetail.serving.dimensions import Joined
+from dovetail.serving.fields import Conditions, Fields
 from dovetail.serving.shape import Shape
-from dovetail.serving.values import typed
+from dovetail.serving.where import Condition, read
 from dovetail.shared import duration
 from dovetail.shared.duration import DAY, Span, length
 from dovetail.shared.errors import DeclarationError, NotYet, QueryError, unknown
 from dovetail.shared.position import RecordId
-
-SCALARS = ("start", "end", "bucket", "window", "fill", "tz", "limit", "at_least", "timeout", "as_of")
-LISTS = ("by", "measures", "order_by")
-LATER = ("max_age",)
-WHERE = "where."
-NULL = ".null"
 
 Fill = Literal["zero", "null"]
 LIMIT, MOST = 1_000, 100_000
@@ -33,26 +26,19 @@ TIMEOUT, LONGEST = 10.0, 60.0
 
 
 @dataclass(frozen=True)
-class Fields:
-    """A question as it came: nothing is checked yet but its form. None among the values of a key is null."""
-
-    scalars: Mapping[str, str] = field(default_factory=dict)
-    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    where: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Plan:
     """What is asked of a view. Two questions with equal plans have equal rows.
 
-    `where` holds per key the values of which one must match, None for null; times are microseconds since 1970, `end`
+    `where` is of stored rows, `having` of the measures of the answer's; times are microseconds since 1970, `end`
     excluded; `order_by` holds every grouped column, so that the order is total. With a window, `start` and `end` are of
     the buckets shown, and `since` is where the first of their windows begins; without one, `since` is `start`.
+    `offset` rows of the answer come before the first that is shown.
     """
 
     by: tuple[str, ...]
     measures: tuple[str, ...]
-    where: tuple[tuple[str, tuple[Any, ...]], ...]
+    where: tuple[Condition, ...]
+    having: tuple[Condition, ...]
     start: int | None
     end: int | None
     since: int | None
@@ -62,6 +48,12 @@ class Plan:
     tz: str
     order_by: tuple[tuple[str, bool], ...]
     limit: int
+    offset: int = 0
+
+    @property
+    def first(self) -> Plan:
+        """The same from the first row on."""
+        return replace(self, offset=0) if self.offset else self
 
     @cached_property
     def digest(self) -> str:
@@ -76,12 +68,12 @@ class Plan:
 
     def dimensions(self, shape: Shape) -> tuple[Joined, ...]:
         """Those whose columns are asked for."""
-        asked = [shape.attribute(name) for name in (*self.by, *(name for name, _ in self.where))]
+        asked = [shape.attribute(name) for name in (*self.by, *(c.name for c in self.where))]
         return tuple({a.dimension.name: a.dimension for a in asked if a}.values())
 
     def key(self, shape: Shape) -> tuple[Any, ...] | None:
         """The one group of keys that `where` leaves, or None. Floating keys have no one way to be equal."""
-        fixed = {name: values[0] for name, values in self.where if len(values) == 1}
+        fixed = {c.name: c.values[0] for c in self.where if c.op == "in" and len(c.values) == 1}
         floating = any(pa.types.is_floating(kind) for kind in shape.keys.values())
         if len(fixed) < len(shape.keys) or floating or self.dimensions(shape):
             return None
@@ -90,59 +82,35 @@ class Plan:
 
 @dataclass(frozen=True)
 class Asked:
-    """A plan, and how long to wait for an answer that includes a ledger seq or a record."""
+    """A plan, and how long to wait for an answer that includes a ledger seq or a record, or is no older than that.
+
+    `max_age` is in seconds; `whole` asks for an answer without gaps or none.
+    """
 
     plan: Plan
     at_least: int | RecordId | None
+    max_age: float | None
     timeout: float
+    whole: bool
 
 
-def from_url(query: str) -> Fields:
-    """Reads a query string.
+@dataclass(frozen=True)
+class Cursor:
+    """Where an answer goes on: after `offset` rows of the one that the receipt of the id `receipt` stands for."""
 
-    Lists are separated by commas, and a repeated list goes on. In a value of `where.KEY` a backslash keeps the next
-    character as it is, so `a\\,b` is one value. `where.KEY.null=true` lets null match too.
-    """
-    scalars: dict[str, str] = {}
-    lists: dict[str, list[str]] = {}
-    where: dict[str, list[str | None]] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True):
-        if name in LISTS:
-            lists.setdefault(name, []).extend(part.strip() for part in text.split(",") if part.strip())
-        elif name.startswith(WHERE) and name.endswith(NULL):
-            _check_null(name, text)
-            where.setdefault(name[len(WHERE) : -len(NULL)], []).append(None)
-        elif name.startswith(WHERE):
-            where.setdefault(name[len(WHERE) :], []).extend(_split(text))
-        else:
-            _known(name)
-            if name in scalars:
-                raise QueryError(f"{name} is given twice")
-            scalars[name] = text
-    return Fields(scalars, lists, where)
+    receipt: str
+    offset: int
 
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Raises QueryError for what is no cursor."""
+        receipt, _, offset = text.rpartition("~")
+        if not (receipt and offset.isascii() and offset.isdigit() and len(offset) < 12 and int(offset)):
+            raise QueryError(f"cursor={text} is none", next="give `receipt.next` of the page before")
+        return cls(receipt, int(offset))
 
-def from_json(body: bytes) -> Fields:
-    """Reads the same fields as a JSON object: lists as lists, `where` as an object of values or lists, null as null."""
-    try:
-        given = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise QueryError(f"the body is not JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise QueryError(
-            'the body is not a JSON object such as {"by": ["country"], "where": {"country": ["FR", null]}}'
-        )
-    where = given.pop("where", {})
-    if not isinstance(where, dict):
-        raise QueryError('where is not an object such as {"country": ["FR", null]}')
-    for name in given:
-        if name not in LISTS:
-            _known(name)
-    return Fields(
-        scalars={n: _text(n, v) for n, v in given.items() if n in SCALARS and v is not None},
-        lists={n: [_text(n, v) for v in _listed(v)] for n, v in given.items() if n in LISTS and v is not None},
-        where={k: [None if v is None else _text(k, v) for v in _listed(vs)] for k, vs in where.items()},
-    )
+    def __str__(self) -> str:
+        return f"{self.receipt}~{self.offset}"
 
 
 def plan(shape: Shape, fields: Fields) -> Asked:
@@ -159,6 +127,7 @@ def plan(shape: Shape, fields: Fields) -> Asked:
         raise QueryError("end does not lie after start", why="end is excluded")
     by = _names(shape, fields.lists.get("by", ()))
     measures = _measures(shape, fields.lists.get("measures", ())) or tuple(shape.measures)
+    cursor = Cursor.parse(fields.scalars["cursor"]) if "cursor" in fields.scalars else None
     shown = (*by, *(["bucket"] if bucket else []))
     if len(set(shown)) < len(shown):
         raise QueryError("a key is called bucket: it cannot be asked for together with bucket=")
@@ -167,6 +136,7 @@ def plan(shape: Shape, fields: Fields) -> Asked:
             by=by,
             measures=measures,
             where=_where(shape, fields.where, tz),
+            having=_having(shape, fields.having, measures, tz),
             start=start,
             end=end,
             since=_since(shape, start, bucket, window, tz),
@@ -176,55 +146,18 @@ def plan(shape: Shape, fields: Fields) -> Asked:
             tz=tz if bucket else "UTC",
             order_by=_order(fields.lists.get("order_by", ()), shown, measures),
             limit=int(_number("limit", fields.scalars.get("limit"), LIMIT, 1, MOST)),
+            offset=cursor.offset if cursor else 0,
         ),
         at_least=_at_least(fields.scalars.get("at_least")),
+        max_age=_max_age(fields.scalars.get("max_age")),
         timeout=_timeout(fields),
+        whole=_whole(fields.scalars.get("complete")),
     )
 
 
 def patience(fields: Fields) -> float:
-    """How long a question may wait, in seconds: not at all without `at_least`."""
-    return _timeout(fields) if "at_least" in fields.scalars else 0.0
-
-
-def _known(name: str) -> None:
-    if name in LATER:
-        raise QueryError(f"{name} comes in a later release")
-    if name not in SCALARS:
-        raise QueryError(
-            unknown("parameter", name, (*SCALARS, *LISTS, "where.KEY", "where.KEY.null")),
-            next="a key is asked for as where.KEY=value",
-        )
-
-
-def _check_null(name: str, text: str) -> None:
-    if text != "true":
-        raise QueryError(f"{name}={text}: only {name}=true can be asked")
-
-
-def _split(text: str) -> list[str]:
-    parts, escaped = [""], False
-    for c in text:
-        if escaped or c not in ",\\":
-            parts[-1] += c
-            escaped = False
-        elif c == "\\":
-            escaped = True
-        else:
-            parts.append("")
-    return parts
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise QueryError(f"{name}: {orjson.dumps(value).decode()} is not a text, a number or a truth value")
+    """How long a question may wait, in seconds: not at all without `at_least` or `max_age`."""
+    return _timeout(fields) if fields.scalars.keys() & {"at_least", "max_age"} else 0.0
 
 
 def _names(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
@@ -251,17 +184,19 @@ def _measures(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(given))
 
 
-def _where(shape: Shape, given: Mapping[str, Sequence[str | None]], tz: str) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+def _where(shape: Shape, given: Conditions, tz: str) -> tuple[Condition, ...]:
     _names(shape, list(given))
-    found = []
-    for key in (*shape.keys, *shape.attributes):
-        if key in given:
-            kind = shape.grouping_type(key)
-            values = {None if v is None else typed(v, kind, key=key, tz=tz) for v in given[key]}
-            if not values:
-                raise QueryError(f"where.{key} has no value")
-            found.append((key, tuple(sorted(values, key=lambda v: (v is None, v if v is not None else 0)))))
-    return tuple(found)
+    keys = [key for key in (*shape.keys, *shape.attributes) if key in given]
+    return tuple(c for key in keys for c in read(key, given[key], shape.grouping_type(key), tz=tz))
+
+
+def _having(shape: Shape, given: Conditions, measures: Sequence[str], tz: str) -> tuple[Condition, ...]:
+    for name in given:
+        if name not in measures:
+            shown = ",".join((*measures, *_measures(shape, [name])))
+            raise QueryError(f"having.{name}: {name} is not in the answer", next=f"measures={shown}")
+    kinds = {name: shape.presented(name).result for name in measures if name in given}
+    return tuple(c for name in kinds for c in read(name, given[name], kinds[name], tz=tz, of="having"))
 
 
 def _bucket_and_window(shape: Shape, bucket: str | None, window: str | None) -> tuple[Span | None, Span | None]:
@@ -377,6 +312,22 @@ def _number(name: str, text: str | None, default: float, least: float, most: flo
     if not least <= value <= most:
         raise QueryError(f"{name}={text}: write a number from {least:g} to {most:g}")
     return value
+
+
+def _max_age(text: str | None) -> float | None:
+    """Seconds, which a number alone is too, as in `timeout`."""
+    if text is None:
+        return None
+    try:
+        return duration.parse(text if not text.isdecimal() else f"{text}s").total_seconds()
+    except DeclarationError:
+        raise QueryError(f"max_age={text} is no length of time", next="max_age=30s, or 500 ms, 5m, 1h") from None
+
+
+def _whole(text: str | None) -> bool:
+    if text not in (None, "required"):
+        raise QueryError(f"complete={text}: only complete=required can be asked")
+    return text is not None
 
 
 def _at_least(text: str | None) -> int | RecordId | None:

@@ -18,7 +18,7 @@ from dovetail.shared.errors import QueryError
 
 
 def typed(text: str, kind: pa.DataType, *, key: str, tz: str) -> Any:
-    """The value of a key that `text` writes, as it is held in memory.
+    """The value that `text` writes, as it is held in memory; `key` is what the question calls it.
 
     Raises:
         QueryError: it is none of that type, or the type cannot be asked for.
@@ -26,7 +26,7 @@ def typed(text: str, kind: pa.DataType, *, key: str, tz: str) -> Any:
     try:
         return _reader(kind, tz)(text)
     except (ValueError, InvalidOperation, pa.ArrowInvalid):
-        raise QueryError(f"where.{key}: '{text}' is not of type {type_name(kind)}") from None
+        raise QueryError(f"{key}: '{text}' is not of type {type_name(kind)}") from None
 
 
 def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]:

@@ -14,8 +14,9 @@ from dovetail.serving.answer import Rows, finished, groups, groups_of_key, unmat
 from dovetail.serving.database import Database
 from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.edition import Edition
+from dovetail.serving.fields import Fields
 from dovetail.serving.kept import Kept, KeptAnswers
-from dovetail.serving.query import Asked, Fields, Plan
+from dovetail.serving.query import Asked, Plan
 from dovetail.shared.errors import IntegrityError, NotYet
 
 PLANS = 10_000

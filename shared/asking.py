@@ -18,13 +18,15 @@ CONNECT_S, ANSWER_S = 5.0, 65.0
 class Question:
     """What is asked of a view, in the words of the HTTP interface; empty means not asked.
 
-    `where` maps a key to its values as a URL has them: separated by commas, a comma of a value's own as `\\,`.
+    `where` maps a key to its values as a URL has them: separated by commas, a comma of a value's own as `\\,`; with an
+    operator as in `price.gte`. `having` does so for measures.
     """
 
     view: str
     by: str = ""
     measures: str = ""
     where: Mapping[str, str] = field(default_factory=dict)
+    having: Mapping[str, str] = field(default_factory=dict)
     start: str = ""
     end: str = ""
     bucket: str = ""
@@ -45,7 +47,8 @@ class Question:
         time = ("start", "end", "bucket", "window", "fill", "tz")
         named = ("by", "measures", *time, "order_by", "limit", "at_least", "as_of")
         asked = {name: str(value) for name in named if (value := getattr(self, name)) not in ("", None)}
-        return asked | {f"where.{key}": values for key, values in self.where.items()}
+        conditions = {"where": self.where, "having": self.having}
+        return asked | {f"{kind}.{key}": values for kind, given in conditions.items() for key, values in given.items()}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 PANEL = "Ask"
 JSON = typer.Option(False, "--json", help="One JSON document.")
-WHERE = typer.Option(None, help="KEY=VALUE,VALUE: rows of these only; may be given again.")
+WHERE = typer.Option(
+    None, help="KEY=VALUE,VALUE: rows of these only; KEY.gte=VALUE, and lt, lte, gt, prefix, not. May be given again."
+)
+HAVING = typer.Option(None, help="MEASURE.gte=VALUE: only rows of the answer that are so; operators as in --where.")
 FIGURES = ("consumed", "quarantined", "dropped", "broken", "seq", "ahead", "runs", "garbage")
 
 
@@ -94,6 +97,7 @@ def query(
     by: str = typer.Option("", help="Keys or columns of dimensions to group by, separated by commas.", metavar="KEYS"),
     measures: str = typer.Option("", help="Measures to answer, separated by commas; all where not given."),
     where: list[str] | None = WHERE,
+    having: list[str] | None = HAVING,
     start: str = typer.Option("", help="From this time on, as in 2026-03-01 or 2026-03-01T09:00:00Z."),
     end: str = typer.Option("", help="Up to this time, which is excluded."),
     bucket: str = typer.Option("", help="Group by time too, as in 1h, 1d, 1w or 1mo."),
@@ -115,6 +119,7 @@ def query(
         by=by,
         measures=measures,
         where=conditions(where or ()),
+        having=conditions(having or (), option="--having"),
         start=start,
         end=end,
         bucket=bucket,

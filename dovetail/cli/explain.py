@@ -183,7 +183,8 @@ def _asked(project: Project, view: View, where: dict[str, str], *, start: str, e
     """The groups meant, checked in the words and with the errors of a query."""
     from dovetail.batch.why import Asked
     from dovetail.serving.buckets import calendar
-    from dovetail.serving.query import from_url, plan
+    from dovetail.serving.fields import from_url
+    from dovetail.serving.query import plan
     from dovetail.serving.shape import Shape
     from dovetail.shared.asking import Question
     from dovetail.shared.errors import NotYet
@@ -209,7 +210,9 @@ def _asked(project: Project, view: View, where: dict[str, str], *, start: str, e
         days = calendar("UTC", planned.bucket, shape.bucket_seconds or 1)
         days.check_start("start", first)
         last = days.end(first)
-    return Asked(dict(planned.where), first, last)
+    if others := [f"{c.name}.{c.op}" for c in planned.where if c.op != "in"]:
+        raise typer.BadParameter(f"{others[0]}: a group is named by the values of its keys", param_hint="KEY=VALUE")
+    return Asked({c.name: c.values for c in planned.where}, first, last)
 
 
 def _row(line: Line, *, cut_off: bool = True) -> list[Any]:

@@ -14,7 +14,7 @@ from oracle import MEASURE, day_in, truth
 from serving_stand import T0, Event
 from serving_world import COUNTRIES, PRODUCTS, World, by_database, escaped, url
 
-from dovetail.serving import query
+from dovetail.serving.fields import from_url
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +54,11 @@ def test_kept_answers_stay_true_through_commits_and_promotes(
 ) -> None:
     view = world.view("sales")
     for fields, _ in questions:  # fills the store before the step that it must follow
-        view.looked_up(view.asked(url(fields), lambda f=fields: query.from_url(url(f))).plan)  # type: ignore[misc]
+        view.looked_up(view.asked(url(fields), lambda f=fields: from_url(url(f))).plan)  # type: ignore[misc]
     if grow:
         world.step()
     for fields, how in questions:
-        asked = view.asked(url(fields), lambda f=fields: query.from_url(url(f)))  # type: ignore[misc]
+        asked = view.asked(url(fields), lambda f=fields: from_url(url(f)))  # type: ignore[misc]
         expected = truth(world.stand.events, **how)
         kept = view.at_hand(asked.plan)
         assert kept is not None or (grow and world.steps % 7 == 3), "what was looked up is kept, but for a promote"
@@ -83,7 +83,7 @@ def test_group_bys_are_true(
         fields |= {"where.country.null": "true"} if None in wanted else {}
     fields |= {"bucket": "1d", "tz": zone} if zone else {}
     view = world.view("sales")
-    asked = view.asked(url(fields), lambda: query.from_url(url(fields)))
+    asked = view.asked(url(fields), lambda: from_url(url(fields)))
     assert orjson.loads(view.looked_up(asked.plan)[1].json) == truth(
         world.stand.events,
         by=by,
@@ -94,7 +94,7 @@ def test_group_bys_are_true(
 
 def test_a_view_without_keys_is_kept_too(world: World) -> None:
     view = world.view("totals")
-    asked = view.asked("", lambda: query.from_url(""))
+    asked = view.asked("", lambda: from_url(""))
     view.looked_up(asked.plan)
     world.step()
     found = view.at_hand(asked.plan) or view.looked_up(asked.plan)
@@ -108,5 +108,5 @@ def test_merging_the_speed_rows_in_memory_changes_nothing(world: World, monkeypa
     for _ in range(2):
         world.step(200)
     assert view.edition.speed != before
-    asked = view.asked("by=country,product", lambda: query.from_url("by=country,product"))
+    asked = view.asked("by=country,product", lambda: from_url("by=country,product"))
     assert orjson.loads(view.looked_up(asked.plan)[1].json) == truth(world.stand.events, by=["country", "product"])

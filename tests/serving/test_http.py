@@ -8,7 +8,7 @@ import time
 import pytest
 from serving_stand import Client, Ends, Stand, ViewSpec, event
 
-from dovetail.serving.query import LISTS, SCALARS
+from dovetail.serving.fields import LISTS, SCALARS
 from dovetail.shared import proofs
 from dovetail.shared.ledger import Judged
 from dovetail.shared.position import Position
@@ -206,4 +206,12 @@ def test_the_index_and_the_docs_are_there(serving: Client) -> None:
     assert "/v1/views/{view}/query" in serving.http.get("/").json()["paths"]
     assert serving.http.get("/docs").status_code == 200
     described = serving.http.get("/openapi.json").json()["paths"]["/v1/views/{view}/query"]["get"]["parameters"]
-    assert {p["name"] for p in described} == {"view", *SCALARS, *LISTS, "where.KEY", "where.KEY.null"}
+    assert {p["name"] for p in described} == {
+        "view",
+        *SCALARS,
+        *LISTS,
+        "where.KEY",
+        "where.KEY.null",
+        "where.KEY.OPERATOR",
+        "having.MEASURE",
+    }

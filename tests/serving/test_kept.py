@@ -12,7 +12,7 @@ import pytest
 from serving_stand import T0, Stand, ViewSpec, event
 
 from dovetail.serving import kept as module
-from dovetail.serving import query
+from dovetail.serving.fields import from_url
 from dovetail.serving.query import Plan
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
@@ -41,7 +41,7 @@ def look(store: Store, stand: Stand) -> View:
 
 
 def plan(view: View, url: str) -> Plan:
-    return view.asked(url, lambda: query.from_url(url)).plan
+    return view.asked(url, lambda: from_url(url)).plan
 
 
 def lines(answer: Any) -> int:

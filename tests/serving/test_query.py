@@ -12,6 +12,7 @@ from serving_stand import TYPES, ViewSpec
 
 from dovetail.serving import query
 from dovetail.serving.buckets import instant
+from dovetail.serving.fields import from_json, from_url
 from dovetail.serving.query import Asked, Plan
 from dovetail.serving.shape import Shape
 from dovetail.shared.duration import Span
@@ -32,7 +33,7 @@ SHAPE = shape()
 
 
 def asked(url: str, of: Shape = SHAPE) -> Asked:
-    return query.plan(of, query.from_url(url))
+    return query.plan(of, from_url(url))
 
 
 def plan(url: str, of: Shape = SHAPE) -> Plan:
@@ -40,7 +41,7 @@ def plan(url: str, of: Shape = SHAPE) -> Plan:
 
 
 def where(url: str) -> dict[str, tuple[Any, ...]]:
-    return dict(plan(url).where)
+    return {c.name: c.values for c in plan(url).where}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,19 @@ def test_values_are_of_the_type_of_their_key(text: str, values: tuple[Any, ...])
         ("tz=", "unknown time zone ''"),
         ("limt=3", "unknown parameter 'limt': did you mean 'limit'?"),
         ("country=FR", "unknown parameter 'country'"),
-        ("max_age=3", "max_age comes in a later release"),
+        ("max_age=soon", "max_age=soon is no length of time"),
+        ("complete=yes", "complete=yes: only complete=required can be asked"),
+        ("cursor=s1.2.0123456789", "cursor=s1.2.0123456789 is none"),
+        ("cursor=s1.2.01234567~0", "cursor=s1.2.01234567~0 is none"),
+        ("where.country.like=F", "unknown key 'country.like'"),
+        ("where.product.gte=1,2", "where.product.gte takes one value"),
+        ("where.product.gte.null=true", "where.product.gte takes one value"),
+        ("where.product.gte=x", "where.product.gte: 'x' is not of type int"),
+        ("where.product.prefix=1", "where.product.prefix: only a text has a prefix"),
+        ("where.vip.lt=true", "where.vip.lt: of two values of this type none is the larger"),
+        ("having.lines.gte=x", "having.lines.gte: 'x' is not of type bigint"),
+        ("having.revenu.gte=1", "unknown measure 'revenu'"),
+        ("having.revenue.gte=1&measures=lines", "having.revenue: revenue is not in the answer"),
         ("limit=0", "limit=0: write a number from 1 to 100000"),
         ("limit=100001", "limit=100001"),
         ("limit=1.5", "limit=1.5"),
@@ -195,7 +208,8 @@ def test_defaults_are_all_measures_one_total_and_a_thousand_rows() -> None:
 
 def test_at_least_names_a_seq_or_a_record() -> None:
     assert asked("at_least=37").at_least == 37
-    assert asked("at_least=2@3141&timeout=0.5") == Asked(plan(""), RecordId(2, 3141), 0.5)
+    found = asked("at_least=2@3141&timeout=0.5")
+    assert (found.plan, found.at_least, found.timeout) == (plan(""), RecordId(2, 3141), 0.5)
 
 
 def test_a_body_asks_the_same_as_a_url() -> None:
@@ -208,7 +222,7 @@ def test_a_body_asks_the_same_as_a_url() -> None:
         "by=country&where.country=FR&where.country.null=true&where.product=7&where.vip=true&where.day=2026-03-01"
         "&bucket=1d&window=7d&fill=zero&tz=Europe/Paris&limit=5&order_by=-revenue&at_least=3"
     )
-    assert query.plan(SHAPE, query.from_json(orjson.dumps(body))) == asked(url)
+    assert query.plan(SHAPE, from_json(orjson.dumps(body))) == asked(url)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +231,7 @@ def test_a_body_asks_the_same_as_a_url() -> None:
 )  # fmt: skip
 def test_a_body_that_is_no_question_is_refused(body: bytes) -> None:
     with pytest.raises(QueryError):
-        query.plan(SHAPE, query.from_json(body))
+        query.plan(SHAPE, from_json(body))
 
 
 def test_one_group_of_keys_is_known_as_such() -> None:
@@ -236,3 +250,41 @@ def test_equal_questions_have_equal_plans() -> None:
     assert plan("limit=5").digest != plan("limit=6").digest
     assert plan("bucket=24h").digest == plan("bucket=1d").digest
     assert len({plan(f"bucket=1d{more}").digest for more in ("", "&window=7d", "&window=1w", "&fill=zero")}) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "conditions"),
+    [
+        ("where.product.gte=2", [("product", "gte", (2,))]),
+        ("where.product.gt=2&where.product.lt=9", [("product", "gt", (2,)), ("product", "lt", (9,))]),
+        ("where.country.prefix=F", [("country", "prefix", ("F",))]),
+        ("where.country.not=FR,DE", [("country", "not", ("DE", "FR"))]),
+        ("where.country.not=FR&where.country.not.null=true", [("country", "not", ("FR", None))]),
+        ("where.country.not.null=true", [("country", "not", (None,))]),
+    ],
+)
+def test_an_operator_follows_the_key(text: str, conditions: list[tuple[str, str, tuple[Any, ...]]]) -> None:
+    assert [(c.name, c.op, c.values) for c in plan(text).where] == conditions
+
+
+def test_conditions_of_a_body_are_those_of_a_url() -> None:
+    body = {"where": {"country": {"not": ["FR", None]}, "product": {"gte": 2, "lt": 9}}, "having": {"lines": {"gt": 1}}}
+    url = "where.country.not=FR&where.country.not.null=true&where.product.gte=2&where.product.lt=9&having.lines.gt=1"
+    assert query.plan(SHAPE, from_json(orjson.dumps(body))) == asked(url)
+
+
+def test_a_group_that_is_only_bounded_is_not_one_group() -> None:
+    one = shape(("country", "product"))
+    assert plan("where.country=FR&where.product=1", one).key(one) == ("FR", 1)
+    assert plan("where.country=FR&where.product.gte=1", one).key(one) is None
+    assert plan("where.country.not=FR&where.product=1", one).key(one) is None
+
+
+def test_a_cursor_goes_on_after_so_many_rows() -> None:
+    assert plan("cursor=s1.2.01234567~40&limit=20").offset == 40
+    assert plan("cursor=s1.2.01234567~40&limit=20").first == plan("limit=20")
+
+
+def test_an_age_is_a_length_of_time_or_seconds() -> None:
+    ages = {"max_age=3": 3.0, "max_age=500ms": 0.5, "max_age=5m": 300.0, "": None}
+    assert {text: asked(text).max_age for text in ages} == ages

@@ -13,8 +13,8 @@ from serving_stand import T0, Client, Stand, ViewSpec
 from serving_world import COUNTRIES, PRODUCTS, World, by_database, some, url
 from sql_oracle import SHORT, TimeQuestion, answered
 
-from dovetail.serving import query
 from dovetail.serving.buckets import EPOCH, Calendar, micros, zone
+from dovetail.serving.fields import from_url
 from dovetail.serving.query import Asked
 from dovetail.serving.view import View
 from dovetail.shared.duration import bucket_span
@@ -61,7 +61,7 @@ def _boundary(day: int, tz: str, bucket: str) -> dt.datetime:
 
 def ask(view: View, question: TimeQuestion) -> Asked:
     asked = url(question.fields)
-    return view.asked(asked, lambda: query.from_url(asked))
+    return view.asked(asked, lambda: from_url(asked))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

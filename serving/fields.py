@@ -1,0 +1,134 @@
+"""A question as it came, in a URL or as JSON: its form is checked, nothing of it is understood yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from dovetail.serving.where import OPS, Given, split
+from dovetail.shared.errors import QueryError, unknown
+
+SCALARS = (
+    "start", "end", "bucket", "window", "fill", "tz", "limit", "cursor", "at_least", "max_age", "timeout", "as_of",
+    "complete",
+)  # fmt: skip
+LISTS = ("by", "measures", "order_by")
+CONDITIONS = ("where", "having")
+"""`where.KEY` is of stored rows, `having.MEASURE` of an answer's."""
+NULL = ".null"
+EXAMPLE = '{"by": ["country"], "where": {"country": ["FR", null], "price": {"gte": 10}}}'
+
+Conditions = Mapping[str, Given]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A question as it came. Conditions hold values by key and operator; None among them is null."""
+
+    scalars: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    where: Conditions = field(default_factory=dict)
+    having: Conditions = field(default_factory=dict)
+
+
+def from_url(query: str) -> Fields:
+    """Reads a query string.
+
+    Lists are separated by commas, and a repeated list goes on. In a value of `where.KEY` a backslash keeps the next
+    character as it is, so `a\\,b` is one value. `where.KEY.null=true` lets null match too, `where.KEY.not.null=true`
+    leaves it out. Raises QueryError for a parameter that there is none of.
+    """
+    scalars: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
+    conditions: dict[str, dict[str, dict[str, list[str | None]]]] = {kind: {} for kind in CONDITIONS}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        kind, _, of = name.partition(".")
+        if name in LISTS:
+            lists.setdefault(name, []).extend(part.strip() for part in text.split(",") if part.strip())
+        elif of and kind in CONDITIONS:
+            null = of.endswith(NULL)
+            key, op = split(of.removesuffix(NULL) if null else of)
+            values: list[str | None] = [None] if null and _null(name, text) else [*_split(text)]
+            conditions[kind].setdefault(key, {}).setdefault(op, []).extend(values)
+        else:
+            _known(name)
+            if name in scalars:
+                raise QueryError(f"{name} is given twice")
+            scalars[name] = text
+    return Fields(scalars, lists, **conditions)
+
+
+def from_json(body: bytes) -> Fields:
+    """Reads the same fields as a JSON object: lists as lists, null as null, conditions as objects.
+
+    A condition is a value, a list of values, or an object of these by operator: `{"gte": 10, "not": [11, null]}`.
+    """
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise QueryError(f"the body is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise QueryError(f"the body is not a JSON object such as {EXAMPLE}")
+    conditions = {kind: _conditions(kind, given.pop(kind, {})) for kind in CONDITIONS}
+    for name in given:
+        if name not in LISTS:
+            _known(name)
+    return Fields(
+        scalars={n: _text(n, v) for n, v in given.items() if n in SCALARS and v is not None},
+        lists={n: [_text(n, v) for v in _listed(v)] for n, v in given.items() if n in LISTS and v is not None},
+        **conditions,
+    )
+
+
+def _conditions(kind: str, given: Any) -> Conditions:
+    if not isinstance(given, dict):
+        raise QueryError(f"{kind} is not an object such as in {EXAMPLE}")
+    return {key: _by_operator(key, each) for key, each in given.items()}
+
+
+def _by_operator(key: str, given: Any) -> Given:
+    by_operator = given if isinstance(given, dict) else {"in": given}
+    return {op: [None if v is None else _text(key, v) for v in _listed(vs)] for op, vs in by_operator.items()}
+
+
+def _known(name: str) -> None:
+    if name not in SCALARS:
+        raise QueryError(
+            unknown("parameter", name, (*SCALARS, *LISTS, "where.KEY", "where.KEY.null", "having.MEASURE")),
+            next=f"a key is asked for as where.KEY=value, or as where.KEY.OPERATOR with one of {', '.join(OPS)}",
+        )
+
+
+def _null(name: str, text: str) -> bool:
+    if text != "true":
+        raise QueryError(f"{name}={text}: only {name}=true can be asked")
+    return True
+
+
+def _split(text: str) -> list[str]:
+    parts, escaped = [""], False
+    for c in text:
+        if escaped or c not in ",\\":
+            parts[-1] += c
+            escaped = False
+        elif c == "\\":
+            escaped = True
+        else:
+            parts.append("")
+    return parts
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise QueryError(f"{name}: {orjson.dumps(value).decode()} is not a text, a number or a truth value")
