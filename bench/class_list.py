@@ -25,8 +25,8 @@ from dovetail.shared.log import Log
 
 TARGET = Path(__file__).resolve().parent.parent / "conf" / "spark-classes.txt"
 HEAD = "# What Spark's JVM loads in Dovetail's verbs, for shared/class_archive.py. Made by `make classes`.\n"
-MADE_ANEW = re.compile(r"\$Proxy\d|Generated(Method|Constructor|Serialization|Class)|\$Species_|^#|\0")
-"""What a JVM makes for itself, under other names each time; and what it wrote where it was cut off."""
+MADE_ANEW = re.compile(r"\$Proxy\d|Generated(Method|Constructor|Serialization|Class)|\$Species_|^#")
+"""What a JVM makes for itself, under other names each time."""
 READY_S, SETTLE_S = 600, 60
 
 
