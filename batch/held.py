@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -12,7 +13,7 @@ from dovetail.shared.fold import BUCKET, ROWS
 from dovetail.shared.ledger import LedgerRow, visible
 from dovetail.shared.manifest import ORIGIN, Manifest
 from dovetail.shared.measures.base import State
-from dovetail.shared.tables import Layout
+from dovetail.shared.tables import AppendTable, Layout
 from dovetail.shared.versions import Bundle
 
 OWNER = "_owner"
@@ -25,14 +26,23 @@ def stored(
     """The rows of every table that answers for the view, with OWNER."""
     columns = [*group_columns(bundle), *(s.column for s in states_of(bundle)), ROWS]
     commits = visible(manifest.live, rows, after=manifest.seq)
-    states = spark.read.format("delta").load(str(layout.states(manifest.live)))
+    states = _rows(layout.states(manifest.live), spark)
     named = states.where(F.col("_commit_id").isin(*commits) if commits else F.lit(False))
     parts = [named.select(*columns, F.col("_commit_id").alias(OWNER))]
     for run in manifest.runs:
         if run.id != ORIGIN and run.state_rows:
-            table = spark.read.format("delta").load(str(layout.run(run.version, run.id)))
+            table = _rows(layout.run(run.version, run.id), spark)
             parts.append(table.select(*columns, F.lit(run.id).alias(OWNER)))
     return reduce(DataFrame.unionByName, parts)
+
+
+def _rows(path: Path, spark: SparkSession) -> DataFrame:
+    """The rows of a table, of which only delta-rs reads the log: Spark takes seconds for each."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    table = AppendTable.existing(path)
+    schema, files = from_arrow_schema(table.schema), table.paths
+    return spark.read.schema(schema).parquet(*files) if files else spark.createDataFrame([], schema)
 
 
 def merged(states: DataFrame, bundle: Bundle) -> DataFrame:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -33,7 +34,7 @@ from dovetail.shared.project import Project
 from dovetail.shared.records import outside, records_of, within
 from dovetail.shared.set_apart import counted
 from dovetail.shared.states import only_copies
-from dovetail.shared.tables import Layout
+from dovetail.shared.tables import AppendTable, Layout
 from dovetail.shared.versions import load
 
 SHOWN = 10
@@ -90,7 +91,7 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession, *, sa
         _prove_repeats(proof, differing(records, source, rows, layout, gone=apart, sample=sample))
         for manifest in (m for m in manifests.values() if m):
             bundle = load(layout.version(manifest.live))
-            _prove_tables(proof, manifest, rows, layout, spark)
+            _prove_tables(proof, manifest, rows, layout)
             answers = until_detached(manifest.live, [r for r in rows if r.seq >= manifest.seq])
             own = [r for r in apart if manifest.live in r.versions and answers[-1].to.reaches(r.to)]
             theirs = outside(own, records.where(within(Range(span.from_, answers[-1].to))))
@@ -169,12 +170,10 @@ def _prove_master(proof: Proof, master: DeltaMaster, records: DataFrame, origin:
         proof.doubled += (row["n"] or 0) > 1
 
 
-def _prove_tables(
-    proof: Proof, manifest: Manifest, rows: Sequence[LedgerRow], layout: Layout, spark: SparkSession
-) -> None:
+def _prove_tables(proof: Proof, manifest: Manifest, rows: Sequence[LedgerRow], layout: Layout) -> None:
     """Each table holds as many state rows as the ledger or the manifest says; else the records are named."""
-    states = spark.read.format("delta").load(str(layout.states(manifest.live))).groupBy("_commit_id").count()
-    held = {r["_commit_id"]: r["count"] for r in arrow(states).to_pylist()}
+    states = AppendTable.existing(layout.states(manifest.live)).read(columns=["_commit_id"])
+    held = {r["values"]: r["counts"] for r in pc.value_counts(states["_commit_id"]).to_pylist()}
     by_id = {r.commit_id: r for r in rows}
     for commit_id, expected in visible(manifest.live, rows, after=manifest.seq).items():
         if held.get(commit_id, 0) != expected:
@@ -183,7 +182,7 @@ def _prove_tables(
                 f"{held.get(commit_id, 0)} of {expected} state rows"
             )
     for run in (r for r in manifest.runs if r.id != ORIGIN and r.state_rows):
-        count = spark.read.format("delta").load(str(layout.run(run.version, run.id))).count()
+        count = AppendTable.existing(layout.run(run.version, run.id)).read(columns=[]).num_rows
         if count != run.state_rows:
             proof.problems.append(
                 f"{manifest.view}: run {run.id} of records {run.range} holds {count} of {run.state_rows} state rows"

@@ -238,8 +238,13 @@ class AppendTable:
 
     @property
     def files(self) -> int:
+        return len(self.paths)
+
+    @property
+    def paths(self) -> list[str]:
+        """The Parquet files of the newest snapshot."""
         table = self._current()
-        return len(table.file_uris()) if table is not None else 0
+        return [unquote(uri) for uri in table.file_uris()] if table is not None else []
 
     def _caught_up(self, table: DeltaTable, error: CommitFailedError) -> None:
         """Brings a table whose write was refused up to date; raises ServiceMissing where nobody was faster."""

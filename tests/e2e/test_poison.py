@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_poison_is_kept_byte_for_byte_with_its_reason_by_both_layers(
         assert last.to.reaches(end)
         assert [v.split("@")[0] for v in last.versions] == ["all_of_it", "raising"]
         (detached,) = (row for row in rows if row.kind == "detach")
-        assert detached.note.startswith("it raises ARITHMETIC_OVERFLOW for records 0@0..")
+        assert re.match(r"it raises ARITHMETIC_OVERFLOW for records \d@0\.\.", detached.note)
         kept = DeltaStates(layout, "odd").quarantined().to_pylist()
         assert Counter((r["value"], r["reason"]) for r in kept) == Counter(POISON.items())
         assert {(r["partition"], r["offset"]): r["value"] for r in kept} == {

@@ -17,7 +17,7 @@ from dovetail.shared.log import Log
 from dovetail.shared.position import RecordId
 from dovetail.shared.quarantine import Quarantine
 
-pytestmark = [pytest.mark.java, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(600)]
 BEFORE = """
 import dovetail as dv
 

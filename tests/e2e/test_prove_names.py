@@ -70,6 +70,7 @@ def told(proof: Proof) -> str:
     return "\n".join(proof.problems)
 
 
+@pytest.mark.long
 def test_where_commit_ids_are_not_fresh_what_a_killed_attempt_left_is_counted_and_named(stand, monkeypatch) -> None:
     one, two = stand.send(event(10, "killed"), event(11, "left"))
     monkeypatch.setattr(commit, "new_commit_id", lambda: CommitId("always-the-same"))

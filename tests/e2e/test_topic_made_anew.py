@@ -17,7 +17,7 @@ from dovetail.batch import archive_job
 from dovetail.batch.master import DeltaMaster
 from dovetail.cli import main
 from dovetail.shared import project as projects
-from dovetail.shared import settings, status
+from dovetail.shared import settings, troubles
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log, TopicMissing, refuse_another
@@ -191,7 +191,7 @@ def test_a_transaction_left_open_is_told_by_status_as_what_holds_the_position_up
     (found,) = log.waiting(extent)
     assert (found.record, found.producer) == (RecordId(0, 4), "billing-7")
     assert 0 <= found.seconds < 60
-    monkeypatch.setattr(status, "OPEN_S", 0.0)
+    monkeypatch.setattr(troubles, "OPEN_S", 0.0)
     capfd.readouterr()
     assert main(["status"]) == 1
     line = "!  held_up: position stands still at 0@4 while the log grows: a transaction of producer billing-7 is open, "

@@ -303,7 +303,7 @@ SET_APARTS = [
         "proof",
         "the records of a table that lacks rows are not named",
         "batch/prove.py",
-        "            _prove_tables(proof, manifest, rows, layout, spark)\n",
+        "            _prove_tables(proof, manifest, rows, layout)\n",
         "",
         f"{OF_PROVE}::test_a_lost_state_row_is_counted_and_its_records_named[batch]",
     ),
