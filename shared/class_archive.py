@@ -78,10 +78,20 @@ class ClassArchive:
         # Where Java refuses one it says so, though nobody can do anything about it.
         return [f"-XX:SharedArchiveFile={file}", "-Xshare:auto", "-Xlog:cds*=off"]
 
-    def discard(self) -> None:
-        """Deletes it: a JVM that had it did not start."""
-        for found in self.folder.glob(f"{self.key}-*.jsa"):
-            found.unlink(missing_ok=True)
+    def trust(self) -> None:
+        """A JVM has started with it."""
+        with suppress(OSError):
+            self._doubt.unlink(missing_ok=True)
+
+    def doubt(self) -> None:
+        """A JVM did not start with it; two in a row, and it is deleted. One alone may have been killed."""
+        with suppress(OSError):
+            if not self._doubt.exists():
+                self._doubt.touch()
+                return
+            for found in self.folder.glob(f"{self.key}-*.jsa"):
+                found.unlink(missing_ok=True)
+            self._doubt.unlink(missing_ok=True)
 
     def wanted(self) -> bool:
         """Whether it is still to be made."""
@@ -109,6 +119,10 @@ class ClassArchive:
             if 0 < code < KILLED:  # Java refused; a signal says nothing about the next time
                 self._refusal.touch()
         return False
+
+    @property
+    def _doubt(self) -> Path:
+        return self.folder / f"{self.key}.doubt"
 
     @property
     def _refusal(self) -> Path:

@@ -122,12 +122,15 @@ def _jvm(conf: dict[str, str], log: Path, archive: ClassArchive | None) -> JavaG
     options = archive.options() if archive else []
     with_archive = " ".join([*(f'"{option}"' for option in options), conf[JAVA_OPTIONS]])
     try:
-        return _launched({**conf, JAVA_OPTIONS: with_archive}, log)
+        gateway = _launched({**conf, JAVA_OPTIONS: with_archive}, log)
     except PySparkRuntimeError:
         if archive is None or not options:
             raise
-        archive.discard()
+        archive.doubt()
         return _launched(conf, log)
+    if archive is not None:
+        archive.trust()
+    return gateway
 
 
 def _launched(conf: dict[str, str], log: Path) -> JavaGateway:

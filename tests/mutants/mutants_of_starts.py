@@ -56,4 +56,12 @@ STARTS = [
         "        if archive is None or options:\n            raise\n",
         f"{OF_ENGINE}::test_a_jvm_that_does_not_start_with_the_archive_starts_without_it_and_it_goes",
     ),
+    Mutant(
+        "class archive",
+        "one JVM that is killed as it starts costs all others their archive",
+        CLASSES,
+        "            if not self._doubt.exists():",
+        "            if False:",
+        f"{OF_ENGINE}::test_jvms_that_are_killed_now_and_then_as_they_start_leave_the_archive_alone",
+    ),
 ]

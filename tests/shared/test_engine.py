@@ -55,10 +55,27 @@ def test_a_jvm_that_does_not_start_with_the_archive_starts_without_it_and_it_goe
         return "a JVM"
 
     monkeypatch.setattr(engine, "_launched", launched)
-    started = engine._jvm({JAVA_OPTIONS: "-Dx=y"}, Path("log"), archive)
-    assert str(started) == "a JVM"
-    assert [options.endswith("-Dx=y") for options in tried] == [True, True]
+    for _ in range(2):
+        assert archive.file() is not None
+        assert str(engine._jvm({JAVA_OPTIONS: "-Dx=y"}, Path("log"), archive)) == "a JVM"
+    assert [options.endswith("-Dx=y") for options in tried] == [True] * 4
     assert archive.file() is None
+
+
+def test_jvms_that_are_killed_now_and_then_as_they_start_leave_the_archive_alone(
+    archive: ClassArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = iter([False, True, True] * 4)  # killed; then without the archive, then with it
+
+    def launched(_conf: dict[str, str], _log: Path) -> str:
+        if not next(starts):
+            raise PySparkRuntimeError(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
+        return "a JVM"
+
+    monkeypatch.setattr(engine, "_launched", launched)
+    for _ in range(8):
+        engine._jvm({JAVA_OPTIONS: ""}, Path("log"), archive)
+    assert archive.file() is not None
 
 
 def test_one_that_does_not_start_either_way_says_so(archive: ClassArchive, monkeypatch: pytest.MonkeyPatch) -> None:
