@@ -68,6 +68,7 @@ class Serving:
             await reached(view, asked, self.behind)
         found = view.at_hand(asked.plan)
         edition = found[0] if found else view.edition
+        _refuse_gaps(asked, edition)  # also of who has the answer already, asked for without that
         if none_match and edition.id(asked.plan) in none_match:
             return Response(status_code=304, headers=_headers(edition.id(asked.plan)))
         if found is None:
@@ -108,11 +109,7 @@ class Serving:
         return self.metrics.text()
 
     def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
-        if asked.whole and edition.gaps_known:
-            raise problems.Incomplete(
-                f"{edition.shape.view} has passed records that are gone: {edition.gaps_known[0]}",
-                next="leave out complete=required to have the answer without them",
-            )
+        _refuse_gaps(asked, edition)
         behind = self.behind.of(edition.shape.topic, edition.position)
         receipt = edition.receipt(asked.plan, behind=behind, more=rows.more, unmatched=rows.unmatched)
         body = b"".join((b'{"rows":', rows.json, b',"receipt":', orjson.dumps(receipt), b"}"))
@@ -200,6 +197,15 @@ async def reached(view: View, asked: Asked, behind: Behind) -> None:
         if time.monotonic() >= until:
             raise NotYet(f"{view.name} {lacking}", next="ask again, or dovetail status")
         await asyncio.sleep(WAIT)
+
+
+def _refuse_gaps(asked: Asked, edition: Edition) -> None:
+    """Raises Incomplete where a whole answer is asked for and there is none."""
+    if asked.whole and edition.gaps_known:
+        raise problems.Incomplete(
+            f"{edition.shape.view} has passed records that are gone: {edition.gaps_known[0]}",
+            next="leave out complete=required to have the answer without them",
+        )
 
 
 def _lacking(edition: Edition, asked: Asked, behind: Behind) -> str:

@@ -74,3 +74,6 @@ def test_an_answer_with_gaps_is_refused_where_a_whole_one_is_asked_for(stand: St
     refused = serving.answered("sales", complete="required")
     assert refused.status_code == 409
     assert "has passed records that are gone" in refused.json()["detail"]
+    held = {"If-None-Match": serving.answered("sales").headers["etag"]}
+    assert serving.http.get("/v1/views/sales/query", headers=held).status_code == 304
+    assert serving.http.get("/v1/views/sales/query?complete=required", headers=held).status_code == 409
