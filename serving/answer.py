@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dovetail.serving.buckets import Calendar, iso
+from dovetail.serving.buckets import Calendar
 from dovetail.serving.dimensions import Joined
 from dovetail.serving.query import Fill, Plan
 from dovetail.serving.shape import BUCKET, Shape, alias, held_type, quoted, sql_type, typed
@@ -34,6 +34,27 @@ class Rows:
     """Per dimension that was asked for: how many of the view's keys it lacks."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """The rows of an answer in their order, as columns: values as held in memory, of the types in `kinds`."""
+
+    table: pa.Table
+    kinds: Mapping[str, pa.DataType]
+    more: bool
+    unmatched: Mapping[str, int] = field(default_factory=dict)
+
+    def rendered(self) -> dict[str, list[Any]]:
+        """The columns as values that JSON knows."""
+        return {name: rendered(self.table[name], kind) for name, kind in self.kinds.items()}
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        shown = self.rendered() if self.table.num_rows else {}
+        return [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
+
+    def as_json(self) -> Rows:
+        return Rows(orjson.dumps(self.as_dicts()), self.more, self.unmatched)
+
+
 def states_of(shape: Shape, plan: Plan) -> tuple[str, ...]:
     """The state columns that the measures of a plan are presented from."""
     return tuple(dict.fromkeys(column for m in plan.measures for column in shape.presented(m).columns))
@@ -47,8 +68,8 @@ def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckD
     Raises:
         QueryError: the stored buckets cannot answer it, or a merged state does not fit its type.
     """
-    condition, values = _condition(shape, plan)
-    source = _source(shape, plan, tables) + _looked_up(shape, plan)
+    condition, values = conditions(shape, plan)
+    source = stored(shape, plan, tables) + _looked_up(shape, plan)
     bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
     statement = _merging(shape, plan, [_column(shape, n) for n in plan.by], bucket, f"{source}{joined}{condition}")
     buckets = calendar_of(shape, plan)
@@ -69,8 +90,8 @@ def groups_of_key(
 
     Without grouping by what is one value anyway, and without Arrow: half the work, which is all there is to few rows.
     """
-    condition, values = _condition(shape, plan)
-    source = _source(shape, plan, tables)
+    condition, values = conditions(shape, plan)
+    source = stored(shape, plan, tables)
     bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
     merged = ", ".join(shape.merged(c) for c in states_of(shape, plan))
     grouping = f" GROUP BY {bucket}" if bucket else ""
@@ -89,8 +110,8 @@ def groups_of_key(
     }
 
 
-def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
-    """Presents, orders, cuts and renders groups with merged states."""
+def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Shown:
+    """Presents, orders and cuts groups with merged states."""
     answer = _answer(shape, plan, merged)
     buckets = calendar_of(shape, plan)
     if plan.fill and buckets:
@@ -101,13 +122,17 @@ def finished(shape: Shape, plan: Plan, merged: pa.Table) -> Rows:
         keys = [(name, "descending" if down else "ascending") for name, down in plan.order_by]
         answer = answer.take(pc.sort_indices(answer, sort_keys=keys)) if keys else answer
     more = answer.num_rows > plan.offset + plan.limit
-    return Rows(orjson.dumps(_rows(shape, plan, answer)), more)
+    return Shown(answer.slice(plan.offset, plan.limit), _kinds(shape, plan), more)
+
+
+def presented(shape: Shape, plan: Plan, merged: pa.Table) -> Shown:
+    """Presents groups with merged states, each as it stands there."""
+    return Shown(_answer(shape, plan, merged), _kinds(shape, plan), more=False)
 
 
 def finished_apart(shape: Shape, plan: Plan, merged: pa.Table) -> list[Rows]:
     """The same for groups without a bucket that are an answer each, to the same question of other keys."""
-    answer = _answer(shape, plan, merged)
-    return [Rows(orjson.dumps([row]), False) for row in _rows(shape, replace(plan, limit=answer.num_rows), answer)]
+    return [Rows(orjson.dumps([row]), False) for row in presented(shape, plan, merged).as_dicts()]
 
 
 def _answer(shape: Shape, plan: Plan, merged: pa.Table) -> pa.Table:
@@ -117,10 +142,12 @@ def _answer(shape: Shape, plan: Plan, merged: pa.Table) -> pa.Table:
     return pa.table({**columns, **{name: _presented(shape, name, merged) for name in plan.measures}})
 
 
-def _rows(shape: Shape, plan: Plan, answer: pa.Table) -> list[dict[str, Any]]:
-    shown = [_rendered(shape, plan, name, answer[name]) for name in answer.column_names] if answer.num_rows else []
-    names = answer.column_names
-    return [dict(zip(names, row, strict=True)) for row in zip(*shown, strict=True)]
+def _kinds(shape: Shape, plan: Plan) -> dict[str, pa.DataType]:
+    """The types of an answer's columns; that of a bucket names the zone that it is shown in."""
+    kinds = {name: shape.grouping_type(name) for name in plan.by}
+    if plan.bucket:
+        kinds["bucket"] = pa.timestamp("us", tz=plan.tz)
+    return {**kinds, **{name: shape.presented(name).result for name in plan.measures}}
 
 
 def too_large(plan: Plan) -> QueryError:
@@ -157,8 +184,9 @@ def _of_windows(plan: Plan, buckets: Calendar, own: pa.ChunkedArray) -> pa.Table
     return pa.table({"_own": pa.array(merged, pa.int64()), "_start": pa.array(rows, pa.int64())})
 
 
-def _source(shape: Shape, plan: Plan, tables: Sequence[str]) -> str:
-    named = [*plan.by, *(c.name for c in plan.where)]
+def stored(shape: Shape, plan: Plan, tables: Sequence[str]) -> str:
+    """The stored rows of a plan as `r`, with the columns that it needs."""
+    named = [*plan.by, *(c.name for c in plan.where), *(shape.keys if plan.keys is not None else ())]
     keys = dict.fromkeys([*(n for n in named if n in shape.keys), *(d.key for d in plan.dimensions(shape))])
     timed = plan.bucket is not None or plan.start is not None or plan.end is not None
     columns = [*keys, *([BUCKET] if timed else []), *states_of(shape, plan)]
@@ -193,7 +221,8 @@ def _column(shape: Shape, name: str) -> str:
     return f"r.{quoted(name)}" if found is None else found.sql
 
 
-def _condition(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
+def conditions(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
+    """The WHERE of a plan, and the values that are bound in it."""
     parts, values = list[str](), list[Any]()
     for condition in plan.where:
         parts.append(condition.sql(_column(shape, condition.name)))
@@ -255,17 +284,3 @@ def _stand_ins(shape: Shape, plan: Plan, fill: Fill) -> dict[str, pa.Array]:
 def _neutral(shape: Shape, column: str, states: pa.Array) -> pa.Array:
     empty = shape.empty[column]
     return states.fill_null(empty) if states.null_count and isinstance(empty, int) else states
-
-
-def _rendered(shape: Shape, plan: Plan, name: str, column: pa.ChunkedArray) -> list[Any]:
-    column = column.slice(plan.offset, plan.limit)
-    if name in plan.by:
-        return rendered(column, shape.grouping_type(name))
-    if name == "bucket" and plan.bucket:
-        return _instants(column.to_pylist(), plan.tz)
-    return rendered(column, shape.presented(name).result)
-
-
-def _instants(values: Iterable[int | None], tz: str) -> list[str | None]:
-    known: dict[int | None, str | None] = {None: None}
-    return [known[v] if v in known else known.setdefault(v, iso(v, tz)) for v in values]  # type: ignore[arg-type]

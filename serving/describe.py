@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
+from dovetail.serving import lookup
 from dovetail.serving.query import LIMIT, LONGEST, MOST, TIMEOUT
 from dovetail.serving.shape import type_name
 from dovetail.serving.view import View
@@ -106,3 +109,4 @@ BODY = {
         }
     }
 }
+LOOKUP = {"content": {"application/json": {"schema": {"type": "object"}, "example": orjson.loads(lookup.EXAMPLE)}}}

@@ -19,6 +19,11 @@ Gap = dict[str, str | int]
 LACKS = "counted by earlier versions only: neither the log nor the archive held them when this one was computed"
 
 
+def tag(view: str) -> str:
+    """Six characters of a receipt's id that tell which view it is of."""
+    return blake2b(view.encode(), digest_size=3).hexdigest()
+
+
 @dataclass(frozen=True)
 class Edition:
     """The runs of `manifest` below its cut and every commit from there up to `seq`, in the tables named.
@@ -42,10 +47,10 @@ class Edition:
         return (*self.runs, self.speed)
 
     def id(self, plan: Plan) -> str:
-        """Names the rows of an answer: equal ids, equal rows."""
+        """Names the rows of an answer: equal ids, equal rows. With `tag` in it, so that it tells its view."""
         digest = blake2b(f"{self._parts}|{self.seq}|{plan.digest}".encode(), digest_size=4).hexdigest()
         dimensions = "-".join(str(d.n) for d in self.shape.dimensions)
-        return f"s{self.manifest.generation}.{self.seq}.{f'd{dimensions}.' if dimensions else ''}{digest}"
+        return f"s{self.manifest.generation}.{self.seq}.{f'd{dimensions}.' if dimensions else ''}{self._tag}{digest}"
 
     def receipt(
         self, plan: Plan, *, behind: dict[str, Any], more: bool, unmatched: Mapping[str, int]
@@ -62,9 +67,17 @@ class Edition:
             return receipt
         return {**receipt, "more": True, "next": str(Cursor(self.id(plan.first), plan.offset + plan.limit))}
 
+    def account_of(self) -> dict[str, Any]:
+        """What every receipt of this edition says, whatever was asked."""
+        return {**self._said, "dimensions": {d.name: {"version": d.n} for d in self.shape.dimensions}}
+
     def _approximate(self, plan: Plan) -> list[str]:
         asked = dict.fromkeys(name.partition(".")[0] for name in plan.measures)
         return [name for name in asked if self.shape.measures[name].presenter.accuracy]
+
+    @cached_property
+    def _tag(self) -> str:
+        return tag(self.shape.view)
 
     @cached_property
     def _parts(self) -> str:

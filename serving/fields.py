@@ -67,19 +67,29 @@ def from_json(body: bytes) -> Fields:
 
     A condition is a value, a list of values, or an object of these by operator: `{"gte": 10, "not": [11, null]}`.
     """
+    return from_object(parsed(body))
+
+
+def parsed(body: bytes, *, example: str = EXAMPLE) -> dict[str, Any]:
+    """A body as the JSON object that it must be."""
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise QueryError(f"the body is not JSON: {error}") from None
+        raise QueryError(f"the body is not JSON: {error}", next=example) from None
     if not isinstance(given, dict):
-        raise QueryError(f"the body is not a JSON object such as {EXAMPLE}")
+        raise QueryError(f"the body is not a JSON object such as {example}")
+    return given
+
+
+def from_object(given: dict[str, Any]) -> Fields:
+    """The same of a body that has been parsed."""
     conditions = {kind: _conditions(kind, given.pop(kind, {})) for kind in CONDITIONS}
     for name in given:
         if name not in LISTS:
             _known(name)
     return Fields(
-        scalars={n: _text(n, v) for n, v in given.items() if n in SCALARS and v is not None},
-        lists={n: [_text(n, v) for v in _listed(v)] for n, v in given.items() if n in LISTS and v is not None},
+        scalars={n: as_text(n, v) for n, v in given.items() if n in SCALARS and v is not None},
+        lists={n: [as_text(n, v) for v in _listed(v)] for n, v in given.items() if n in LISTS and v is not None},
         **conditions,
     )
 
@@ -92,7 +102,7 @@ def _conditions(kind: str, given: Any) -> Conditions:
 
 def _by_operator(key: str, given: Any) -> Given:
     by_operator = given if isinstance(given, dict) else {"in": given}
-    return {op: [None if v is None else _text(key, v) for v in _listed(vs)] for op, vs in by_operator.items()}
+    return {op: [None if v is None else as_text(key, v) for v in _listed(vs)] for op, vs in by_operator.items()}
 
 
 def _known(name: str) -> None:
@@ -126,7 +136,8 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _text(name: str, value: Any) -> str:
+def as_text(name: str, value: Any) -> str:
+    """A scalar of a JSON body as a URL would have it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):

@@ -51,7 +51,7 @@ class Kept:
     def rows(self) -> Rows:
         """Raises QueryError when a merged state does not fit its type, or there are too many rows or windows."""
         if self._rows is None:
-            self._rows = finished(self._shape, self.plan, self._table())
+            self._rows = finished(self._shape, self.plan, self._table()).as_json()
         return self._rows
 
     def patched(self, added: Iterable[tuple[int | None, Mapping[str, Any]]]) -> Kept | None:

@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from dovetail.serving import snapshot
 from dovetail.serving.database import Database
 from dovetail.serving.dimensions import Dimensions, Joined
-from dovetail.serving.edition import Edition
+from dovetail.serving.edition import Edition, tag
 from dovetail.serving.problems import Gone
 from dovetail.serving.runs import Runs
 from dovetail.serving.shape import Shape
@@ -31,25 +31,27 @@ T = TypeVar("T")
 
 KEPT = 4
 """Editions of the past that are kept in the database, of all views together."""
-ID = re.compile(r"s(\d{1,18})\.(\d{1,18})(?:\.d(\d+(?:-\d+)*))?\.[0-9a-f]{8}")
+ID = re.compile(r"s(\d{1,18})\.(\d{1,18})(?:\.d(\d+(?:-\d+)*))?\.([0-9a-f]{6})[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a receipt's id says: the manifest's generation, the ledger's seq, the dimensions' versions by name."""
+    """What a receipt's id says: the manifest's generation, the ledger's seq, the dimensions' versions by name, and
+    the tag of its view."""
 
     generation: int
     seq: int
     dimensions: tuple[int, ...]
+    view: str
 
     @classmethod
     def parse(cls, text: str) -> Receipt:
         """Raises QueryError for what is not the id of a receipt."""
         found = ID.fullmatch(text)
         if found is None:
-            raise QueryError(f"as_of={text} is no receipt's id", next="give `receipt.id` of an earlier answer")
+            raise QueryError(f"{text} is no receipt's id", next="give `receipt.id` of an earlier answer")
         dimensions = tuple(int(n) for n in (found[3] or "").split("-") if n)
-        return cls(int(found[1]), int(found[2]), dimensions)
+        return cls(int(found[1]), int(found[2]), dimensions, found[4])
 
 
 class Past:
@@ -67,6 +69,8 @@ class Past:
             QueryError: there is no such receipt of this view.
             Gone: its runs, its states or its dimensions' versions are not kept any more.
         """
+        if receipt.view != tag(view):
+            raise _unknown(view)
         with self._lock:
             found = self._kept.get((view, receipt))
             if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -26,8 +27,22 @@ class Incomplete(QueryError):
     """An answer without gaps is asked for, and there is none."""
 
 
+class NotAcceptable(QueryError):
+    """None of the forms that the client takes is there."""
+
+
 class TooLarge(QueryError):
     """More was sent than is read."""
+
+
+REFUSED: Mapping[type[QueryError], tuple[str, str, int]] = {
+    NotFound: ("not-found", "There is nothing of that name", 404),
+    Gone: ("gone", "That answer is not kept any more", 410),
+    Incomplete: ("incomplete", "There is no answer without gaps", 409),
+    NotAcceptable: ("not-acceptable", "There is no such form of an answer", 406),
+    TooLarge: ("too-large", "More was sent than is read", 413),
+    QueryError: ("query", "The question cannot be answered as asked", 422),
+}
 
 
 def problem(kind: str, title: str, status: int, detail: str, next_: str = "", *, retry: bool = False) -> Response:
@@ -52,16 +67,9 @@ async def _ours(request: Request, error: Exception) -> Response:
     if not isinstance(error, DovetailError):
         return await _crash(request, error)
     detail = ": ".join(part for part in (error.what, error.why) if part)
-    if isinstance(error, NotFound):
-        return problem("not-found", "There is nothing of that name", 404, detail, error.next)
-    if isinstance(error, Gone):
-        return problem("gone", "That answer is not kept any more", 410, detail, error.next)
-    if isinstance(error, Incomplete):
-        return problem("incomplete", "There is no answer without gaps", 409, detail, error.next)
-    if isinstance(error, TooLarge):
-        return problem("too-large", "More was sent than is read", 413, detail, error.next)
-    if isinstance(error, QueryError):
-        return problem("query", "The question cannot be answered as asked", 422, detail, error.next)
+    for kind, (name, title, status) in REFUSED.items():
+        if isinstance(error, kind):
+            return problem(name, title, status, detail, error.next)
     if isinstance(error, IntegrityError):
         return problem("integrity", "No answer rather than a wrong one", 503, detail, error.next, retry=True)
     if isinstance(error, Retry):

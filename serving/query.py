@@ -32,7 +32,8 @@ class Plan:
     `where` is of stored rows, `having` of the measures of the answer's; times are microseconds since 1970, `end`
     excluded; `order_by` holds every grouped column, so that the order is total. With a window, `start` and `end` are of
     the buckets shown, and `since` is where the first of their windows begins; without one, `since` is `start`.
-    `offset` rows of the answer come before the first that is shown.
+    `offset` rows of the answer come before the first that is shown. `keys` are groups that are looked up, a row for
+    each in this order, with or without records; None where all are asked for that `where` leaves.
     """
 
     by: tuple[str, ...]
@@ -49,6 +50,7 @@ class Plan:
     order_by: tuple[tuple[str, bool], ...]
     limit: int
     offset: int = 0
+    keys: tuple[tuple[Any, ...], ...] | None = None
 
     @property
     def first(self) -> Plan:
@@ -70,6 +72,11 @@ class Plan:
         """Those whose columns are asked for."""
         asked = [shape.attribute(name) for name in (*self.by, *(c.name for c in self.where))]
         return tuple({a.dimension.name: a.dimension for a in asked if a}.values())
+
+    def of_key(self, names: Sequence[str], key: tuple[Any, ...]) -> Plan:
+        """The same about one group of keys alone."""
+        conditions = (Condition(name, "in", (value,)) for name, value in zip(names, key, strict=True))
+        return replace(self, keys=None, where=tuple(conditions))
 
     def key(self, shape: Shape) -> tuple[Any, ...] | None:
         """The one group of keys that `where` leaves, or None. Floating keys have no one way to be equal."""

@@ -40,7 +40,7 @@ def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]
     if pa.types.is_decimal(kind):
         return [None if v is None else format(v, "f") for v in values]
     if pa.types.is_timestamp(kind):
-        return [None if v is None else (iso(v) if kind.tz else iso(v).removesuffix("Z")) for v in values]
+        return _instants(values, kind.tz)
     if pa.types.is_floating(kind):
         return [v if v is None or math.isfinite(v) else _not_finite(v) for v in values]
     if pa.types.is_list(kind):
@@ -56,6 +56,12 @@ def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]
     if pa.types.is_binary(kind):
         return [None if v is None else base64.b64encode(v).decode() for v in values]
     return list(values)
+
+
+def _instants(values: list[int | None], tz: str | None) -> list[str | None]:
+    # Each once: an answer by time has the same instants over and over.
+    shown = {v: None if v is None else iso(v, tz) if tz else iso(v).removesuffix("Z") for v in {*values}}
+    return [shown[v] for v in values]
 
 
 def _not_finite(value: float) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import duckdb
 
 from dovetail.serving import query
-from dovetail.serving.answer import Rows, finished, groups, groups_of_key, unmatched
+from dovetail.serving.answer import Rows, Shown, finished, groups, groups_of_key, unmatched
 from dovetail.serving.database import Database
 from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.edition import Edition
 from dovetail.serving.fields import Fields
-from dovetail.serving.kept import Kept, KeptAnswers
+from dovetail.serving.kept import Kept, KeptAnswers, Key
+from dovetail.serving.lookup import groups_of_keys, kept_of_keys, of_each_key, rows_of_kept, shown_of_keys
 from dovetail.serving.query import Asked, Plan
 from dovetail.shared.errors import IntegrityError, NotYet
 
@@ -24,8 +26,10 @@ EARLIER = 8
 """How many earlier editions are remembered for readers that began before the newest was published."""
 
 
-def rows_of(edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Rows:
+def shown_of(edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Shown:
     """The rows of an answer from the database."""
+    if plan.keys is not None:
+        return shown_of_keys(edition.shape, plan, groups_of_keys(edition.shape, plan, edition.tables, cursor))
     merged = groups(edition.shape, plan, edition.tables, cursor)
     lacking = unmatched(edition.shape, plan, edition.tables, cursor)
     return replace(finished(edition.shape, plan, merged), unmatched=lacking)
@@ -74,39 +78,73 @@ class View:
 
     def at_hand(self, plan: Plan) -> tuple[Edition, Rows] | None:
         """An answer that needs no look into the database; None where there is none."""
+        if plan.keys is not None:
+            return self._keys_at_hand(plan)
         with self.lock:
             edition, kept = self.edition, self.kept.get(plan)
         return (edition, kept.rows()) if kept is not None else None
 
     def looked_up(self, plan: Plan) -> tuple[Edition, Rows]:
         """An answer from the database, kept if it is about one group of keys. For a thread that may wait."""
+        with self._pinned() as (cursor, edition):
+            if plan.keys is not None:
+                return edition, self._keys_looked_up(edition, plan, cursor)
+            key = plan.key(edition.shape)
+            if key is None:
+                return edition, shown_of(edition, plan, cursor).as_json()
+            groups = groups_of_key(edition.shape, plan, edition.tables, cursor)
+        found = Kept(edition.shape, plan, key, groups)
+        rows = found.rows()
+        self.keep(edition, [found])
+        return edition, rows
+
+    def shown(self, plan: Plan) -> tuple[Edition, Shown]:
+        """An answer from the database as columns."""
+        with self._pinned() as (cursor, edition):
+            return edition, shown_of(edition, plan, cursor)
+
+    def shown_in(self, edition: Edition, plan: Plan) -> Shown:
+        """An answer from an edition of the past."""
+        with self._database.reading(self.name) as (cursor, _):
+            return shown_of(edition, plan, cursor)
+
+    def keep(self, edition: Edition, found: Iterable[Kept]) -> None:
+        """Keeps answers that were read from an edition, unless a newer one has been published."""
+        with self.lock:
+            if self._edition is edition:
+                for kept in found:
+                    self.kept.put(kept)
+
+    def _keys_at_hand(self, plan: Plan) -> tuple[Edition, Rows] | None:
+        shape = self.edition.shape
+        plans, kept = of_each_key(shape, plan), dict[Key, Kept]()
+        with self.lock:
+            edition = self.edition
+            for key, one in plans.items():
+                found = self.kept.get(one)
+                if found is None:
+                    return None
+                kept[key] = found
+        return (edition, rows_of_kept(shape, plan, kept)) if edition.shape is shape else None
+
+    def _keys_looked_up(self, edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Rows:
+        found = groups_of_keys(edition.shape, plan, edition.tables, cursor)
+        kept = kept_of_keys(edition.shape, plan, found)
+        self.keep(edition, kept)
+        return rows_of_kept(edition.shape, plan, {one.key: one for one in kept})
+
+    @contextmanager
+    def _pinned(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Edition]]:
+        """A cursor, and the edition whose rows it sees. Raises where the view cannot be answered from."""
         while True:
             with self._database.reading(self.name) as (cursor, token):
                 edition = self._editions.get(token)
-                if edition is None:
-                    self.edition  # noqa: B018  raises where there is none
-                    continue  # published between the two looks
-                key = plan.key(edition.shape)
-                found: Rows | Kept
-                if key is None:
-                    found = rows_of(edition, plan, cursor)
-                else:
-                    of_key = groups_of_key(edition.shape, plan, edition.tables, cursor)
-                    found = Kept(edition.shape, plan, key, of_key)
-            if self.problem:
-                self.edition  # noqa: B018  raises
-            if not isinstance(found, Kept):
-                return edition, found
-            rows = found.rows()
-            with self.lock:
-                if self._edition is edition:
-                    self.kept.put(found)
-            return edition, rows
-
-    def looked_up_in(self, edition: Edition, plan: Plan) -> Rows:
-        """An answer from an edition of the past."""
-        with self._database.reading(self.name) as (cursor, _):
-            return rows_of(edition, plan, cursor)
+                if edition is not None:
+                    yield cursor, edition
+                    break
+            self.edition  # noqa: B018  raises where there is none; else one was published between the two looks
+        if self.problem:
+            self.edition  # noqa: B018  raises
 
     def announce(self, edition: Edition) -> None:
         """Makes an edition known before the database publishes its token."""

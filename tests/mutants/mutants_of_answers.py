@@ -258,7 +258,7 @@ ANSWERS = [
     Mutant(
         "a question",
         "a cursor goes on in the answer to another question",
-        "serving/app.py",
+        "serving/service.py",
         "if cursor and edition.id(asked.plan.first) != cursor.receipt:",
         "if False:",
         "tests/serving/test_pages.py::test_a_cursor_of_another_question_is_refused",
@@ -266,7 +266,7 @@ ANSWERS = [
     Mutant(
         "a question",
         "an answer of any age is given",
-        "serving/app.py",
+        "serving/service.py",
         'if seconds > asked.max_age else ""',
         'if False else ""',
         "tests/serving/test_pages.py::test_a_view_that_is_too_old_is_waited_for_and_then_refused",
@@ -274,9 +274,25 @@ ANSWERS = [
     Mutant(
         "a question",
         "an answer with gaps passes for a whole one",
-        "serving/app.py",
+        "serving/service.py",
         "if asked.whole and edition.gaps_known:",
         "if False:",
         "tests/serving/test_pages.py::test_an_answer_with_gaps_is_refused_where_a_whole_one_is_asked_for",
+    ),
+    Mutant(
+        "a lookup",
+        "the rows of a lookup come in the order of their keys, not in that asked for",
+        "serving/lookup.py",
+        "    states = [found.get(key, none) for key in keys]",
+        "    states = [*found.values(), *[none] * (len(keys) - len(found))]",
+        "tests/serving/test_lookup.py::test_each_row_is_what_that_key_alone_is_answered",
+    ),
+    Mutant(
+        "a lookup",
+        "a receipt of another view is taken for one of this",
+        PAST,
+        "        if receipt.view != tag(view):",
+        "        if False:",
+        "tests/serving/test_dimensions.py::test_a_receipt_whose_parts_are_pruned_is_gone_and_one_that_never_was_is_unknown",
     ),
 ]

@@ -71,7 +71,7 @@ def by_database(view: View, asked: Asked) -> list[dict[str, Any]]:
     with view._database.reading(view.name) as (cursor, _):
         edition = view.edition
         merged = groups(edition.shape, asked.plan, edition.tables, cursor)
-    return list(orjson.loads(finished(edition.shape, asked.plan, merged).json))
+    return list(orjson.loads(finished(edition.shape, asked.plan, merged).as_json().json))
 
 
 def escaped(text: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from serving_stand import T0, Client, Stand, ViewSpec, event
 
 from dovetail.serving.dimensions import KEPT
+from dovetail.serving.edition import tag
 from dovetail.shared.dimensions import Joins, Versions
 
 PRODUCTS = {"product": ["1", "2"], "line": ["Cars", "Ships"], "country": ["made in FR", None]}
@@ -148,7 +149,8 @@ def test_a_receipt_whose_parts_are_pruned_is_gone_and_one_that_never_was_is_unkn
     gone = serving.get("sales", as_of=old, by="line")
     assert (gone.status_code, gone.json()["title"]) == (410, "That answer is not kept any more")
     assert "has been pruned" in gone.json()["detail"]
-    unknown = [f"s{generation}.{seq}.d1.00000000" for generation, seq in ((9, 9), (9, stand.seq), (1, stand.seq + 1))]
+    places = ((9, 9, "sales"), (9, stand.seq, "sales"), (1, stand.seq + 1, "sales"), (1, stand.seq, "other"))
+    unknown = [f"s{generation}.{seq}.d1.{tag(view)}00000000" for generation, seq, view in places]
     for wrong, says in (("s1", "is no receipt's id"), *((each, "has no such receipt") for each in unknown)):
         refused = serving.get("sales", as_of=wrong)
         assert refused.status_code == 422

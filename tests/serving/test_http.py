@@ -28,7 +28,7 @@ def test_a_receipt_names_the_parts_of_its_answer(sales: ViewSpec, stand: Stand, 
     serving.until(lambda: len(serving.receipt("sales")["runs"]) == 2)
     receipt = serving.receipt("sales")
     generation, seq, digest = receipt.pop("id").split(".")
-    assert (generation, seq, len(digest)) == ("s1", str(stand.seq), 8)
+    assert (generation, seq, len(digest)) == ("s1", str(stand.seq), 14)
     assert receipt == {
         "view": "sales", "version": sales.version, "runs": ["origin", "run2"], "cut": {"0": 1, "1": 1},
         "position": {"0": 1, "1": 2}, "seq": 3, "quarantined": 0, "failed": 0, "gaps": [],

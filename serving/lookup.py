@@ -1,0 +1,145 @@
+"""Many groups of keys looked up in one question: a row for each, in the order asked for, with or without records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+
+from dovetail.serving import query
+from dovetail.serving.answer import TOO_LARGE, Rows, Shown, conditions, presented, states_of, stored, too_large
+from dovetail.serving.fields import Fields, as_text
+from dovetail.serving.kept import Kept, Key, render
+from dovetail.serving.query import Asked, Plan
+from dovetail.serving.shape import Shape, held_type, quoted
+from dovetail.serving.values import rendered, typed
+from dovetail.shared.errors import QueryError, unknown
+from dovetail.shared.measures import GatheredKind
+
+MOST = 1_000
+"""Keys in one lookup."""
+REMEMBERED = 100_000
+EXAMPLE = '{"keys": [{"country": "FR", "product": 1}], "measures": ["revenue"]}'
+TAKEN = ("measures", "start", "end", "tz", "at_least", "max_age", "timeout", "complete", "as_of")
+"""What a lookup takes besides its keys."""
+
+States = tuple[Any, ...]
+
+
+def asked(shape: Shape, keys: Any, fields: Fields) -> Asked:
+    """Checks a lookup against what the view holds.
+
+    Args:
+        keys: what the body has as `keys`: a list of objects, each with a value for every key of the view.
+
+    Raises:
+        QueryError: a key is not named or not of its type, or something is asked that a lookup does not have.
+    """
+    conditions = [f"{kind}.{name}" for kind in ("where", "having") for name in getattr(fields, kind)]
+    for name in (*fields.scalars, *fields.lists, *conditions):
+        if name not in TAKEN:
+            raise QueryError(f"{name} is of a query, not of a lookup", next=f"a lookup takes keys, {', '.join(TAKEN)}")
+    found = query.plan(shape, fields)
+    return replace(found, plan=replace(found.plan, keys=_keys(shape, keys, fields.scalars.get("tz", "UTC"))))
+
+
+def groups_of_keys(
+    shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection
+) -> Mapping[Key, States]:
+    """The merged states of each of the plan's keys; those without records are left out."""
+    keys = plan.keys or ()
+    names = [f"_key{i}" for i in range(len(shape.keys))]  # no key begins with an underscore
+    columns = [pa.array([k[i] for k in keys], held_type(kind)) for i, kind in enumerate(shape.keys.values())]
+    cursor.register("_asked", pa.table([pa.array(range(len(keys))), *columns], names=["_n", *names]))
+    same = [f"r.{quoted(key)} IS NOT DISTINCT FROM {name}" for key, name in zip(shape.keys, names, strict=True)]
+    merged = ", ".join(shape.merged(c) for c in states_of(shape, plan))
+    where, values = conditions(shape, plan)
+    rows = f"{stored(shape, plan, tables)} JOIN _asked ON {' AND '.join(same)}{where}"
+    try:
+        found = cursor.execute(f"SELECT _n, {merged} FROM {rows} GROUP BY _n", values).fetchall()  # noqa: S608  names are the bundle's, values are bound
+    except TOO_LARGE as error:
+        raise too_large(plan) from error
+    kinds = [shape.kinds[c] for c in states_of(shape, plan)]
+    return {
+        keys[n]: tuple(
+            k.merge_values(s or ()) if isinstance(k, GatheredKind) else s for k, s in zip(kinds, states, strict=True)
+        )
+        for n, *states in found
+    }
+
+
+def shown_of_keys(shape: Shape, plan: Plan, found: Mapping[Key, States]) -> Shown:
+    """A row for each of the plan's keys."""
+    keys, columns = plan.keys or (), states_of(shape, plan)
+    none = _none(shape, plan)
+    states = [found.get(key, none) for key in keys]
+    of_keys = {name: pa.array([k[i] for k in keys], held_type(t)) for i, (name, t) in enumerate(shape.keys.items())}
+    merged = {c: pa.array([s[i] for s in states], held_type(shape.states[c])) for i, c in enumerate(columns)}
+    return presented(shape, replace(plan, by=tuple(shape.keys)), pa.table({**of_keys, **merged}))
+
+
+def kept_of_keys(shape: Shape, plan: Plan, found: Mapping[Key, States]) -> list[Kept]:
+    """The answers about each key alone, as they are kept, all rendered."""
+    none, plans = _none(shape, plan), of_each_key(shape, plan)
+    kept = [Kept(shape, one, key, {None: found.get(key, none)}) for key, one in plans.items()]
+    render(shape, kept)
+    return kept
+
+
+def of_each_key(shape: Shape, plan: Plan) -> dict[Key, Plan]:
+    """The questions about each key alone."""
+    names, each = tuple(shape.keys), replace(plan, keys=None)
+    return {key: of_key(names, each, key) for key in plan.keys or ()}
+
+
+def rows_of_kept(shape: Shape, plan: Plan, kept: Mapping[Key, Kept]) -> Rows:
+    """The answer to a lookup, put together from those about each key alone."""
+    keys = plan.keys or ()
+    columns = [rendered(pa.array([k[i] for k in keys], held_type(t)), t) for i, t in enumerate(shape.keys.values())]
+    named = [orjson.dumps(dict(zip(shape.keys, values, strict=True))) for values in zip(*columns, strict=True)]
+    rows = [one[:-1] + b"," + kept[key].rows().json[2:-1] for one, key in zip(named, keys, strict=True)]
+    return Rows(b"[" + b",".join(rows) + b"]", more=False)
+
+
+@lru_cache(REMEMBERED)
+def of_key(names: tuple[str, ...], each: Plan, key: Key) -> Plan:
+    """The question about one key alone. Remembered, with its digest: else that would be most of what a lookup costs."""
+    return each.of_key(names, key)
+
+
+def _none(shape: Shape, plan: Plan) -> States:
+    """The states of a key without records."""
+    kinds = (shape.kinds[c] for c in states_of(shape, plan))
+    return tuple(k.merge_values(()) if isinstance(k, GatheredKind) else None for k in kinds)
+
+
+def _keys(shape: Shape, given: Any, tz: str) -> tuple[Key, ...]:
+    if not shape.keys:
+        raise QueryError(f"{shape.view} has no keys to look up", next=f"GET /v1/views/{shape.view}/query")
+    if any(pa.types.is_floating(kind) for kind in shape.keys.values()):
+        raise QueryError("a key of floating numbers cannot be looked up", next=f"GET /v1/views/{shape.view}/query")
+    if not isinstance(given, list) or not given:
+        raise QueryError("keys is not a list of keys", next=EXAMPLE)
+    if len(given) > MOST:
+        raise QueryError(f"{len(given)} keys are asked for, {MOST} at most", next="ask in parts")
+    return tuple(_key(shape, one, tz) for one in given)
+
+
+def _key(shape: Shape, given: Any, tz: str) -> Key:
+    if not isinstance(given, dict):
+        raise QueryError("one of keys is not an object", next=EXAMPLE)
+    if given.keys() != shape.keys.keys():
+        for name in given:
+            if name not in shape.keys:
+                raise QueryError(f"keys: {unknown('key', name, shape.keys)}")
+        lacking = ", ".join(name for name in shape.keys if name not in given)
+        raise QueryError(f"one of keys does not say {lacking}", next="name all keys, or ask a query")
+    return tuple(
+        None if given[name] is None else typed(as_text(name, given[name]), kind, key=f"keys.{name}", tz=tz)
+        for name, kind in shape.keys.items()
+    )

@@ -1,0 +1,207 @@
+"""What the routes share: finds a view, waits for what is asked for, answers and says so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+from fastapi import Response
+
+from dovetail.serving import query
+from dovetail.serving.answer import Rows, Shown
+from dovetail.serving.behind import Behind, LogEnd, kafka_of
+from dovetail.serving.edition import Edition, tag
+from dovetail.serving.fields import Fields
+from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
+from dovetail.serving.metrics import Metrics
+from dovetail.serving.past import Receipt
+from dovetail.serving.problems import Incomplete, NotFound
+from dovetail.serving.query import Asked, Cursor
+from dovetail.serving.shape import Shape
+from dovetail.serving.store import Store
+from dovetail.serving.view import View
+from dovetail.shared import proofs
+from dovetail.shared.errors import NotYet, QueryError, unknown
+from dovetail.shared.position import RecordId
+from dovetail.shared.settings import Settings
+from dovetail.shared.tables import Layout
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+AT_ONCE = 4
+"""Answers looked up in the database at the same time; more would only share the same cores."""
+WAIT = 0.005
+"""Seconds between two looks while an answer is waited for."""
+
+
+class Serving:
+    """What the routes share: the store, the log's end, the metrics."""
+
+    def __init__(self, settings: Settings, log_end: LogEnd | None) -> None:
+        self.metrics = Metrics()
+        self.behind = Behind(log_end or kafka_of(settings))
+        self.store = Store(settings.storage.path, on_publish=self._published)
+        self._layout = Layout(settings.storage.path)
+        self.lookups = anyio.CapacityLimiter(AT_ONCE)
+        self._seqs: dict[str, int] = {}
+
+    def view(self, name: str) -> View:
+        view = self.store.view(name)
+        if view is None and not self.store.looked:
+            raise NotYet("the server has just started and is still looking for its views", next="ask again")
+        if view is None:
+            raise NotFound(unknown("view", name, self.store.views), next="GET /v1/views")
+        return view
+
+    async def answer(self, view: View, asked: Asked, kind: str, none_match: str) -> Response:
+        """The answer to a checked question as it stands now, in the form that `kind` names."""
+        await self._reached(view, asked)
+        found = view.at_hand(asked.plan) if kind == JSON else None
+        edition = found[0] if found else view.edition
+        _refuse_gaps(asked, edition)  # also of who has the answer already, asked for without that
+        if none_match and edition.id(asked.plan) in none_match:
+            return Response(status_code=304, headers=_headers(edition.id(asked.plan)))
+        if kind != JSON:
+            edition, shown = await self._looked_up(view.shown, asked.plan)
+            return self._shown(asked, edition, shown, kind)
+        edition, rows = found if found else await self._looked_up(view.looked_up, asked.plan)
+        return self._said(asked, edition, rows)
+
+    async def answer_of_then(self, view: View, fields: Fields, kind: str, read: Callable[[Shape], Asked]) -> Response:
+        """The answer that an earlier receipt stands for, or the page of it that a cursor names."""
+        cursor = Cursor.parse(fields.scalars["cursor"]) if "cursor" in fields.scalars else None
+        receipt = Receipt.parse(cursor.receipt if cursor else fields.scalars["as_of"])
+
+        def look(edition: Edition) -> tuple[Asked, Edition, Shown]:
+            asked = read(edition.shape)
+            if cursor and edition.id(asked.plan.first) != cursor.receipt:
+                raise QueryError(
+                    f"cursor={cursor} is of another question", next="ask as for the page before, and give its cursor"
+                )
+            return asked, edition, view.shown_in(edition, asked.plan)
+
+        asked, edition, shown = await self._of_then(view, receipt, look)
+        return self._shown(asked, edition, shown, kind)
+
+    async def receipt(self, id_: str) -> dict[str, Any]:
+        """What an answer with this receipt was made of, whatever was asked."""
+        receipt = Receipt.parse(id_)
+        named = [view for name, view in self.store.views.items() if tag(name) == receipt.view]
+        if len(named) != 1:
+            raise NotFound(f"there is no receipt {id_}", next="give `receipt.id` of an earlier answer")
+        return await self._of_then(named[0], receipt, lambda edition: {"id": id_, **edition.account_of()})
+
+    def metrics_text(self) -> bytes:
+        sources = {view.published.shape.source for view in self.store.views.values() if view.published}
+        for source in sources:
+            if proved := proofs.last(self._layout, source):
+                self.metrics.count_proof(source, proved)
+        for name, view in self.store.views.items():
+            edition = view.published
+            self.metrics.answerable.labels(name).set(0 if view.problem or edition is None else 1)
+            if edition is not None:
+                behind = self.behind.of(edition.shape.topic, edition.position)
+                for gauge, value in (
+                    (self.metrics.records, behind["records"]),
+                    (self.metrics.seconds, behind["seconds"]),
+                ):
+                    gauge.labels(name).set(float("nan") if value is None else value)
+        return self.metrics.text()
+
+    async def _reached(self, view: View, asked: Asked) -> None:
+        if asked.at_least is not None or asked.max_age is not None:
+            await reached(view, asked, self.behind)
+
+    async def _looked_up(self, look: Callable[[P], T], asked: P) -> T:
+        return await anyio.to_thread.run_sync(look, asked, limiter=self.lookups)
+
+    async def _of_then(self, view: View, receipt: Receipt, look: Callable[[Edition], T]) -> T:
+        return await anyio.to_thread.run_sync(self.store.past.asked, view.name, receipt, look, limiter=self.lookups)
+
+    def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
+        _refuse_gaps(asked, edition)
+        receipt = self._receipt(asked, edition, rows)
+        return Response(body_of(rows.json, receipt), media_type=JSON, headers=_headers(receipt["id"]))
+
+    def _shown(self, asked: Asked, edition: Edition, shown: Shown, kind: str) -> Response:
+        if kind == JSON:
+            return self._said(asked, edition, shown.as_json())
+        _refuse_gaps(asked, edition)
+        receipt = self._receipt(asked, edition, shown)
+        headers = {**_headers(receipt["id"]), RECEIPT: header_of(receipt)}
+        return Response(WRITERS[kind](shown, receipt), media_type=kind, headers=headers)
+
+    def _receipt(self, asked: Asked, edition: Edition, rows: Rows | Shown) -> dict[str, Any]:
+        behind = self.behind.of(edition.shape.topic, edition.position)
+        return edition.receipt(asked.plan, behind=behind, more=rows.more, unmatched=rows.unmatched)
+
+    def _published(self, view: View) -> None:
+        edition = view.published
+        if edition is not None:
+            self.behind.watch(edition.shape.topic)
+            self.behind.reached(edition.shape.topic, edition.position)
+            self.metrics.seq.labels(view.name).set(edition.seq)
+            self.metrics.commits.labels(view.name).inc(max(edition.seq - self._seqs.get(view.name, edition.seq), 0))
+            self._seqs[view.name] = edition.seq
+            self.metrics.count_broken(edition.shape.source, edition.broken)
+
+
+async def understood(read: Callable[[], Asked], fields: Callable[[], Fields]) -> Asked:
+    """What `read` gives, a checked question; one with `at_least` waits for a view that is still being loaded."""
+    until: float | None = None
+    while True:
+        try:
+            return read()
+        except NotYet:
+            until = until or time.monotonic() + query.patience(fields())
+            if time.monotonic() >= until:
+                raise
+        await asyncio.sleep(WAIT)
+
+
+async def reached(view: View, asked: Asked, behind: Behind) -> None:
+    """Waits until the view's answers include what `at_least` names and are as fresh as `max_age` says.
+
+    Raises:
+        NotYet: they are not, after the timeout.
+    """
+    until = time.monotonic() + asked.timeout
+    while lacking := _lacking(view.edition, asked, behind):
+        if time.monotonic() >= until:
+            raise NotYet(f"{view.name} {lacking}", next="ask again, or dovetail status")
+        await asyncio.sleep(WAIT)
+
+
+def _refuse_gaps(asked: Asked, edition: Edition) -> None:
+    """Raises Incomplete where a whole answer is asked for and there is none."""
+    if asked.whole and edition.gaps_known:
+        raise Incomplete(
+            f"{edition.shape.view} has passed records that are gone: {edition.gaps_known[0]}",
+            next="leave out complete=required to have the answer without them",
+        )
+
+
+def _lacking(edition: Edition, asked: Asked, behind: Behind) -> str:
+    """Why an edition is not yet what is asked for; empty where it is."""
+    wanted = asked.at_least
+    if isinstance(wanted, RecordId):
+        there = edition.position.includes(wanted.partition, wanted.offset)
+    else:
+        there = wanted is None or edition.seq >= wanted
+    if not there:
+        return f"has not reached {wanted}: it stands at seq {edition.seq}, {edition.position!r}"
+    if asked.max_age is None:
+        return ""
+    seconds = behind.of(edition.shape.topic, edition.position)["seconds"]
+    if seconds is None:
+        return "may be of any age: the broker does not say where the log ends"
+    return f"is {seconds:.1f} s behind, {asked.max_age:g} s are asked for" if seconds > asked.max_age else ""
+
+
+def _headers(receipt_id: str) -> dict[str, str]:
+    # Weak: `behind` may differ while the rows are the same.
+    return {"ETag": f'W/"{receipt_id}"', "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
