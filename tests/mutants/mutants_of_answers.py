@@ -280,7 +280,7 @@ ANSWERS = [
         "tests/serving/test_pages.py::test_an_answer_with_gaps_is_refused_where_a_whole_one_is_asked_for",
     ),
     Mutant(
-        "a lookup",
+        "a question",
         "the rows of a lookup come in the order of their keys, not in that asked for",
         "serving/lookup.py",
         "    states = [found.get(key, none) for key in keys]",
@@ -288,7 +288,7 @@ ANSWERS = [
         "tests/serving/test_lookup.py::test_each_row_is_what_that_key_alone_is_answered",
     ),
     Mutant(
-        "a lookup",
+        "a question",
         "a receipt of another view is taken for one of this",
         PAST,
         "        if receipt.view != tag(view):",
