@@ -22,7 +22,7 @@ from dovetail.shared import jars, settings
 from dovetail.shared import project as projects
 from dovetail.shared.broker import Broker
 from dovetail.shared.claims import Claims
-from dovetail.shared.errors import IntegrityError
+from dovetail.shared.errors import IntegrityError, ServiceMissing
 from dovetail.shared.log import Log
 from dovetail.shared.position import Position
 from dovetail.torture import processes
@@ -150,12 +150,13 @@ class Stand:
             self._start(layer, hours=hours)
 
     def stop(self, what: Paused) -> None:
-        """SIGTERM, which must end well, then a start at once."""
+        """SIGTERM, which must end well unless an earlier harm is still being got over, then a start at once."""
+        before = self._harm
         self.harmed(f"stop {what}", what)
         if what == "broker":
             self._new_broker()
             return
-        self._end_well(self.stack.children[what])
+        self._end_well(self.stack.children[what], after=before)
         self._start(what)
 
     @contextmanager
@@ -305,13 +306,15 @@ class Stand:
             raise IntegrityError(f"{end}; nothing had been done to it", where=str(child.log))
         self.ends.append(f"{end} (after {self._harm.what})")
 
-    def _end_well(self, child: Child) -> None:
+    def _end_well(self, child: Child, *, after: _Harm | None = None) -> None:
         child.stop()
-        if child.process.returncode not in ENDED_WELL:
-            raise IntegrityError(
-                f"{child.name} was told to stop and ended with exit code {child.process.returncode}",
-                where=str(child.log),
-            )
+        code = child.process.returncode
+        if code in ENDED_WELL:
+            return
+        end = f"{child.name} was told to stop and ended with exit code {code}"
+        if after is None or code != ServiceMissing.exit_code:
+            raise IntegrityError(end, where=str(child.log))
+        self.ends.append(f"{end} (after {after.what})")
 
     def _keep_batch(self) -> None:
         child = self.stack.children.get("batch")
