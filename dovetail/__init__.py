@@ -1,6 +1,6 @@
 """Dovetail: declare a view once; batch, speed and serving keep it exact. `import dovetail as dv`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dovetail.shared import transforms
 from dovetail.shared.declare import Json, Source, View, json, source, view
@@ -32,6 +32,9 @@ from dovetail.shared.measures import min_ as min
 from dovetail.shared.measures import sum_ as sum
 from dovetail.shared.rules import CommitRule, Rule, rule
 
+if TYPE_CHECKING:
+    from dovetail.client import connect, connect_async
+
 __version__ = "0.1.0"
 __all__ = [
     "CommitRule",
@@ -50,6 +53,8 @@ __all__ = [
     "bool_and",
     "bool_or",
     "collect_set",
+    "connect",
+    "connect_async",
     "count",
     "dimension",
     "first",
@@ -71,10 +76,16 @@ __all__ = [
     "view",
 ]
 
+_OF_CLIENT = frozenset({"connect", "connect_async"})
+"""What loads the client, with HTTP and Arrow, only once it is used."""
 _LATER = frozenset("mask avro protobuf csv gate push".split())
 
 
 def __getattr__(name: str) -> Any:
+    if name in _OF_CLIENT:
+        from dovetail import client
+
+        return getattr(client, name)
     if name in _LATER:
         raise DeclarationError(f"dv.{name} is not there yet: it comes with a later release")
     raise AttributeError(f"module 'dovetail' has no attribute '{name}'")

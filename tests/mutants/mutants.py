@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutant import RULES
 from mutants_of_answers import ANSWERS
 from mutants_of_checks import CHECKS
+from mutants_of_client import CLIENTS
 from mutants_of_ledger import LEDGERS
 from mutants_of_operations import OPERATIONS
 from mutants_of_records import RECORDS
@@ -12,5 +13,5 @@ from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
 from mutants_of_starts import STARTS
 
-EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS]
+EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS]
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))
