@@ -116,7 +116,7 @@ def catch_up_if_stopped(project: Project, source: Source, ledger: DeltaLedger, m
         return  # a person wants no commit, by whomever
     limit, states = project.settings.speed.max_records_per_commit, DeltaStates(project.layout, source.name)
     try:
-        with held(project.layout.lock(f"speed-{source.name}"), "speed"):
+        with held(project.layout.lock(f"speed-{source.name}"), "batch in the place of speed"):
             recompute.catch_up(ledger, states, master, slices=lambda span: slices(span, limit))
     except Busy:
         return  # the speed job runs: it moves the ledger itself
@@ -124,7 +124,7 @@ def catch_up_if_stopped(project: Project, source: Source, ledger: DeltaLedger, m
 
 def _tidy_if_stopped(project: Project, view: View) -> None:
     try:
-        with held(project.layout.lock(f"speed-{view.source.name}"), "speed"):
+        with held(project.layout.lock(f"speed-{view.source.name}"), "batch in the place of speed"):
             tidy(project.layout, view.source.name)
     except Busy:
         return  # the speed job owns the states and tidies them between commits

@@ -156,4 +156,4 @@ def _owner(descriptor: int) -> str:
         note = json.loads(os.pread(descriptor, 4096, 0))
     except ValueError:
         return "by an unknown process"
-    return f"pid {note['pid']} on {note['host']} for {time.time() - note['since']:.0f} s"
+    return f"pid {note['pid']} on {note['host']} for {time.time() - note['since']:.0f} s, {note['what']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import sys
@@ -22,7 +23,7 @@ from dovetail.shared import jars, settings
 from dovetail.shared import project as projects
 from dovetail.shared.broker import Broker
 from dovetail.shared.claims import Claims
-from dovetail.shared.errors import IntegrityError, ServiceMissing
+from dovetail.shared.errors import Busy, IntegrityError, ServiceMissing
 from dovetail.shared.log import Log
 from dovetail.shared.position import Position
 from dovetail.torture import processes
@@ -36,6 +37,8 @@ SETTLE_S = 180
 BATCH_S = 300
 TRIES = 6
 ENDED_WELL = (0, -15)
+RETRIED = (ServiceMissing.__name__, Busy.__name__)
+"""What a layer may say that is told to stop while a harm is got over: also that batch commits in its place just now."""
 LOOK_S = 0.2
 SETTINGS = """views = ["{views}"]
 
@@ -300,8 +303,7 @@ class Stand:
 
     def _ended(self, child: Child) -> None:
         child.stop()
-        said = (child.log.read_text(errors="replace").strip().splitlines() or [""])[-1]
-        end = f"{child.name} ended with exit code {child.process.returncode}: {said}"
+        end = f"{child.name} ended with exit code {child.process.returncode}: {_last_line(child)}"
         if self._harm is None:
             raise IntegrityError(f"{end}; nothing had been done to it", where=str(child.log))
         self.ends.append(f"{end} (after {self._harm.what})")
@@ -312,7 +314,7 @@ class Stand:
         if code in ENDED_WELL:
             return
         end = f"{child.name} was told to stop and ended with exit code {code}"
-        if after is None or code != ServiceMissing.exit_code:
+        if after is None or not _may_be_retried(child):
             raise IntegrityError(end, where=str(child.log))
         self.ends.append(f"{end} (after {after.what})")
 
@@ -373,3 +375,15 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _last_line(child: Child) -> str:
+    return (child.log.read_text(errors="replace").strip().splitlines() or [""])[-1]
+
+
+def _may_be_retried(child: Child) -> bool:
+    """Whether what it said last is an error that trying again may help."""
+    try:
+        return json.loads(_last_line(child))["kind"] in RETRIED
+    except (ValueError, TypeError, KeyError):
+        return False
