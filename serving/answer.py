@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dovetail.serving.buckets import Calendar
-from dovetail.serving.dimensions import Joined
 from dovetail.serving.query import Fill, Plan
-from dovetail.serving.shape import BUCKET, Shape, alias, held_type, quoted, sql_type, typed
+from dovetail.serving.rows import Sql, column, stored, where
+from dovetail.serving.shape import BUCKET, Shape, held_type, quoted, typed
 from dovetail.serving.timeline import calendar_of, filled, stand_in, windows
 from dovetail.serving.values import rendered
 from dovetail.shared.duration import Span
@@ -55,11 +55,6 @@ class Shown:
         return Rows(orjson.dumps(self.as_dicts()), self.more, self.unmatched)
 
 
-def states_of(shape: Shape, plan: Plan) -> tuple[str, ...]:
-    """The state columns that the measures of a plan are presented from."""
-    return tuple(dict.fromkeys(column for m in plan.measures for column in shape.presented(m).columns))
-
-
 def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection) -> pa.Table:
     """The groups of a plan with merged states: the columns of `by`, `_bucket` as the start of its bucket, states.
 
@@ -68,10 +63,11 @@ def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckD
     Raises:
         QueryError: the stored buckets cannot answer it, or a merged state does not fit its type.
     """
-    condition, values = conditions(shape, plan)
-    source = stored(shape, plan, tables) + _looked_up(shape, plan)
-    bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
-    statement = _merging(shape, plan, [_column(shape, n) for n in plan.by], bucket, f"{source}{joined}{condition}")
+    rows, condition = stored(shape, plan, tables), where(shape, plan)
+    bucket, joined = _bucket(shape, plan, rows + condition, cursor)
+    source = rows + joined + condition
+    statement = _merging(shape, plan, [column(shape, n) for n in plan.by], bucket, source.text)
+    values = [*source.values]
     buckets = calendar_of(shape, plan)
     if plan.window is None or buckets is None:
         return _run(shape, plan, statement + _top(shape, plan), values, cursor)
@@ -90,17 +86,17 @@ def groups_of_key(
 
     Without grouping by what is one value anyway, and without Arrow: half the work, which is all there is to few rows.
     """
-    condition, values = conditions(shape, plan)
-    source = stored(shape, plan, tables)
-    bucket, joined = _bucket(shape, plan, f"{source}{condition}", values, cursor)
-    merged = ", ".join(shape.merged(c) for c in states_of(shape, plan))
+    rows, condition = stored(shape, plan, tables), where(shape, plan)
+    bucket, joined = _bucket(shape, plan, rows + condition, cursor)
+    source = rows + joined + condition
+    merged = ", ".join(shape.merged(c) for c in plan.states(shape))
     grouping = f" GROUP BY {bucket}" if bucket else ""
-    statement = f"SELECT {bucket or 'NULL'}, count(*), {merged} FROM {source}{joined}{condition}{grouping}"  # noqa: S608  as above
+    statement = f"SELECT {bucket or 'NULL'}, count(*), {merged} FROM {source.text}{grouping}"  # noqa: S608  as above
     try:
-        found = cursor.execute(statement, values).fetchall()
+        found = cursor.execute(statement, [*source.values]).fetchall()
     except TOO_LARGE as error:
         raise too_large(plan) from error
-    kinds = [shape.kinds[c] for c in states_of(shape, plan)]
+    kinds = [shape.kinds[c] for c in plan.states(shape)]
     return {
         start: tuple(
             k.merge_values(s or ()) if isinstance(k, GatheredKind) else s for k, s in zip(kinds, states, strict=True)
@@ -139,12 +135,14 @@ def _answer(shape: Shape, plan: Plan, merged: pa.Table) -> pa.Table:
     columns = {name: merged[name] for name in plan.by}
     if plan.bucket:
         columns["bucket"] = merged[BUCKET]
-    return pa.table({**columns, **{name: _presented(shape, name, merged) for name in plan.measures}})
+    measures = {name: _presented(shape, name, merged) for name in plan.measures}
+    hidden = {name: pa.nulls(len(merged), m.type) for name, m in measures.items() if plan.seen.hides(name)}
+    return pa.table({**columns, **measures, **hidden})
 
 
 def _kinds(shape: Shape, plan: Plan) -> dict[str, pa.DataType]:
     """The types of an answer's columns; that of a bucket names the zone that it is shown in."""
-    kinds = {name: shape.grouping_type(name) for name in plan.by}
+    kinds = {name: plan.seen.type(shape, name) for name in plan.by}
     if plan.bucket:
         kinds["bucket"] = pa.timestamp("us", tz=plan.tz)
     return {**kinds, **{name: shape.presented(name).result for name in plan.measures}}
@@ -162,7 +160,7 @@ def _merging(shape: Shape, plan: Plan, by: Sequence[str], bucket: str, rows: str
     grouped = [*by, *([bucket] if bucket else [])]
     named = [f"{column} AS {quoted(name)}" for column, name in zip(by, plan.by, strict=True)]
     shown = [*named, *([f"{bucket} AS {BUCKET}"] if bucket else [])]
-    merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in states_of(shape, plan)]
+    merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in plan.states(shape)]
     grouping = f" GROUP BY {', '.join(grouped)}" if grouped else ""
     return f"SELECT {', '.join([*shown, *merged])} FROM {rows}{grouping}"  # noqa: S608  names are the bundle's, values are bound
 
@@ -184,59 +182,7 @@ def _of_windows(plan: Plan, buckets: Calendar, own: pa.ChunkedArray) -> pa.Table
     return pa.table({"_own": pa.array(merged, pa.int64()), "_start": pa.array(rows, pa.int64())})
 
 
-def stored(shape: Shape, plan: Plan, tables: Sequence[str]) -> str:
-    """The stored rows of a plan as `r`, with the columns that it needs."""
-    named = [*plan.by, *(c.name for c in plan.where), *(shape.keys if plan.keys is not None else ())]
-    keys = dict.fromkeys([*(n for n in named if n in shape.keys), *(d.key for d in plan.dimensions(shape))])
-    timed = plan.bucket is not None or plan.start is not None or plan.end is not None
-    columns = [*keys, *([BUCKET] if timed else []), *states_of(shape, plan)]
-    selected = ", ".join(map(quoted, columns))
-    return f"({' UNION ALL '.join(f'SELECT {selected} FROM {t}' for t in tables)}) AS r"  # noqa: S608  our own names
-
-
-def _looked_up(shape: Shape, plan: Plan) -> str:
-    """The joins of the dimensions that are asked for."""
-    return "".join(f" LEFT JOIN {d.table} AS {alias(d.name)} ON {_matches(shape, d)}" for d in plan.dimensions(shape))
-
-
-def _matches(shape: Shape, dimension: Joined) -> str:
-    key = f"{alias(dimension.name)}.{quoted(dimension.key)}"
-    # A CSV's keys are text, whatever the view's are.
-    return f"TRY_CAST({key} AS {sql_type(shape.keys[dimension.key])}) = r.{quoted(dimension.key)}"
-
-
-def unmatched(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """How many of the view's keys each dimension that is asked for lacks, null not counted."""
-    found = {}
-    for d in plan.dimensions(shape):
-        keys = " UNION ".join(f"SELECT DISTINCT {quoted(d.key)} FROM {t}" for t in tables)  # noqa: S608
-        lacking = f"FROM ({keys}) AS r ANTI JOIN {d.table} AS {alias(d.name)} ON {_matches(shape, d)}"
-        counted = cursor.execute(f"SELECT count(r.{quoted(d.key)}) {lacking}").fetchall()
-        found[d.name] = int(counted[0][0])
-    return found
-
-
-def _column(shape: Shape, name: str) -> str:
-    found = shape.attribute(name)
-    return f"r.{quoted(name)}" if found is None else found.sql
-
-
-def conditions(shape: Shape, plan: Plan) -> tuple[str, list[Any]]:
-    """The WHERE of a plan, and the values that are bound in it."""
-    parts, values = list[str](), list[Any]()
-    for condition in plan.where:
-        parts.append(condition.sql(_column(shape, condition.name)))
-        values += condition.bound
-    for bound, sign in ((plan.since, ">="), (plan.end, "<")):
-        if bound is not None:
-            parts.append(f"{BUCKET} {sign} ?")
-            values.append(bound)
-    return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
-
-
-def _bucket(
-    shape: Shape, plan: Plan, rows: str, values: list[Any], cursor: duckdb.DuckDBPyConnection
-) -> tuple[str, str]:
+def _bucket(shape: Shape, plan: Plan, rows: Sql, cursor: duckdb.DuckDBPyConnection) -> tuple[str, str]:
     """The SQL expression of a row's bucket, and what must be joined for it."""
     asked = calendar_of(shape, plan)
     if asked is None:
@@ -244,8 +190,8 @@ def _bucket(
     if asked.grid:
         width, origin = asked.grid
         return (BUCKET if asked.span == Span(asked.stored_seconds) else _floored(width, origin)), ""
-    stored = cursor.execute(f"SELECT DISTINCT {BUCKET} FROM {rows}", values).fetchall()  # noqa: S608
-    starts = asked.starts(us for (us,) in stored if us is not None)
+    found = cursor.execute(f"SELECT DISTINCT {BUCKET} FROM {rows.text}", [*rows.values]).fetchall()  # noqa: S608
+    starts = asked.starts(us for (us,) in found if us is not None)
     of_starts = pa.table({"_stored": pa.array(starts, pa.int64()), "_start": pa.array(starts.values(), pa.int64())})
     cursor.register("_starts", of_starts)
     return "_starts._start", f" LEFT JOIN _starts ON _starts._stored = r.{BUCKET}"
@@ -259,14 +205,14 @@ def _floored(width: int, origin: int) -> str:
 def _top(shape: Shape, plan: Plan) -> str:
     """Leaves ordering and cutting to the database where that needs no presented measure."""
     names = {**{name: quoted(name) for name in plan.by}, **({"bucket": BUCKET} if plan.bucket else {})}
-    if plan.fill or plan.having or any(n not in names or _is_floating(shape, n) for n, _ in plan.order_by):
+    if plan.fill or plan.having or any(n not in names or _is_floating(shape, plan, n) for n, _ in plan.order_by):
         return ""
     order = [f"{names[n]} {'DESC' if down else 'ASC'} NULLS LAST" for n, down in plan.order_by]
     return f" ORDER BY {', '.join(order)} LIMIT {plan.offset + plan.limit + 1}" if order else ""
 
 
-def _is_floating(shape: Shape, name: str) -> bool:
-    return name != "bucket" and bool(pa.types.is_floating(shape.grouping_type(name)))
+def _is_floating(shape: Shape, plan: Plan, name: str) -> bool:
+    return name != "bucket" and bool(pa.types.is_floating(plan.seen.type(shape, name)))
 
 
 def _presented(shape: Shape, name: str, merged: pa.Table) -> pa.Array:
@@ -277,7 +223,7 @@ def _presented(shape: Shape, name: str, merged: pa.Table) -> pa.Array:
 
 
 def _stand_ins(shape: Shape, plan: Plan, fill: Fill) -> dict[str, pa.Array]:
-    no_rows = pa.table({c: pa.nulls(1, held_type(shape.states[c])) for c in states_of(shape, plan)})
+    no_rows = pa.table({c: pa.nulls(1, held_type(shape.states[c])) for c in plan.states(shape)})
     return {m: stand_in(fill, _presented(shape, m, no_rows), shape.presented(m).result) for m in plan.measures}
 
 

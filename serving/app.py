@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -16,9 +15,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dovetail.serving import problems, routes
 from dovetail.serving.behind import LogEnd
+from dovetail.serving.door import Guarded
 from dovetail.serving.metrics import Measured
 from dovetail.serving.service import Serving
-from dovetail.shared.errors import ServiceMissing, SettingsError
+from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.settings import Settings
 
 SWITCH = 0.001
@@ -50,6 +50,7 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
     app = FastAPI(title="Dovetail", summary="Merged answers of batch and speed.", lifespan=lifespan, redoc_url=None)
     problems.install(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False)
+    app.add_middleware(Guarded, door=serving.door)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM, compresslevel=COMPRESSION)
     app.add_middleware(Measured, metrics=serving.metrics)
     routes.add(app, serving)
@@ -61,10 +62,9 @@ def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _:
 
     Raises:
         ServiceMissing: the port is in use.
-        SettingsError: the host is not this machine's own loopback.
+        SettingsError: a key is required, and what keys are hashed under is not there.
     """
     host, port = settings.serving.host, settings.serving.port
-    _check_loopback(host)
     with _listening(host, port) as listener:
         on_listening(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
         config = uvicorn.Config(
@@ -76,20 +76,7 @@ def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _:
 
 def _hosts(settings: Settings) -> list[str]:
     host = settings.serving.host
-    return ["127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host]
-
-
-def _check_loopback(host: str) -> None:
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local:
-        raise SettingsError(
-            f"serving.host is '{host}': only this machine may ask until access control exists",
-            where="serving.host in dovetail.toml",
-            next="127.0.0.1, ::1 or localhost",
-        )
+    return ["127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host, *settings.serving.names]
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -8,6 +8,7 @@ import orjson
 
 from dovetail.serving import lookup
 from dovetail.serving.query import LIMIT, LONGEST, MOST, TIMEOUT
+from dovetail.serving.seen import Seen
 from dovetail.serving.shape import type_name
 from dovetail.serving.view import View
 from dovetail.shared.duration import length
@@ -34,15 +35,19 @@ def line(view: View) -> dict[str, Any]:
     }
 
 
-def whole(view: View) -> dict[str, Any]:
-    """Keys with their types, bucket, measures, and what answers are made of. Raises where the view cannot answer."""
+def whole(view: View, seen: Seen) -> dict[str, Any]:
+    """Keys with their types as they are seen, bucket, measures, and what answers are made of.
+
+    Raises where the view cannot answer.
+    """
     edition = view.edition
     shape, manifest = edition.shape, edition.manifest
     return {
         "view": view.name,
         "version": shape.version,
         "source": shape.source,
-        "keys": {name: type_name(kind) for name, kind in shape.keys.items()},
+        "keys": {name: type_name(seen.type(shape, name)) for name in shape.keys},
+        "masked": {name: str(mask) for name, mask in sorted(seen.masks.items())},
         "bucket": length(shape.bucket_seconds) if shape.bucket_seconds else None,
         "measures": {name: type_name(shape.presented(name).result) for name in shape.measures},
         "parts": {name: list(m.presenter.parts) for name, m in shape.measures.items() if m.presenter.parts},
@@ -51,7 +56,7 @@ def whole(view: View) -> dict[str, Any]:
             d.name: {
                 "key": d.key,
                 "version": d.n,
-                "columns": {n: type_name(t) for n, t in d.types.items()},
+                "columns": {n: type_name(seen.type(shape, f"{d.name}.{n}")) for n in d.types},
                 **view.dimensions.standing(d.name),
             }
             for d in shape.dimensions

@@ -17,7 +17,7 @@ from dovetail.serving.edition import Edition
 from dovetail.serving.kept import MANY, Kept, by_key, patches, render
 from dovetail.serving.query import Plan
 from dovetail.serving.runs import Runs
-from dovetail.serving.shape import BUCKET, Shape, quoted
+from dovetail.serving.shape import BUCKET, ROWS, Shape, quoted
 from dovetail.serving.tail import LedgerTail, StatesTail
 from dovetail.serving.view import View
 from dovetail.shared import versions
@@ -225,6 +225,7 @@ class ViewFollower:
             return
         groups = [quoted(c) for c in (*shape.keys, *([BUCKET] if shape.bucket_seconds else []))]
         merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in shape.states]
+        merged.append(f"CAST(sum({ROWS}) AS BIGINT) AS {ROWS}")
         grouping = f" GROUP BY {', '.join(groups)}" if groups else ""
         select = f"SELECT {', '.join([*groups, *merged])} FROM {edition.speed}{grouping}"  # noqa: S608  our own names
         try:

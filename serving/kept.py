@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dovetail.serving.answer import Rows, finished, finished_apart, states_of, too_large
+from dovetail.serving.answer import Rows, finished, finished_apart, too_large
 from dovetail.serving.query import Plan
 from dovetail.serving.shape import BUCKET, Shape, held_type
 from dovetail.serving.timeline import about, calendar_of, windows
@@ -57,7 +57,7 @@ class Kept:
     def patched(self, added: Iterable[tuple[int | None, Mapping[str, Any]]]) -> Kept | None:
         """With more state rows of this key, each with its stored bucket; None when they must be looked at anew."""
         plan, shape = self.plan, self._shape
-        if not shape.inexact.isdisjoint(states_of(shape, plan)):
+        if not shape.inexact.isdisjoint(plan.states(shape)):
             return None  # patched and asked anew would differ in the last digits, under one receipt
         kinds = self._kinds
         groups = dict(self.groups)
@@ -84,7 +84,7 @@ class Kept:
 
     @property
     def _kinds(self) -> dict[str, StateKind]:
-        return {c: self._shape.kinds[c] for c in states_of(self._shape, self.plan)}
+        return {c: self._shape.kinds[c] for c in self.plan.states(self._shape)}
 
     def _shown(self) -> Mapping[int | None, tuple[Any, ...]]:
         """The groups of the answer's rows."""
@@ -102,7 +102,7 @@ class Kept:
         if plan.bucket:
             columns[BUCKET] = pa.array(groups, pa.int64())
         try:
-            for i, c in enumerate(states_of(shape, plan)):
+            for i, c in enumerate(plan.states(shape)):
                 columns[c] = pa.array([states[i] for states in groups.values()], held_type(shape.states[c]))
         except (pa.ArrowInvalid, OverflowError) as error:
             raise too_large(plan) from error
@@ -188,7 +188,7 @@ def _render_alike(shape: Shape, kept: Sequence[Kept]) -> None:
     columns = {n: pa.array([k.key[places[n]] for k in kept], held_type(shape.keys[n])) for n in plan.by}
     states = [next(iter(k.groups.values())) for k in kept]
     try:
-        for i, c in enumerate(states_of(shape, plan)):
+        for i, c in enumerate(plan.states(shape)):
             columns[c] = pa.array([s[i] for s in states], held_type(shape.states[c]))
         found = finished_apart(shape, plan, pa.table(columns))
     except (pa.ArrowInvalid, OverflowError, QueryError):

@@ -12,10 +12,12 @@ import orjson
 import pyarrow as pa
 
 from dovetail.serving import query
-from dovetail.serving.answer import TOO_LARGE, Rows, Shown, conditions, presented, states_of, stored, too_large
+from dovetail.serving.answer import TOO_LARGE, Rows, Shown, presented, too_large
 from dovetail.serving.fields import Fields, as_text
 from dovetail.serving.kept import Kept, Key, render
 from dovetail.serving.query import Asked, Plan
+from dovetail.serving.rows import stored, where
+from dovetail.serving.seen import ALL, Seen
 from dovetail.serving.shape import Shape, held_type, quoted
 from dovetail.serving.values import rendered, typed
 from dovetail.shared.errors import QueryError, unknown
@@ -31,7 +33,7 @@ TAKEN = ("measures", "start", "end", "tz", "at_least", "max_age", "timeout", "co
 States = tuple[Any, ...]
 
 
-def asked(shape: Shape, keys: Any, fields: Fields) -> Asked:
+def asked(shape: Shape, keys: Any, fields: Fields, seen: Seen = ALL) -> Asked:
     """Checks a lookup against what the view holds.
 
     Args:
@@ -44,8 +46,8 @@ def asked(shape: Shape, keys: Any, fields: Fields) -> Asked:
     for name in (*fields.scalars, *fields.lists, *conditions):
         if name not in TAKEN:
             raise QueryError(f"{name} is of a query, not of a lookup", next=f"a lookup takes keys, {', '.join(TAKEN)}")
-    found = query.plan(shape, fields)
-    return replace(found, plan=replace(found.plan, keys=_keys(shape, keys, fields.scalars.get("tz", "UTC"))))
+    found = query.plan(shape, fields, seen)
+    return replace(found, plan=replace(found.plan, keys=_keys(shape, keys, fields.scalars.get("tz", "UTC"), seen)))
 
 
 def groups_of_keys(
@@ -54,17 +56,17 @@ def groups_of_keys(
     """The merged states of each of the plan's keys; those without records are left out."""
     keys = plan.keys or ()
     names = [f"_key{i}" for i in range(len(shape.keys))]  # no key begins with an underscore
-    columns = [pa.array([k[i] for k in keys], held_type(kind)) for i, kind in enumerate(shape.keys.values())]
+    columns = [pa.array([k[i] for k in keys], held_type(t)) for i, t in enumerate(_types(shape, plan.seen).values())]
     cursor.register("_asked", pa.table([pa.array(range(len(keys))), *columns], names=["_n", *names]))
     same = [f"r.{quoted(key)} IS NOT DISTINCT FROM {name}" for key, name in zip(shape.keys, names, strict=True)]
-    merged = ", ".join(shape.merged(c) for c in states_of(shape, plan))
-    where, values = conditions(shape, plan)
-    rows = f"{stored(shape, plan, tables)} JOIN _asked ON {' AND '.join(same)}{where}"
+    merged = ", ".join(shape.merged(c) for c in plan.states(shape))
+    rows = stored(shape, plan, tables) + f" JOIN _asked ON {' AND '.join(same)}" + where(shape, plan)
+    statement = f"SELECT _n, {merged} FROM {rows.text} GROUP BY _n"  # noqa: S608  names are the bundle's, values are bound
     try:
-        found = cursor.execute(f"SELECT _n, {merged} FROM {rows} GROUP BY _n", values).fetchall()  # noqa: S608  names are the bundle's, values are bound
+        found = cursor.execute(statement, [*rows.values]).fetchall()
     except TOO_LARGE as error:
         raise too_large(plan) from error
-    kinds = [shape.kinds[c] for c in states_of(shape, plan)]
+    kinds = [shape.kinds[c] for c in plan.states(shape)]
     return {
         keys[n]: tuple(
             k.merge_values(s or ()) if isinstance(k, GatheredKind) else s for k, s in zip(kinds, states, strict=True)
@@ -75,10 +77,13 @@ def groups_of_keys(
 
 def shown_of_keys(shape: Shape, plan: Plan, found: Mapping[Key, States]) -> Shown:
     """A row for each of the plan's keys."""
-    keys, columns = plan.keys or (), states_of(shape, plan)
+    keys, columns = plan.keys or (), plan.states(shape)
     none = _none(shape, plan)
     states = [found.get(key, none) for key in keys]
-    of_keys = {name: pa.array([k[i] for k in keys], held_type(t)) for i, (name, t) in enumerate(shape.keys.items())}
+    of_keys = {
+        name: pa.array([k[i] for k in keys], held_type(t))
+        for i, (name, t) in enumerate(_types(shape, plan.seen).items())
+    }
     merged = {c: pa.array([s[i] for s in states], held_type(shape.states[c])) for i, c in enumerate(columns)}
     return presented(shape, replace(plan, by=tuple(shape.keys)), pa.table({**of_keys, **merged}))
 
@@ -114,32 +119,37 @@ def of_key(names: tuple[str, ...], each: Plan, key: Key) -> Plan:
 
 def _none(shape: Shape, plan: Plan) -> States:
     """The states of a key without records."""
-    kinds = (shape.kinds[c] for c in states_of(shape, plan))
+    kinds = (shape.kinds[c] for c in plan.states(shape))
     return tuple(k.merge_values(()) if isinstance(k, GatheredKind) else None for k in kinds)
 
 
-def _keys(shape: Shape, given: Any, tz: str) -> tuple[Key, ...]:
+def _types(shape: Shape, seen: Seen) -> dict[str, pa.DataType]:
+    return {name: seen.type(shape, name) for name in shape.keys}
+
+
+def _keys(shape: Shape, given: Any, tz: str, seen: Seen) -> tuple[Key, ...]:
     if not shape.keys:
         raise QueryError(f"{shape.view} has no keys to look up", next=f"GET /v1/views/{shape.view}/query")
-    if any(pa.types.is_floating(kind) for kind in shape.keys.values()):
+    if any(pa.types.is_floating(kind) for kind in _types(shape, seen).values()):
         raise QueryError("a key of floating numbers cannot be looked up", next=f"GET /v1/views/{shape.view}/query")
     if not isinstance(given, list) or not given:
         raise QueryError("keys is not a list of keys", next=EXAMPLE)
     if len(given) > MOST:
         raise QueryError(f"{len(given)} keys are asked for, {MOST} at most", next="ask in parts")
-    return tuple(_key(shape, one, tz) for one in given)
+    types = _types(shape, seen)
+    return tuple(_key(types, one, tz) for one in given)
 
 
-def _key(shape: Shape, given: Any, tz: str) -> Key:
+def _key(types: Mapping[str, pa.DataType], given: Any, tz: str) -> Key:
     if not isinstance(given, dict):
         raise QueryError("one of keys is not an object", next=EXAMPLE)
-    if given.keys() != shape.keys.keys():
+    if given.keys() != types.keys():
         for name in given:
-            if name not in shape.keys:
-                raise QueryError(f"keys: {unknown('key', name, shape.keys)}")
-        lacking = ", ".join(name for name in shape.keys if name not in given)
+            if name not in types:
+                raise QueryError(f"keys: {unknown('key', name, types)}")
+        lacking = ", ".join(name for name in types if name not in given)
         raise QueryError(f"one of keys does not say {lacking}", next="name all keys, or ask a query")
     return tuple(
         None if given[name] is None else typed(as_text(name, given[name]), kind, key=f"keys.{name}", tz=tz)
-        for name, kind in shape.keys.items()
+        for name, kind in types.items()
     )

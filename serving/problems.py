@@ -19,6 +19,10 @@ class NotFound(QueryError):
     """What is asked for by its name is not there."""
 
 
+class Forbidden(QueryError):
+    """Who asks holds no grant for this."""
+
+
 class Gone(QueryError):
     """What an older receipt stands for has been pruned."""
 
@@ -37,6 +41,7 @@ class TooLarge(QueryError):
 
 REFUSED: Mapping[type[QueryError], tuple[str, str, int]] = {
     NotFound: ("not-found", "There is nothing of that name", 404),
+    Forbidden: ("forbidden", "That is not for you", 403),
     Gone: ("gone", "That answer is not kept any more", 410),
     Incomplete: ("incomplete", "There is no answer without gaps", 409),
     NotAcceptable: ("not-acceptable", "There is no such form of an answer", 406),

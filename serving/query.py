@@ -13,6 +13,7 @@ import pyarrow as pa
 from dovetail.serving.buckets import MICROS, calendar, instant, on_boundary, zone
 from dovetail.serving.dimensions import Joined
 from dovetail.serving.fields import Conditions, Fields
+from dovetail.serving.seen import ALL, Seen
 from dovetail.serving.shape import Shape
 from dovetail.serving.where import Condition, read
 from dovetail.shared import duration
@@ -33,7 +34,8 @@ class Plan:
     excluded; `order_by` holds every grouped column, so that the order is total. With a window, `start` and `end` are of
     the buckets shown, and `since` is where the first of their windows begins; without one, `since` is `start`.
     `offset` rows of the answer come before the first that is shown. `keys` are groups that are looked up, a row for
-    each in this order, with or without records; None where all are asked for that `where` leaves.
+    each in this order, with or without records; None where all are asked for that `where` leaves. `seen` is what of the
+    view may be seen: all else is as if that were all there is.
     """
 
     by: tuple[str, ...]
@@ -51,6 +53,7 @@ class Plan:
     limit: int
     offset: int = 0
     keys: tuple[tuple[Any, ...], ...] | None = None
+    seen: Seen = ALL
 
     @property
     def first(self) -> Plan:
@@ -68,6 +71,10 @@ class Plan:
     def __hash__(self) -> int:
         return self._hash
 
+    def states(self, shape: Shape) -> tuple[str, ...]:
+        """The state columns that its measures are presented from."""
+        return tuple(dict.fromkeys(column for m in self.measures for column in shape.presented(m).columns))
+
     def dimensions(self, shape: Shape) -> tuple[Joined, ...]:
         """Those whose columns are asked for."""
         asked = [shape.attribute(name) for name in (*self.by, *(c.name for c in self.where))]
@@ -82,7 +89,7 @@ class Plan:
         """The one group of keys that `where` leaves, or None. Floating keys have no one way to be equal."""
         fixed = {c.name: c.values[0] for c in self.where if c.op == "in" and len(c.values) == 1}
         floating = any(pa.types.is_floating(kind) for kind in shape.keys.values())
-        if len(fixed) < len(shape.keys) or floating or self.dimensions(shape):
+        if len(fixed) < len(shape.keys) or floating or self.dimensions(shape) or not self.seen.plain(fixed):
             return None
         return tuple(fixed[name] for name in shape.keys)
 
@@ -120,8 +127,8 @@ class Cursor:
         return f"{self.receipt}~{self.offset}"
 
 
-def plan(shape: Shape, fields: Fields) -> Asked:
-    """Checks a question against what the view holds.
+def plan(shape: Shape, fields: Fields, seen: Seen = ALL) -> Asked:
+    """Checks a question against what the view holds, and what of that may be seen.
 
     Raises:
         QueryError: it names what is not there, a value is not of its type, or the stored buckets cannot answer it.
@@ -142,7 +149,7 @@ def plan(shape: Shape, fields: Fields) -> Asked:
         Plan(
             by=by,
             measures=measures,
-            where=_where(shape, fields.where, tz),
+            where=_where(shape, fields.where, tz, seen),
             having=_having(shape, fields.having, measures, tz),
             start=start,
             end=end,
@@ -154,6 +161,7 @@ def plan(shape: Shape, fields: Fields) -> Asked:
             order_by=_order(fields.lists.get("order_by", ()), shown, measures),
             limit=int(_number("limit", fields.scalars.get("limit"), LIMIT, 1, MOST)),
             offset=cursor.offset if cursor else 0,
+            seen=seen,
         ),
         at_least=_at_least(fields.scalars.get("at_least")),
         max_age=_max_age(fields.scalars.get("max_age")),
@@ -191,10 +199,10 @@ def _measures(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(given))
 
 
-def _where(shape: Shape, given: Conditions, tz: str) -> tuple[Condition, ...]:
+def _where(shape: Shape, given: Conditions, tz: str, seen: Seen) -> tuple[Condition, ...]:
     _names(shape, list(given))
     keys = [key for key in (*shape.keys, *shape.attributes) if key in given]
-    return tuple(c for key in keys for c in read(key, given[key], shape.grouping_type(key), tz=tz))
+    return tuple(c for key in keys for c in read(key, given[key], seen.type(shape, key), tz=tz))
 
 
 def _having(shape: Shape, given: Conditions, measures: Sequence[str], tz: str) -> tuple[Condition, ...]:

@@ -12,11 +12,11 @@ from fastapi.routing import APIRoute
 from dovetail.serving import describe, lookup, query
 from dovetail.serving.fields import Fields, from_json, from_object, from_url, parsed
 from dovetail.serving.formats import chosen
-from dovetail.serving.problems import TooLarge
+from dovetail.serving.problems import Forbidden, TooLarge
 from dovetail.serving.query import Asked
 from dovetail.serving.service import Serving, understood
 from dovetail.serving.shape import Shape
-from dovetail.serving.view import View
+from dovetail.shared.grants import Principal
 
 PAST = ("as_of", "cursor")
 """What makes a question one about an earlier answer."""
@@ -32,17 +32,18 @@ def add(app: FastAPI, serving: Serving) -> None:
 
 def _add_views(app: FastAPI, serving: Serving) -> None:
     @app.get("/v1/views", tags=["views"], summary="The views that answer")
-    async def views() -> Response:
-        told = [describe.line(view) for _, view in sorted(serving.store.views.items())]
-        return _json({"views": told})
+    async def views(request: Request) -> Response:
+        return _json({"views": [describe.line(view) for view in serving.views(_who(request)).values()]})
 
     @app.get("/v1/views/{view}", tags=["views"], summary="Keys, measures and standing of a view")
-    async def one(view: str) -> Response:
-        return _json(describe.whole(serving.view(view)))
+    async def one(view: str, request: Request) -> Response:
+        who = _who(request)
+        held = serving.view(view, who)
+        return _json(describe.whole(held, serving.seen(held, who)))
 
     @app.get("/v1/receipts/{receipt}", tags=["views"], summary="What the answer with this receipt was made of")
-    async def receipt(receipt: str) -> Response:
-        return _json(await serving.receipt(receipt))
+    async def receipt(receipt: str, request: Request) -> Response:
+        return _json(await serving.receipt(receipt, _who(request)))
 
 
 def _add_questions(app: FastAPI, serving: Serving) -> None:
@@ -51,49 +52,62 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
         openapi_extra={"parameters": describe.PARAMETERS},
     )  # fmt: skip
     async def ask(view: str, request: Request) -> Response:
-        held, raw = serving.view(view), request.scope["query_string"].decode("latin-1")
-        return await _answer(
-            serving, held, request, raw, lambda: from_url(raw), of_then=any(name in raw for name in PAST)
-        )
+        raw = request.scope["query_string"].decode("latin-1")
+        return await _answer(serving, view, request, raw, lambda: from_url(raw))
 
     @app.post(
         "/v1/views/{view}/query", tags=["questions"], summary="The same, asked as JSON",
         openapi_extra={"requestBody": describe.BODY},
     )  # fmt: skip
     async def ask_json(view: str, request: Request) -> Response:
-        held, body = serving.view(view), await _body(request)
+        serving.view(view, _who(request))  # before anything is read for who may not ask it
+        body = await _body(request)
         raw = f"POST {body.decode('utf-8', 'backslashreplace')}"
-        return await _answer(serving, held, request, raw, lambda: from_json(body), of_then=_past(raw))
+        return await _answer(serving, view, request, raw, lambda: from_json(body))
 
     @app.post(
         "/v1/views/{view}/lookup", tags=["questions"], summary="A row for each of many keys",
         openapi_extra={"requestBody": describe.LOOKUP},
     )  # fmt: skip
     async def look_up(view: str, request: Request) -> Response:
-        held, given = serving.view(view), parsed(await _body(request), example=lookup.EXAMPLE)
+        who = _who(request)
+        held, given = serving.view(view, who), parsed(await _body(request), example=lookup.EXAMPLE)
         keys, fields = given.pop("keys", None), from_object(given)
 
         def read(shape: Shape) -> Asked:
-            return lookup.asked(shape, keys, fields)
+            return lookup.asked(shape, keys, fields, serving.seen(held, who, shape))
 
         if "as_of" in fields.scalars:
-            return await serving.answer_of_then(held, fields, _form(request), read)
-        asked = await understood(lambda: read(held.edition.shape), lambda: fields)
-        return await serving.answer(held, asked, _form(request), _known(request))
+            answer = await serving.answer_of_then(held, fields, _form(request), read)
+        else:
+            asked = await understood(lambda: read(held.edition.shape), lambda: fields)
+            answer = await serving.answer(held, asked, _form(request), _known(request))
+        return serving.note(who, "lookup", answer, view=view)
 
 
-async def _answer(
-    serving: Serving, view: View, request: Request, raw: str, read: Callable[[], Fields], *, of_then: bool
-) -> Response:
-    """The answer to a question; `of_then`: it may be one about an earlier answer."""
-    if of_then and not {*PAST}.isdisjoint((fields := read()).scalars):
-        return await serving.answer_of_then(view, fields, _form(request), lambda shape: query.plan(shape, fields))
-    asked = await understood(lambda: view.asked(raw, read), read)
-    return await serving.answer(view, asked, _form(request), _known(request))
+async def _answer(serving: Serving, name: str, request: Request, raw: str, read: Callable[[], Fields]) -> Response:
+    """The answer to a question, of now or, where it says so, of then."""
+    who = _who(request)
+    view = serving.view(name, who)
+    if any(past in raw for past in PAST) and not {*PAST}.isdisjoint((fields := read()).scalars):
+        answer = await serving.answer_of_then(
+            view, fields, _form(request), lambda shape: query.plan(shape, fields, serving.seen(view, who, shape))
+        )
+    else:
+        asked = await understood(lambda: view.asked(raw, read, serving.seen(view, who)), read)
+        answer = await serving.answer(view, asked, _form(request), _known(request))
+    return serving.note(who, "query", answer, view=name)
 
 
-def _past(raw: str) -> bool:
-    return any(name in raw for name in PAST)
+def _who(request: Request) -> Principal:
+    who: Principal = request.state.who
+    return who
+
+
+def _operator(request: Request) -> None:
+    """Raises Forbidden for who may not see how the server stands."""
+    if not _who(request).may("operate"):
+        raise Forbidden("this needs a grant with the role operate", next="dovetail access grant NAME --role operate")
 
 
 def _form(request: Request) -> str:
@@ -106,22 +120,24 @@ def _known(request: Request) -> str:
 
 def _add_care(app: FastAPI, serving: Serving) -> None:
     @app.get("/", include_in_schema=False)
-    async def index() -> Response:
+    async def index(request: Request) -> Response:
         paths = [route.path for route in app.routes if isinstance(route, APIRoute) and route.path != "/"]
-        return _json({"dovetail": "serving", "paths": paths, "views": sorted(serving.store.views)})
+        return _json({"dovetail": "serving", "paths": paths, "views": [*serving.views(_who(request))]})
 
     @app.get("/health", tags=["care"], summary="The process is up")
     async def health() -> Response:
         return _json({"up": True})
 
     @app.get("/ready", tags=["care"], summary="Every view can be answered")
-    async def ready() -> Response:
+    async def ready(request: Request) -> Response:
+        _operator(request)
         standing = {name: describe.standing(view) for name, view in sorted(serving.store.views.items())}
         good = serving.store.looked and all(s == "ready" for s in standing.values())
         return _json({"ready": good, "views": standing}, status=200 if good else 503)
 
     @app.get("/metrics", tags=["care"], summary="Figures for Prometheus")
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
+        _operator(request)
         return Response(serving.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -13,6 +13,7 @@ from fastapi import Response
 from dovetail.serving import query
 from dovetail.serving.answer import Rows, Shown
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
+from dovetail.serving.door import Door
 from dovetail.serving.edition import Edition, tag
 from dovetail.serving.fields import Fields
 from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
@@ -20,11 +21,13 @@ from dovetail.serving.metrics import Metrics
 from dovetail.serving.past import Receipt
 from dovetail.serving.problems import Incomplete, NotFound
 from dovetail.serving.query import Asked, Cursor
+from dovetail.serving.seen import ALL, Seen, seen_by
 from dovetail.serving.shape import Shape
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
-from dovetail.shared import proofs
+from dovetail.shared import audit, proofs
 from dovetail.shared.errors import NotYet, QueryError, unknown
+from dovetail.shared.grants import Principal
 from dovetail.shared.position import RecordId
 from dovetail.shared.settings import Settings
 from dovetail.shared.tables import Layout
@@ -45,17 +48,37 @@ class Serving:
         self.metrics = Metrics()
         self.behind = Behind(log_end or kafka_of(settings))
         self.store = Store(settings.storage.path, on_publish=self._published)
+        self.door = Door(settings)
         self._layout = Layout(settings.storage.path)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
         self._seqs: dict[str, int] = {}
 
-    def view(self, name: str) -> View:
-        view = self.store.view(name)
+    def views(self, who: Principal) -> dict[str, View]:
+        """The views that somebody may ask, by name."""
+        return {name: view for name, view in sorted(self.store.views.items()) if who.grant(name)}
+
+    def view(self, name: str, who: Principal) -> View:
+        """A view that somebody may ask; to whom may not, it is not there."""
+        view = self.store.view(name) if who.grant(name) else None
         if view is None and not self.store.looked:
             raise NotYet("the server has just started and is still looking for its views", next="ask again")
         if view is None:
-            raise NotFound(unknown("view", name, self.store.views), next="GET /v1/views")
+            raise NotFound(unknown("view", name, self.views(who)), next="GET /v1/views")
         return view
+
+    def seen(self, view: View, who: Principal, shape: Shape | None = None) -> Seen:
+        """What of a view somebody may see."""
+        grant = who.grant(view.name)
+        if grant is None:
+            raise NotFound(unknown("view", view.name, self.views(who)), next="GET /v1/views")
+        return ALL if grant.whole else seen_by(grant, shape or view.edition.shape, self.door.salt)
+
+    def note(self, who: Principal, what: str, response: Response, **fields: str) -> Response:
+        """Writes into the audit log who asked what, where it is known who asks; gives the response on."""
+        if self.door.required:
+            receipt = response.headers.get("etag", "").removeprefix('W/"').removesuffix('"')
+            audit.write(self._layout, who.name, what, status=response.status_code, receipt=receipt, **fields)
+        return response
 
     async def answer(self, view: View, asked: Asked, kind: str, none_match: str) -> Response:
         """The answer to a checked question as it stands now, in the form that `kind` names."""
@@ -87,10 +110,10 @@ class Serving:
         asked, edition, shown = await self._of_then(view, receipt, look)
         return self._shown(asked, edition, shown, kind)
 
-    async def receipt(self, id_: str) -> dict[str, Any]:
+    async def receipt(self, id_: str, who: Principal) -> dict[str, Any]:
         """What an answer with this receipt was made of, whatever was asked."""
         receipt = Receipt.parse(id_)
-        named = [view for name, view in self.store.views.items() if tag(name) == receipt.view]
+        named = [view for name, view in self.views(who).items() if tag(name) == receipt.view]
         if len(named) != 1:
             raise NotFound(f"there is no receipt {id_}", next="give `receipt.id` of an earlier answer")
         return await self._of_then(named[0], receipt, lambda edition: {"id": id_, **edition.account_of()})

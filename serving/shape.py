@@ -17,7 +17,7 @@ from dovetail.shared.versions import Bundle
 if TYPE_CHECKING:
     from dovetail.serving.dimensions import Joined
 
-BUCKET = "_bucket"
+BUCKET, ROWS = "_bucket", "_rows"
 
 SQL_TYPES = {
     pa.bool_(): "BOOLEAN", pa.int8(): "TINYINT", pa.int16(): "SMALLINT", pa.int32(): "INTEGER", pa.int64(): "BIGINT",
@@ -72,7 +72,7 @@ class Shape:
         """The shape of a stored version; raises IntegrityError where its states table lacks a column of the bundle."""
         kinds = {s.column: s.kind for m in bundle.measures.values() for s in m.states}
         bucket = [BUCKET] if bundle.bucket_seconds else []
-        missing = [c for c in (*bundle.keys, *bucket, *kinds) if c not in stored.names]
+        missing = [c for c in (*bundle.keys, *bucket, *kinds, ROWS) if c not in stored.names]
         if missing:
             raise IntegrityError(f"the states of {bundle.version} have no column {', '.join(missing)}")
         return cls(
@@ -89,8 +89,8 @@ class Shape:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The stored columns that answers are made of: keys, the bucket if there is one, states."""
-        return (*self.keys, *([BUCKET] if self.bucket_seconds else []), *self.states)
+        """The stored columns that answers are made of: keys, the bucket if there is one, states, how many records."""
+        return (*self.keys, *([BUCKET] if self.bucket_seconds else []), *self.states, ROWS)
 
     def attribute(self, name: str) -> Attribute | None:
         """What a column of a dimension is called by: `products.vendor`, or `vendor` where no other column is."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 import duckdb
 
 from dovetail.serving import query
-from dovetail.serving.answer import Rows, Shown, finished, groups, groups_of_key, unmatched
+from dovetail.serving.answer import Rows, Shown, finished, groups, groups_of_key
 from dovetail.serving.database import Database
 from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.edition import Edition
@@ -19,6 +19,8 @@ from dovetail.serving.fields import Fields
 from dovetail.serving.kept import Kept, KeptAnswers, Key
 from dovetail.serving.lookup import groups_of_keys, kept_of_keys, of_each_key, rows_of_kept, shown_of_keys
 from dovetail.serving.query import Asked, Plan
+from dovetail.serving.rows import unmatched
+from dovetail.serving.seen import ALL, Seen
 from dovetail.shared.errors import IntegrityError, NotYet
 
 PLANS = 10_000
@@ -63,12 +65,13 @@ class View:
         """The newest edition, whether or not it may be answered from."""
         return self._edition
 
-    def asked(self, raw: str, read: Callable[[], Fields]) -> Asked:
-        """The checked question that `raw` stands for; remembered until the view's version changes."""
+    def asked(self, raw: str, read: Callable[[], Fields], seen: Seen = ALL) -> Asked:
+        """The checked question that `raw` stands for, of what is seen; remembered until the view's version changes."""
         edition = self.edition
+        raw = raw if seen.whole else f"{seen.digest} {raw}"
         found = self._plans.get(raw)
         if found is None:
-            found = query.plan(edition.shape, read())
+            found = query.plan(edition.shape, read(), seen)
             with self.lock:
                 if self._edition is not None and self._edition.shape is edition.shape:
                     self._plans[raw] = found
@@ -79,7 +82,7 @@ class View:
     def at_hand(self, plan: Plan) -> tuple[Edition, Rows] | None:
         """An answer that needs no look into the database; None where there is none."""
         if plan.keys is not None:
-            return self._keys_at_hand(plan)
+            return self._keys_at_hand(plan) if plan.seen.whole else None
         with self.lock:
             edition, kept = self.edition, self.kept.get(plan)
         return (edition, kept.rows()) if kept is not None else None
@@ -87,7 +90,7 @@ class View:
     def looked_up(self, plan: Plan) -> tuple[Edition, Rows]:
         """An answer from the database, kept if it is about one group of keys. For a thread that may wait."""
         with self._pinned() as (cursor, edition):
-            if plan.keys is not None:
+            if plan.keys is not None and plan.seen.whole:
                 return edition, self._keys_looked_up(edition, plan, cursor)
             key = plan.key(edition.shape)
             if key is None:

@@ -49,6 +49,13 @@ class Condition:
     def bound(self) -> list[Any]:
         return [value for value in self.values if value is not None]
 
+    def holds(self, value: Any) -> bool:
+        """Whether it holds for one value, as SQL has it."""
+        if value is None:
+            return None in self.values if self.op == "in" else self.op == "not" and None not in self.values
+        (found,) = self.mask(pa.chunked_array([[value]])).to_pylist()
+        return bool(found)
+
     def mask(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Which rows of a column as held in memory it holds for; null never does."""
         if self.op == "prefix":

@@ -6,7 +6,8 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -29,14 +30,25 @@ def _duration(text: str) -> str:
     return f"{int(length.total_seconds())} seconds" if whole else f"{length.total_seconds() * 1000:.0f} milliseconds"
 
 
-def _loopback(host: str) -> str:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
     try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        local = False
-    if not local:
-        raise ValueError("only this machine (127.0.0.1, ::1, localhost) may ask until access control exists")
-    return host
+        return False
+
+
+def _reference(text: str) -> str:
+    if not re.fullmatch(r"(env|file):\S.*", text):
+        raise ValueError("a reference, env:NAME or file:PATH")
+    return text
+
+
+def _keys_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))):
+        raise ValueError("an https address")
+    return url
 
 
 def _brokers(bootstrap: str) -> str:
@@ -106,6 +118,8 @@ Duration = Annotated[str, AfterValidator(_duration)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Texts = BeforeValidator(_texts)
+JwtAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""Of key pairs only, so that nobody can sign with what is public."""
 
 
 class Section(BaseModel):
@@ -168,8 +182,32 @@ class SparkSettings(Section):
 class ServingSettings(Section):
     """[serving]: where questions are answered."""
 
-    host: Annotated[str, AfterValidator(_loopback)] = Field(default="127.0.0.1", description="a loopback address")
+    host: str = Field(
+        default="127.0.0.1", description="the address listened on; another than loopback only with access.required"
+    )
     port: Port = Field(default=8000, description="the port of the HTTP interface; 0 takes a free one")
+    names: list[str] = Field(
+        default=[], description="names that requests may call the server by, besides its address and loopback"
+    )
+
+
+class AccessSettings(Section):
+    """[access]: who may ask."""
+
+    required: bool = Field(default=False, description="whether every request needs a key or a token")
+    pepper: Annotated[str, AfterValidator(_reference)] = Field(
+        default="file:.dovetail/pepper",
+        description="what keys are hashed under, env:NAME or file:PATH; a file is made where there is none",
+    )
+    jwt_keys: Annotated[str, AfterValidator(_keys_url)] = Field(
+        default="", description="https address of the JWKS of tokens that are believed; empty: none are"
+    )
+    jwt_issuer: str = Field(default="", description="the iss that a token must have")
+    jwt_audience: str = Field(default="", description="the aud that a token must have")
+    jwt_algorithms: list[JwtAlgorithm] = Field(
+        default=["RS256", "ES256"], min_length=1, description="how a token may be signed"
+    )
+    jwt_claim: str = Field(default="dovetail", description="the claim that lists a token's grants")
 
 
 class SpeedSettings(Section):
@@ -242,6 +280,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = Field(default_factory=StorageSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
+    access: AccessSettings = Field(default_factory=AccessSettings)
     speed: SpeedSettings = Field(default_factory=SpeedSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)

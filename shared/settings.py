@@ -12,9 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from dovetail.shared.errors import SettingsError, unknown
-from dovetail.shared.sections import FILE, PREFIX, Section, Settings
+from dovetail.shared.sections import FILE, PREFIX, Section, Settings, is_loopback
 
 __all__ = ["FILE", "PREFIX", "Settings", "load"]
+
+
+TABLES, LISTS = ("options", "conf"), ("names", "jwt_algorithms")
+"""Keys whose value is a table or a list: in a variable it is written as JSON."""
 
 
 def load(start: Path | None = None, *, profile: str | None = None) -> Settings:
@@ -33,9 +37,27 @@ def load(start: Path | None = None, *, profile: str | None = None) -> Settings:
     if "folder" in given:
         raise SettingsError(unknown("setting", "folder", _keys()), where=str(file), why="it is where the file lies")
     try:
-        return Settings(folder=file.parent, **given)
+        settings = Settings(folder=file.parent, **given)
     except ValidationError as error:
         raise _explained(error, file, overlay, profile) from None
+    _check_access(settings, file, overlay, profile)
+    return settings
+
+
+def _check_access(settings: Settings, file: Path, overlay: dict[str, Any], profile: str | None) -> None:
+    host, access = settings.serving.host, settings.access
+    if not (access.required or is_loopback(host)):
+        raise SettingsError(
+            f"serving.host is '{host}': only this machine (127.0.0.1, ::1, localhost) may ask where nobody needs a key",
+            where=f"{file}: {_origin(['serving', 'host'], overlay, profile)}",
+            next="set access.required = true, and give keys: dovetail access key",
+        )
+    if access.jwt_keys and not (access.jwt_issuer and access.jwt_audience):
+        raise SettingsError(
+            "access.jwt_keys is set without access.jwt_issuer and access.jwt_audience",
+            where=f"{file}: {_origin(['access', 'jwt_keys'], overlay, profile)}",
+            why="a token that was made for others would be believed",
+        )
 
 
 def _find(start: Path) -> Path:
@@ -99,8 +121,12 @@ def _check_variables(environment: Mapping[str, str]) -> None:
             raise SettingsError(
                 f"{variable} names too much", where=where, why=why, next=f"""{parent}='{{"name": "…"}}'"""
             )
-        if not rest or rest[0] in ("options", "conf"):
-            _check_json(variable, environment[variable], "[]" if section == "views" else "{}")
+        if not rest or rest[0] in (*TABLES, *LISTS):
+            _check_json(
+                variable,
+                environment[variable],
+                "[]" if section == "views" or (bool(rest) and rest[0] in LISTS) else "{}",
+            )
 
 
 def _check_json(variable: str, text: str, brackets: str) -> None:

@@ -67,6 +67,10 @@ class Layout:
     def proof(self, source: str) -> Path:
         return self.root / "sources" / source / "proof.json"
 
+    @property
+    def access(self) -> Path:
+        return self.root / "access"
+
     def manifest(self, view: str) -> Path:
         return self.root / "views" / view / "manifest"
 

@@ -33,6 +33,11 @@ WRITES = (
     "resume",
     "clean",
     "unlock",
+    "access grant",
+    "access drop",
+    "access key",
+    "access rotate",
+    "access revoke",
 )
 
 
@@ -102,7 +107,7 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "resume",
         "clean",
         "unlock",
-        *(v for v in VERBS if v.startswith("quarantine ")),
+        *(v for v in VERBS if v.startswith(("quarantine ", "access "))),
     ],
 )
 def test_help_reads_as_kept(verb: str) -> None:

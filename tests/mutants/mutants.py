@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mutant import RULES
+from mutants_of_access import ACCESS
 from mutants_of_answers import ANSWERS
 from mutants_of_checks import CHECKS
 from mutants_of_client import CLIENTS
@@ -13,5 +14,5 @@ from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
 from mutants_of_starts import STARTS
 
-EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS]
+EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS]
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

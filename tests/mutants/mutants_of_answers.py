@@ -175,7 +175,7 @@ ANSWERS = [
         "13",
         "kept sums of doubles are patched in the order of commits",
         KEPT,
-        "        if not shape.inexact.isdisjoint(states_of(shape, plan)):\n            return None",
+        "        if not shape.inexact.isdisjoint(plan.states(shape)):\n            return None",
         "        if False:\n            return None",
         DIGITS,
     ),

@@ -293,9 +293,15 @@ class Client:
 
 
 @contextmanager
-def serve(folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool = True) -> Iterator[Client]:
-    """The app in a real server on a free port of this machine; once it has `looked` at its views, where not told."""
-    config = uvicorn.Config(create_app(Settings(folder=folder), log_end=ends or Ends()), port=0, log_level="error")
+def serve(
+    folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool = True, key: str = "", **sections: Any
+) -> Iterator[Client]:
+    """The app in a real server on a free port of this machine; once it has `looked` at its views, where not told.
+
+    Every request of the client goes with `key`; `sections` are of the settings.
+    """
+    settings = Settings(folder=folder, **sections)
+    config = uvicorn.Config(create_app(settings, log_end=ends or Ends()), port=0, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -303,7 +309,8 @@ def serve(folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool 
         while not server.started:
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=headers) as http:
             client = Client(http, stand)
             if looked:
                 client.until(lambda: http.get("/v1/views/none").status_code == 404)

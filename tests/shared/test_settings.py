@@ -181,7 +181,9 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
     values |= {"stop_if_quarantined": "11%", "warn_if_quarantined": "11%", "warn_unread": "11%"}
     values |= {"warn_quarantine": "11 MB", "warn_waste": "11 MB"}
     values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "master": "yarn", "generator": "g.py"}
-    default = load(project(tmp_path))
+    values |= {"required": "true", "pepper": "env:P", "names": '["n"]', "jwt_keys": "https://issuer.example/keys"}
+    values |= {"jwt_algorithms": '["PS256"]'}
+    default = load(project(tmp_path, "[access]\njwt_issuer = 'i'\njwt_audience = 'a'"))
     for section, field in Settings.model_fields.items():
         if not isinstance(field.annotation, type) or not issubclass(field.annotation, Section):
             continue
@@ -202,6 +204,7 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
         ("DOVETAIL__KAFKA__PORT", "many", "kafka.port is 'many': must be a valid integer"),
         ("DOVETAIL__KAFKA__OPTIONS", "a=b", "DOVETAIL__KAFKA__OPTIONS is not a JSON object"),
         ("DOVETAIL__VIEWS", "views.py", "DOVETAIL__VIEWS is not a JSON list"),
+        ("DOVETAIL__SERVING__NAMES", "example.org", "DOVETAIL__SERVING__NAMES is not a JSON list"),
         ("DOVETAIL__KAFKA", '{"prot": 1}', "unknown key in [kafka]: 'prot': did you mean 'port'?"),
     ],
 )

@@ -1,0 +1,112 @@
+"""Who comes in: every request but those to a few open paths names itself by a key or a token, or is turned away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from hashlib import sha256
+
+import anyio
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dovetail.serving.problems import problem
+from dovetail.serving.tokens import Tokens
+from dovetail.shared import access as kept
+from dovetail.shared.errors import DovetailError
+from dovetail.shared.grants import ANYBODY, Principal
+from dovetail.shared.keys import PREFIX
+from dovetail.shared.settings import Settings
+from dovetail.shared.tables import Layout
+
+OPEN = frozenset({"/", "/health"})
+"""Paths that say nothing of any view: whether the process is up, and the page before anybody has given it a key."""
+LOOK_S = 1.0
+"""Seconds between two looks whether grants or keys have changed: so long may a revoked key go on."""
+SCHEME = "bearer "
+NOBODY = Principal("nobody", ())
+UNKNOWN = problem(
+    "unauthorized", "Who asks is not known", 401, "no key or token that is good came with the request",
+    "send Authorization: Bearer KEY; dovetail access key makes one",
+)  # fmt: skip
+UNKNOWN.headers["WWW-Authenticate"] = "Bearer"
+UNKNOWABLE = problem(
+    "unavailable", "Who asks cannot be found out now", 503, "keys and grants, or an issuer's keys, cannot be read",
+    "the server's log has more", retry=True,
+)  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+class Door:
+    """Knows keys and tokens. Asked by any thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.required = settings.access.required
+        self._layout = Layout(settings.storage.path)
+        self._tokens = Tokens(settings.access)
+        self._pepper = kept.pepper(settings.access.pepper, settings.folder, make=True) if self.required else b""
+        self._access, self._stamp = kept.Access(), tuple[int, ...]()
+        self._looked = -LOOK_S
+        self._lock = threading.Lock()
+        if self.required:
+            self._newest()
+
+    @property
+    def salt(self) -> str:
+        """What hashes of masked values are keyed by."""
+        return sha256(b"mask" + self._pepper).hexdigest()
+
+    async def who(self, authorization: str) -> Principal | None:
+        """Who gives this Authorization header; None where it opens nothing."""
+        text = authorization[len(SCHEME) :].strip() if authorization[: len(SCHEME)].lower() == SCHEME else ""
+        if text.startswith(f"{PREFIX}_"):
+            # One that is not known may have been made this second.
+            return self._holder(text) or self._holder(text, within=0.0)
+        if text.count(".") != 2:
+            return None
+        return await anyio.to_thread.run_sync(self._tokens.holder, text, self._newest())
+
+    def _holder(self, key: str, *, within: float = LOOK_S) -> Principal | None:
+        return self._newest(within=within).holder(key, self._pepper, time.time())
+
+    def _newest(self, *, within: float = LOOK_S) -> kept.Access:
+        with self._lock:
+            if time.monotonic() - self._looked >= within:
+                self._looked = time.monotonic()
+                stamp = kept.stamp(self._layout)
+                if stamp != self._stamp or not stamp:
+                    self._access, self._stamp = kept.read(self._layout), stamp
+            return self._access
+
+
+class Guarded:
+    """ASGI middleware: sets `who` in the scope's state, or answers 401. It goes by the raw path and by nothing else."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app, self._door = app, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if not self._door.required:
+            who: Principal | None = ANYBODY
+        elif scope["path"] in OPEN:
+            who = NOBODY
+        else:
+            try:
+                who = await self._door.who(_authorization(scope))
+            except DovetailError as error:
+                log.error("nobody can come in: %s", error)
+                await UNKNOWABLE(scope, receive, send)
+                return
+        if who is None:
+            await UNKNOWN(scope, receive, send)
+            return
+        scope.setdefault("state", {})["who"] = who
+        await self._app(scope, receive, send)
+
+
+def _authorization(scope: Scope) -> str:
+    return next((v.decode("latin-1") for name, v in scope["headers"] if name == b"authorization"), "")

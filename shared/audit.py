@@ -1,0 +1,36 @@
+"""Who did what: a JSON line an act, under the storage root, with names and receipts and never a value or a secret."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dovetail.shared.tables import Layout
+
+LARGEST = 64_000_000
+"""Bytes of a file; then it becomes audit.1.jsonl, in the place of the one before."""
+
+
+def write(layout: Layout, who: str, what: str, **fields: Any) -> None:
+    """Appends a line: when, who, what, and more by name. It is one write, so lines of several processes do not mix."""
+    file = layout.access / "audit.jsonl"
+    line = orjson.dumps({"time": round(time.time(), 3), "who": who, "what": what, **fields}) + b"\n"
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, line)
+        full = os.fstat(descriptor).st_size > LARGEST
+    finally:
+        os.close(descriptor)
+    if full:
+        _set_aside(file)
+
+
+def _set_aside(file: Path) -> None:
+    # Another process may have done so: then the file that is there is a new one.
+    if file.exists() and file.stat().st_size > LARGEST:
+        file.rename(file.with_name("audit.1.jsonl"))

@@ -1,0 +1,54 @@
+"""Who may ask what, without its guards."""
+
+from __future__ import annotations
+
+from mutant import Mutant
+
+OF_ACCESS, OF_SEEN, OF_TOKENS = (f"tests/serving/test_{n}.py" for n in ("access", "seen", "tokens"))
+TURNED_AWAY = f"{OF_ACCESS}::test_without_a_good_key_nothing_is_said_but_that_the_process_is_up"
+ALIKE = f"{OF_SEEN}::test_what_differs_under_a_mask_alone_is_answered_alike"
+NO_OTHER = f"{OF_TOKENS}::test_no_other_token_opens_anything"
+
+ACCESS = [
+    Mutant("access", "a key with another secret opens", "shared/keys.py",
+           "return hmac.compare_digest(hashed(text, pepper), key.hash)", "return True", TURNED_AWAY),
+    Mutant("access", "a key that has ended opens", "shared/access.py", " or not key.good(now)", "", TURNED_AWAY),
+    Mutant("access", "who is not known comes in", "serving/door.py",
+           "        if who is None:\n", "        who = who or ANYBODY\n        if who is None:\n", TURNED_AWAY),
+    Mutant("access", "a view that is not granted is answered", "serving/service.py",
+           "view = self.store.view(name) if who.grant(name) else None", "view = self.store.view(name)",
+           f"{OF_ACCESS}::test_each_sees_the_views_of_its_grants_and_no_sign_of_others"),
+    Mutant("access", "a list has the views of others", "serving/service.py",
+           "sorted(self.store.views.items()) if who.grant(name)}", "sorted(self.store.views.items())}",
+           f"{OF_ACCESS}::test_each_sees_the_views_of_its_grants_and_no_sign_of_others"),
+    Mutant("access", "whoever reads sees how the server stands", "serving/routes.py",
+           'if not _who(request).may("operate"):', "if False:",
+           f"{OF_ACCESS}::test_how_the_server_stands_is_for_who_operates_it"),
+    Mutant("access", "a question of one is understood as that of another", "serving/view.py",
+           'raw = raw if seen.whole else f"{seen.digest} {raw}"', "raw = str(raw)",
+           f"{OF_ACCESS}::test_an_answer_for_one_is_never_given_to_another"),
+    Mutant("access", "columns are seen as they are stored", "serving/seen.py",
+           "        if mask is None:\n            return", "        if True:\n            return", ALIKE),
+    Mutant("access", "a masked measure is shown", "serving/seen.py",
+           'return measure.partition(".")[0] in self.masks', "return False", ALIKE),
+    Mutant("access", "an answer of then is shown unmasked", "serving/routes.py",
+           "query.plan(shape, fields, serving.seen(view, who, shape))", "query.plan(shape, fields)",
+           f"{OF_SEEN}::test_a_grant_of_then_is_that_of_now"),
+    Mutant("access", "rows beside those of the grant are answered", "serving/rows.py",
+           "for c in seen.only])", "for c in ()])", f"{OF_SEEN}::test_rows_of_a_grant_are_all_there_is"),
+    Mutant("access", "small groups count", "serving/rows.py", "if not seen.floor:", "if True:",
+           f"{OF_SEEN}::test_groups_below_the_floor_are_in_no_answer_not_even_in_a_total"),
+    Mutant("access", "a hash can be made by who knows the value", "serving/seen.py",
+           "sha256(concat(?, CAST({column} AS VARCHAR)))", "sha256(concat(left(?, 0), CAST({column} AS VARCHAR)))",
+           f"{OF_SEEN}::test_a_hash_is_the_same_for_the_same_value_and_needs_the_secret"),
+    Mutant("access", "a token need not say what it must", "serving/tokens.py",
+           'options={"require": REQUIRED}', "options={}", NO_OTHER),
+    Mutant("access", "a token of any length is read", "serving/tokens.py",
+           "or len(text) > LONGEST", "", NO_OTHER),
+    Mutant("access", "whoever asks with an unknown kid makes us ask the issuer", "serving/tokens.py",
+           "and age >= AGAIN_S)", ")",
+           f"{OF_TOKENS}::test_keys_are_fetched_once_however_many_unknown_ones_are_asked_for"),
+    Mutant("access", "others than this machine are served without keys", "shared/settings.py",
+           "if not (access.required or is_loopback(host)):", "if False:",
+           "tests/shared/test_settings.py::test_what_cannot_be_used_is_refused_with_its_place"),
+]  # fmt: skip
