@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -104,5 +106,6 @@ def _leave(code: int) -> int:
 
 
 def entry() -> None:
+    faulthandler.register(signal.SIGUSR1)  # kill -USR1 makes it say where all of its threads stand
     end_with_parent()
     sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,17 @@ def kill_jvms(pid: int) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(killed, timeout=30)
+
+
+def say_where_they_stand(pid: int) -> None:
+    """Has a process of ours and its JVMs write the stacks of all their threads into their logs."""
+    java = jvms(pid)
+    for process in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.pid == pid:
+                process.send_signal(signal.SIGUSR1)
+            elif process in java:
+                process.send_signal(signal.SIGQUIT)
 
 
 @contextmanager

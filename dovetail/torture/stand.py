@@ -353,12 +353,13 @@ class Stand:
         return Position.from_json(response.json()["receipt"]["position"])
 
     def _standing(self) -> str:
-        """Where everything stands, for one who has to find out why it does not go on."""
+        """Where everything stands, for one who has to find out why it does not go on; the logs then hold all stacks."""
         lines = [f"acknowledged {self._end()!r}, archived {self._claims.last()!r}"]
         lines += [f"{view} at {self._position(view)!r}" for view in self.project.views]
         for layer in LAYERS:
             child = self.stack.children[layer]
             lines.append(f"{layer}: {'ready' if child.ready.is_set() else 'not ready'}, exit {child.process.poll()}")
+            processes.say_where_they_stand(child.process.pid)
         lines += [f"batch owed: {' '.join(self._owed)}"] if self._owed else []
         return "\n".join([*lines, *self.ends[-3:]])
 

@@ -76,6 +76,16 @@ def test_what_does_not_come_is_a_failure_that_says_where_everything_stands(stand
     assert time.monotonic() - began < 30
 
 
+def test_what_does_not_go_on_writes_where_its_threads_stand(stand: Stand) -> None:
+    stand.stack.children["archive"].stop()
+    child = stand.stack.start("archive", "serve", "--json")
+    assert child.ready.wait(60)
+    with pytest.raises(IntegrityError, match="the moon"):
+        stand.wait("the moon", lambda: False, seconds=0)
+    time.sleep(0.5)
+    assert "most recent call first" in child.log.read_text()
+
+
 def test_only_a_harmed_server_is_expected_to_be_away(stand: Stand) -> None:
     stand.harmed("kill speed", "speed")
     assert not stand.away.is_set()
