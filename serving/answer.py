@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dovetail.serving.buckets import Calendar
+from dovetail.serving.problems import TooMuch
 from dovetail.serving.query import Fill, Plan
 from dovetail.serving.rows import Sql, column, stored, where
 from dovetail.serving.shape import BUCKET, Shape, held_type, quoted, typed
@@ -21,6 +22,8 @@ from dovetail.shared.duration import Span
 from dovetail.shared.errors import QueryError
 from dovetail.shared.measures import GatheredKind
 
+MOST_GROUPS = 1_000_000
+"""Groups that one answer is made of, before any are cut off: they are presented and ordered in memory."""
 TOO_LARGE = (duckdb.OutOfRangeException, duckdb.ConversionException)
 
 
@@ -70,12 +73,12 @@ def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckD
     values = [*source.values]
     buckets = calendar_of(shape, plan)
     if plan.window is None or buckets is None:
-        return _run(shape, plan, statement + _top(shape, plan), values, cursor)
-    own = _run(shape, plan, statement, values, cursor)
+        return _run(shape, plan, statement, values, cursor)
+    own = _run(shape, plan, statement, values, cursor, whole=True)
     cursor.register("_owns", own)  # no key begins with an underscore
     cursor.register("_windows", _of_windows(plan, buckets, own[BUCKET]))
     statement = _merging(shape, plan, [*map(quoted, plan.by)], "_start", f"_owns JOIN _windows ON _own = {BUCKET}")
-    return _run(shape, plan, statement + _top(shape, plan), [], cursor)
+    return _run(shape, plan, statement, [], cursor)
 
 
 def groups_of_key(
@@ -165,11 +168,21 @@ def _merging(shape: Shape, plan: Plan, by: Sequence[str], bucket: str, rows: str
     return f"SELECT {', '.join([*shown, *merged])} FROM {rows}{grouping}"  # noqa: S608  names are the bundle's, values are bound
 
 
-def _run(shape: Shape, plan: Plan, statement: str, values: list[Any], cursor: duckdb.DuckDBPyConnection) -> pa.Table:
+def _run(
+    shape: Shape, plan: Plan, statement: str, values: list[Any], cursor: duckdb.DuckDBPyConnection, *,
+    whole: bool = False,
+) -> pa.Table:  # fmt: skip
+    """The groups of a statement, the first ones where that will do and they are not asked for as a `whole`."""
+    top = "" if whole else _top(shape, plan)
     try:
-        return shape.gathered(cursor.sql(statement, params=values).to_arrow_table())
+        found = cursor.sql(statement + (top or f" LIMIT {MOST_GROUPS + 1}"), params=values).to_arrow_table()
     except TOO_LARGE as error:
         raise too_large(plan) from error
+    if found.num_rows > MOST_GROUPS:
+        raise TooMuch(
+            f"the answer is made of more than {MOST_GROUPS:,} groups", next="ask for fewer keys, or for a shorter time"
+        )
+    return shape.gathered(found)
 
 
 def _of_windows(plan: Plan, buckets: Calendar, own: pa.ChunkedArray) -> pa.Table:

@@ -16,6 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from dovetail.serving import problems, routes
 from dovetail.serving.behind import LogEnd
 from dovetail.serving.door import Guarded
+from dovetail.serving.limits import Bounded
 from dovetail.serving.metrics import Measured
 from dovetail.serving.service import Serving
 from dovetail.shared.errors import ServiceMissing
@@ -51,6 +52,7 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
     problems.install(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False)
     app.add_middleware(Guarded, door=serving.door)
+    app.add_middleware(Bounded)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM, compresslevel=COMPRESSION)
     app.add_middleware(Measured, metrics=serving.metrics)
     routes.add(app, serving)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
 
+from dovetail.serving.problems import TooMuch
 from dovetail.serving.shape import quoted
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -28,8 +30,9 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 class Database:
     """One DuckDB in memory. `load` may be called from any thread, the writing methods from one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, seconds: float = 60.0) -> None:
         self._connection = duckdb.connect(":memory:", config=CONFIG)
+        self._deadlines = Deadlines(seconds)
         self._connection.execute("CREATE TABLE published (view VARCHAR, token BIGINT)")
         self._writer = self._connection.cursor()
         self._numbers = itertools.count()
@@ -81,16 +84,22 @@ class Database:
 
     @contextmanager
     def reading(self, view: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
-        """A cursor in a transaction of its own, and the token published for `view` in it."""
+        """A cursor in a transaction of its own, and the token published for `view` in it.
+
+        Raises:
+            TooMuch: what is done with it takes too long.
+        """
         cursor = self._connection.cursor()
         try:
-            cursor.execute("BEGIN")
-            found = cursor.execute("SELECT token FROM published WHERE view = ?", [view]).fetchall()
-            yield cursor, int(found[0][0]) if found else -1
+            with self._deadlines.over(cursor):
+                cursor.execute("BEGIN")
+                found = cursor.execute("SELECT token FROM published WHERE view = ?", [view]).fetchall()
+                yield cursor, int(found[0][0]) if found else -1
         finally:
             cursor.close()  # ends the transaction too
 
     def close(self) -> None:
+        self._deadlines.close()
         self._writer.close()
         self._connection.close()
 
@@ -107,3 +116,43 @@ class Database:
     def _name(self) -> str:
         with self._naming:
             return f"rows_{next(self._numbers)}"
+
+
+class Deadlines:
+    """Interrupts what takes longer than so many seconds; one thread watches all of it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends: dict[int, tuple[float, duckdb.DuckDBPyConnection]] = {}
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="dovetail-deadlines", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def over(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """The block has so many seconds for what it does with `cursor`; raises TooMuch where it needs more."""
+        with self._lock:
+            self._ends[id(cursor)] = time.monotonic() + self._seconds, cursor
+        try:
+            yield
+        except duckdb.InterruptException:
+            raise TooMuch(
+                f"it takes longer than {self._seconds:g} s: limits.seconds",
+                next="ask for a shorter time, fewer keys, or set [limits] seconds",
+            ) from None
+        finally:
+            with self._lock:
+                del self._ends[id(cursor)]
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(min(0.25, self._seconds / 4)):
+            now = time.monotonic()
+            with self._lock:  # so that no cursor is closed, and another opened, in between
+                for end, cursor in self._ends.values():
+                    if now > end:
+                        cursor.interrupt()

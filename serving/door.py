@@ -32,7 +32,7 @@ UNKNOWN = problem(
 UNKNOWN.headers["WWW-Authenticate"] = "Bearer"
 UNKNOWABLE = problem(
     "unavailable", "Who asks cannot be found out now", 503, "keys and grants, or an issuer's keys, cannot be read",
-    "the server's log has more", retry=True,
+    "the server's log has more", retry=1,
 )  # fmt: skip
 
 log = logging.getLogger(__name__)

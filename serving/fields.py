@@ -22,6 +22,9 @@ CONDITIONS = ("where", "having")
 NULL = ".null"
 EXAMPLE = '{"by": ["country"], "where": {"country": ["FR", null], "price": {"gte": 10}}}'
 
+DEEPEST, LONGEST_LIST = 32, 1_000
+"""How far a body may be nested, and how many values one list of it may have."""
+
 Conditions = Mapping[str, Given]
 
 
@@ -59,7 +62,7 @@ def from_url(query: str) -> Fields:
             if name in scalars:
                 raise QueryError(f"{name} is given twice")
             scalars[name] = text
-    return Fields(scalars, lists, **conditions)
+    return _bounded(Fields(scalars, lists, **conditions))
 
 
 def from_json(body: bytes) -> Fields:
@@ -78,7 +81,18 @@ def parsed(body: bytes, *, example: str = EXAMPLE) -> dict[str, Any]:
         raise QueryError(f"the body is not JSON: {error}", next=example) from None
     if not isinstance(given, dict):
         raise QueryError(f"the body is not a JSON object such as {example}")
+    _check_depth(given)
     return given
+
+
+def _check_depth(given: Any) -> None:
+    level, depth = [given], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise QueryError(f"the body is nested more than {DEEPEST} deep")
+        inside = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list))
+        level = [v for values in inside for v in values]
 
 
 def from_object(given: dict[str, Any]) -> Fields:
@@ -87,11 +101,20 @@ def from_object(given: dict[str, Any]) -> Fields:
     for name in given:
         if name not in LISTS:
             _known(name)
-    return Fields(
-        scalars={n: as_text(n, v) for n, v in given.items() if n in SCALARS and v is not None},
-        lists={n: [as_text(n, v) for v in _listed(v)] for n, v in given.items() if n in LISTS and v is not None},
-        **conditions,
-    )
+    scalars = {n: as_text(n, v) for n, v in given.items() if n in SCALARS and v is not None}
+    lists = {n: [as_text(n, v) for v in _listed(v)] for n, v in given.items() if n in LISTS and v is not None}
+    return _bounded(Fields(scalars, lists, **conditions))
+
+
+def _bounded(fields: Fields) -> Fields:
+    """The same; raises QueryError where a list of it is too long."""
+    conditions = [
+        (f"{kind}.{key}", v) for kind in CONDITIONS for key, by in getattr(fields, kind).items() for v in by.values()
+    ]
+    for name, values in (*fields.lists.items(), *conditions):
+        if len(values) > LONGEST_LIST:
+            raise QueryError(f"{name} has {len(values)} values, {LONGEST_LIST} at most", next="ask in parts")
+    return fields
 
 
 def _conditions(kind: str, given: Any) -> Conditions:

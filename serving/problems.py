@@ -39,24 +39,39 @@ class TooLarge(QueryError):
     """More was sent than is read."""
 
 
+class TooMuch(QueryError):
+    """An answer would cost more than a limit allows; the message names it."""
+
+
+class TooMany(QueryError):
+    """More was asked in a time than a limit allows; `after` so many seconds there is room again."""
+
+    def __init__(self, what: str, *, after: float) -> None:
+        super().__init__(what, next=f"ask again after {after:.3g} s")
+        self.after = after
+
+
 REFUSED: Mapping[type[QueryError], tuple[str, str, int]] = {
     NotFound: ("not-found", "There is nothing of that name", 404),
     Forbidden: ("forbidden", "That is not for you", 403),
     Gone: ("gone", "That answer is not kept any more", 410),
     Incomplete: ("incomplete", "There is no answer without gaps", 409),
     NotAcceptable: ("not-acceptable", "There is no such form of an answer", 406),
+    TooMuch: ("too-much", "The answer would cost more than is allowed", 422),
+    TooMany: ("too-many", "More is asked than is allowed", 429),
     TooLarge: ("too-large", "More was sent than is read", 413),
     QueryError: ("query", "The question cannot be answered as asked", 422),
 }
 
 
-def problem(kind: str, title: str, status: int, detail: str, next_: str = "", *, retry: bool = False) -> Response:
+def problem(kind: str, title: str, status: int, detail: str, next_: str = "", *, retry: float = 0) -> Response:
+    """A problem as it is answered; with the seconds after which to `retry`, where that may help."""
     body = {"type": f"urn:dovetail:{kind}", "title": title, "status": status, "detail": detail, "next": next_}
     return Response(
         orjson.dumps(body),
         status_code=status,
         media_type="application/problem+json",
-        headers={"Retry-After": "1"} if retry else None,
+        headers={"Retry-After": str(max(1, round(retry)))} if retry else None,
     )
 
 
@@ -74,11 +89,11 @@ async def _ours(request: Request, error: Exception) -> Response:
     detail = ": ".join(part for part in (error.what, error.why) if part)
     for kind, (name, title, status) in REFUSED.items():
         if isinstance(error, kind):
-            return problem(name, title, status, detail, error.next)
+            return problem(name, title, status, detail, error.next, retry=getattr(error, "after", 0))
     if isinstance(error, IntegrityError):
-        return problem("integrity", "No answer rather than a wrong one", 503, detail, error.next, retry=True)
+        return problem("integrity", "No answer rather than a wrong one", 503, detail, error.next, retry=1)
     if isinstance(error, Retry):
-        return problem("not-yet", "The answer does not exist yet", 503, detail, error.next, retry=True)
+        return problem("not-yet", "The answer does not exist yet", 503, detail, error.next, retry=1)
     return await _crash(request, error)
 
 

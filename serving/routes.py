@@ -77,11 +77,12 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
         def read(shape: Shape) -> Asked:
             return lookup.asked(shape, keys, fields, serving.seen(held, who, shape))
 
-        if "as_of" in fields.scalars:
-            answer = await serving.answer_of_then(held, fields, _form(request), read)
-        else:
-            asked = await understood(lambda: read(held.edition.shape), lambda: fields)
-            answer = await serving.answer(held, asked, _form(request), _known(request))
+        with serving.admitted(who):
+            if "as_of" in fields.scalars:
+                answer = await serving.answer_of_then(held, fields, _form(request), read, who)
+            else:
+                asked = await understood(lambda: read(held.edition.shape), lambda: fields)
+                answer = await serving.answer(held, asked, _form(request), _known(request), who)
         return serving.note(who, "lookup", answer, view=view)
 
 
@@ -89,13 +90,14 @@ async def _answer(serving: Serving, name: str, request: Request, raw: str, read:
     """The answer to a question, of now or, where it says so, of then."""
     who = _who(request)
     view = serving.view(name, who)
-    if any(past in raw for past in PAST) and not {*PAST}.isdisjoint((fields := read()).scalars):
-        answer = await serving.answer_of_then(
-            view, fields, _form(request), lambda shape: query.plan(shape, fields, serving.seen(view, who, shape))
-        )
-    else:
-        asked = await understood(lambda: view.asked(raw, read, serving.seen(view, who)), read)
-        answer = await serving.answer(view, asked, _form(request), _known(request))
+    with serving.admitted(who):
+        if any(past in raw for past in PAST) and not {*PAST}.isdisjoint((fields := read()).scalars):
+            answer = await serving.answer_of_then(
+                view, fields, _form(request), lambda s: query.plan(s, fields, serving.seen(view, who, s)), who
+            )
+        else:
+            asked = await understood(lambda: view.asked(raw, read, serving.seen(view, who)), read)
+            answer = await serving.answer(view, asked, _form(request), _known(request), who)
     return serving.note(who, "query", answer, view=name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import anyio
@@ -17,9 +18,10 @@ from dovetail.serving.door import Door
 from dovetail.serving.edition import Edition, tag
 from dovetail.serving.fields import Fields
 from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
+from dovetail.serving.limits import Fair
 from dovetail.serving.metrics import Metrics
 from dovetail.serving.past import Receipt
-from dovetail.serving.problems import Incomplete, NotFound
+from dovetail.serving.problems import Incomplete, NotFound, TooMuch
 from dovetail.serving.query import Asked, Cursor
 from dovetail.serving.seen import ALL, Seen, seen_by
 from dovetail.serving.shape import Shape
@@ -47,7 +49,8 @@ class Serving:
     def __init__(self, settings: Settings, log_end: LogEnd | None) -> None:
         self.metrics = Metrics()
         self.behind = Behind(log_end or kafka_of(settings))
-        self.store = Store(settings.storage.path, on_publish=self._published)
+        self._limits, self._fair = settings.limits, Fair(settings.limits)
+        self.store = Store(settings.storage.path, on_publish=self._published, seconds=settings.limits.seconds)
         self.door = Door(settings)
         self._layout = Layout(settings.storage.path)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
@@ -73,6 +76,13 @@ class Serving:
             raise NotFound(unknown("view", view.name, self.views(who)), next="GET /v1/views")
         return ALL if grant.whole else seen_by(grant, shape or view.edition.shape, self.door.salt)
 
+    def admitted(self, who: Principal) -> AbstractContextManager[None]:
+        """Counts a request of somebody while the block runs; raises TooMany. Where nobody is known all are let in."""
+        return self._fair.admitted(who) if self.door.required else nullcontext()
+
+    def _turn(self, who: Principal) -> AbstractAsyncContextManager[object, bool | None]:
+        return self._fair.turn(who) if self.door.required else nullcontext()
+
     def note(self, who: Principal, what: str, response: Response, **fields: str) -> Response:
         """Writes into the audit log who asked what, where it is known who asks; gives the response on."""
         if self.door.required:
@@ -80,7 +90,7 @@ class Serving:
             audit.write(self._layout, who.name, what, status=response.status_code, receipt=receipt, **fields)
         return response
 
-    async def answer(self, view: View, asked: Asked, kind: str, none_match: str) -> Response:
+    async def answer(self, view: View, asked: Asked, kind: str, none_match: str, who: Principal) -> Response:
         """The answer to a checked question as it stands now, in the form that `kind` names."""
         await self._reached(view, asked)
         found = view.at_hand(asked.plan) if kind == JSON else None
@@ -89,12 +99,14 @@ class Serving:
         if none_match and edition.id(asked.plan) in none_match:
             return Response(status_code=304, headers=_headers(edition.id(asked.plan)))
         if kind != JSON:
-            edition, shown = await self._looked_up(view.shown, asked.plan)
+            edition, shown = await self._looked_up(who, view.shown, asked.plan)
             return self._shown(asked, edition, shown, kind)
-        edition, rows = found if found else await self._looked_up(view.looked_up, asked.plan)
+        edition, rows = found if found else await self._looked_up(who, view.looked_up, asked.plan)
         return self._said(asked, edition, rows)
 
-    async def answer_of_then(self, view: View, fields: Fields, kind: str, read: Callable[[Shape], Asked]) -> Response:
+    async def answer_of_then(
+        self, view: View, fields: Fields, kind: str, read: Callable[[Shape], Asked], who: Principal
+    ) -> Response:
         """The answer that an earlier receipt stands for, or the page of it that a cursor names."""
         cursor = Cursor.parse(fields.scalars["cursor"]) if "cursor" in fields.scalars else None
         receipt = Receipt.parse(cursor.receipt if cursor else fields.scalars["as_of"])
@@ -107,7 +119,7 @@ class Serving:
                 )
             return asked, edition, view.shown_in(edition, asked.plan)
 
-        asked, edition, shown = await self._of_then(view, receipt, look)
+        asked, edition, shown = await self._of_then(view, receipt, look, who)
         return self._shown(asked, edition, shown, kind)
 
     async def receipt(self, id_: str, who: Principal) -> dict[str, Any]:
@@ -116,7 +128,7 @@ class Serving:
         named = [view for name, view in self.views(who).items() if tag(name) == receipt.view]
         if len(named) != 1:
             raise NotFound(f"there is no receipt {id_}", next="give `receipt.id` of an earlier answer")
-        return await self._of_then(named[0], receipt, lambda edition: {"id": id_, **edition.account_of()})
+        return await self._of_then(named[0], receipt, lambda edition: {"id": id_, **edition.account_of()}, who)
 
     def metrics_text(self) -> bytes:
         sources = {view.published.shape.source for view in self.store.views.values() if view.published}
@@ -139,24 +151,34 @@ class Serving:
         if asked.at_least is not None or asked.max_age is not None:
             await reached(view, asked, self.behind)
 
-    async def _looked_up(self, look: Callable[[P], T], asked: P) -> T:
-        return await anyio.to_thread.run_sync(look, asked, limiter=self.lookups)
+    async def _looked_up(self, who: Principal, look: Callable[[P], T], asked: P) -> T:
+        async with self._turn(who):
+            return await anyio.to_thread.run_sync(look, asked, limiter=self.lookups)
 
-    async def _of_then(self, view: View, receipt: Receipt, look: Callable[[Edition], T]) -> T:
-        return await anyio.to_thread.run_sync(self.store.past.asked, view.name, receipt, look, limiter=self.lookups)
+    async def _of_then(self, view: View, receipt: Receipt, look: Callable[[Edition], T], who: Principal) -> T:
+        past = self.store.past.asked
+        async with self._turn(who):
+            return await anyio.to_thread.run_sync(past, view.name, receipt, look, limiter=self.lookups)
 
     def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
         _refuse_gaps(asked, edition)
         receipt = self._receipt(asked, edition, rows)
-        return Response(body_of(rows.json, receipt), media_type=JSON, headers=_headers(receipt["id"]))
+        return self._sent(body_of(rows.json, receipt), JSON, _headers(receipt["id"]))
 
     def _shown(self, asked: Asked, edition: Edition, shown: Shown, kind: str) -> Response:
         if kind == JSON:
             return self._said(asked, edition, shown.as_json())
         _refuse_gaps(asked, edition)
         receipt = self._receipt(asked, edition, shown)
-        headers = {**_headers(receipt["id"]), RECEIPT: header_of(receipt)}
-        return Response(WRITERS[kind](shown, receipt), media_type=kind, headers=headers)
+        return self._sent(WRITERS[kind](shown, receipt), kind, {**_headers(receipt["id"]), RECEIPT: header_of(receipt)})
+
+    def _sent(self, body: bytes, kind: str, headers: dict[str, str]) -> Response:
+        if len(body) > self._limits.megabytes * 1_000_000:
+            raise TooMuch(
+                f"the answer has {len(body) // 1_000_000} MB: limits.megabytes",
+                next="ask for fewer rows or measures, page by page with limit",
+            )
+        return Response(body, media_type=kind, headers=headers)
 
     def _receipt(self, asked: Asked, edition: Edition, rows: Rows | Shown) -> dict[str, Any]:
         behind = self.behind.of(edition.shape.topic, edition.position)

@@ -28,12 +28,17 @@ log = logging.getLogger(__name__)
 
 
 class Store:
-    """The views under a storage root. `start` follows them until `stop`; asked by any thread."""
+    """The views under a storage root. `start` follows them until `stop`; asked by any thread.
 
-    def __init__(self, root: Path, *, on_publish: Callable[[View], None] = lambda _: None) -> None:
+    No look into the database takes longer than `seconds`.
+    """
+
+    def __init__(
+        self, root: Path, *, on_publish: Callable[[View], None] = lambda _: None, seconds: float = 60.0
+    ) -> None:
         self._layout = Layout(root)
         self._on_publish = on_publish
-        self._database = Database()
+        self._database = Database(seconds=seconds)
         self._runs = Runs(self._layout, self._database)
         self._ledgers = Ledgers(self._layout)
         self._dimensions = Dimensions(self._layout, self._database)

@@ -210,6 +210,18 @@ class AccessSettings(Section):
     jwt_claim: str = Field(default="dovetail", description="the claim that lists a token's grants")
 
 
+class LimitSettings(Section):
+    """[limits]: how much one asker, and one answer, may take."""
+
+    requests_per_second: Count = Field(default=1_000, description="requests a second of one key or token, in the mean")
+    requests_at_once: Count = Field(default=64, description="requests of one key or token under way at a time")
+    lookups_at_once: Count = Field(
+        default=2, description="of these, how many look into the database at a time; the others wait their turn"
+    )
+    seconds: Annotated[float, Field(gt=0)] = Field(default=30.0, description="the longest look into the database")
+    megabytes: Count = Field(default=64, description="the largest answer")
+
+
 class SpeedSettings(Section):
     """[speed]: the streaming layer."""
 
@@ -281,6 +293,7 @@ class Settings(BaseSettings):
     spark: SparkSettings = Field(default_factory=SparkSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     access: AccessSettings = Field(default_factory=AccessSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
     speed: SpeedSettings = Field(default_factory=SpeedSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)

@@ -32,7 +32,7 @@ ACCESS = [
     Mutant("access", "a masked measure is shown", "serving/seen.py",
            'return measure.partition(".")[0] in self.masks', "return False", ALIKE),
     Mutant("access", "an answer of then is shown unmasked", "serving/routes.py",
-           "query.plan(shape, fields, serving.seen(view, who, shape))", "query.plan(shape, fields)",
+           "query.plan(s, fields, serving.seen(view, who, s))", "query.plan(s, fields)",
            f"{OF_SEEN}::test_a_grant_of_then_is_that_of_now"),
     Mutant("access", "rows beside those of the grant are answered", "serving/rows.py",
            "for c in seen.only])", "for c in ()])", f"{OF_SEEN}::test_rows_of_a_grant_are_all_there_is"),

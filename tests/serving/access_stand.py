@@ -53,8 +53,10 @@ class Place:
 
 
 @contextmanager
-def place(folder: Path, events: list[Event], **settings: Any) -> Iterator[Place]:
-    """Two views, sales and secrets, of the same records in a batch and in speed."""
+def place(
+    folder: Path, events: list[Event], *, sections: dict[str, Any] | None = None, **settings: Any
+) -> Iterator[Place]:
+    """Two views, sales and secrets, of the same records in a batch and in speed; `settings` are those of access."""
     stand = Stand(folder / "data")
     for name in ("sales", "secrets"):
         stand.attach(ViewSpec(name, keys=("country", "product", "price")))
@@ -63,7 +65,9 @@ def place(folder: Path, events: list[Event], **settings: Any) -> Iterator[Place]
     for name in ("sales", "secrets"):
         stand.batch(name)
     stand.commit(events[half:])
-    with serve(folder, stand, key=give(stand.layout, ALL), access={**REQUIRED, **settings}) as client:
+    with serve(
+        folder, stand, key=give(stand.layout, ALL), access={**REQUIRED, **settings}, **(sections or {})
+    ) as client:
         for name in ("sales", "secrets"):
             client.until(lambda of=name: len(client.receipt(of)["runs"]) == 2)  # type: ignore[misc]
             client.rows(name)

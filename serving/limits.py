@@ -1,0 +1,100 @@
+"""How much one may send and ask for at a time: each limit has its setting, and who meets it is told its name."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import anyio
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dovetail.serving.problems import TooMany, problem
+from dovetail.shared.grants import Principal
+from dovetail.shared.sections import LimitSettings
+
+LONGEST_URL, LARGEST_HEADERS = 8 * 1024, 16 * 1024
+"""Bytes of a path with its query, and of all headers."""
+REMEMBERED = 10_000
+"""Askers of whom it is known how much they asked for lately."""
+
+
+@dataclass
+class _Account:
+    """What one asker has left: requests that may be made at once, refilled as time goes by, and those under way."""
+
+    left: float
+    at: float
+    turns: anyio.Semaphore
+    under_way: int = 0
+
+
+@dataclass
+class Fair:
+    """Lets each asker make so many requests a second, and have so many under way; for the event loop's thread."""
+
+    settings: LimitSettings
+    _accounts: OrderedDict[str, _Account] = field(default_factory=OrderedDict)
+
+    @contextmanager
+    def admitted(self, who: Principal) -> Iterator[None]:
+        """Counts a request while the block runs.
+
+        Raises:
+            TooMany: there were too many; with the seconds after which the next one is let in.
+        """
+        account, rate = self._account(who.name), self.settings.requests_per_second
+        if account.under_way >= self.settings.requests_at_once:
+            raise TooMany(f"{account.under_way} requests of yours are under way: limits.requests_at_once", after=1)
+        if account.left < 1:
+            wait = (1 - account.left) / rate
+            raise TooMany(f"more than {rate} requests a second: limits.requests_per_second", after=wait)
+        account.left -= 1
+        account.under_way += 1
+        try:
+            yield
+        finally:
+            account.under_way -= 1
+
+    def turn(self, who: Principal) -> anyio.Semaphore:
+        """Lets in so many looks of one asker at a time: so nobody has to wait for all that another asks for."""
+        return self._account(who.name).turns
+
+    def _account(self, name: str) -> _Account:
+        now, rate = time.monotonic(), self.settings.requests_per_second
+        found = self._accounts.pop(name, None) or _Account(
+            2.0 * rate, now, anyio.Semaphore(self.settings.lookups_at_once)
+        )
+        found.left, found.at = min(2.0 * rate, found.left + (now - found.at) * rate), now
+        self._accounts[name] = found
+        if len(self._accounts) > REMEMBERED and not next(iter(self._accounts.values())).under_way:
+            self._accounts.popitem(last=False)
+        return found
+
+
+class Bounded:
+    """ASGI middleware that answers requests which are too long before anything of them is looked at."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_URL:
+                await URL_TOO_LONG(scope, receive, send)
+                return
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
+                await HEADERS_TOO_LARGE(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+URL_TOO_LONG = problem(
+    "too-large", "More was sent than is read", 414, f"the path and its query are longer than {LONGEST_URL} bytes",
+    "POST the question as JSON",
+)  # fmt: skip
+HEADERS_TOO_LARGE = problem(
+    "too-large", "More was sent than is read", 431, f"the headers are larger than {LARGEST_HEADERS} bytes"
+)

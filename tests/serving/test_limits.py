@@ -1,0 +1,152 @@
+"""Each limit has its own answer, which names it; and nobody waits long for what others ask for."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from access_stand import ALL, PEPPER, place, some
+from serving_stand import Client, Stand, ViewSpec, event, serve
+
+from dovetail.serving.database import Database
+from dovetail.serving.fields import DEEPEST, LONGEST_LIST
+from dovetail.serving.limits import LARGEST_HEADERS, LONGEST_URL
+from dovetail.serving.problems import TooMuch
+from dovetail.shared.grants import Grant
+
+SALES = Grant("sales", views=("sales",))
+
+
+@pytest.fixture
+def sales(stand: Stand, serving: Client) -> Client:
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event(country=f"{n:03}") for n in range(100)])
+    serving.rows("sales")
+    return serving
+
+
+def nested(n: int) -> dict[str, Any]:
+    found: Any = "x"
+    for _ in range(n):
+        found = {"in": [found]}
+    return {"where": {"country": found}}
+
+
+def test_a_path_or_headers_that_are_too_long_are_refused_before_anything_is_looked_at(sales: Client) -> None:
+    url = "/v1/views/sales/query?where.country="
+    assert sales.http.get(url + "x" * (LONGEST_URL - len(url))).status_code == 200
+    refused = sales.http.get(url + "x" * LONGEST_URL)
+    assert (refused.status_code, refused.json()["next"]) == (414, "POST the question as JSON")
+    refused = sales.http.get("/v1/views", headers={"x-long": "x" * LARGEST_HEADERS})
+    assert (refused.status_code, refused.json()["type"]) == (431, "urn:dovetail:too-large")
+
+
+def test_a_body_without_a_length_is_read_only_so_far(sales: Client) -> None:
+    endless = (b" " * (1 << 16) for _ in range(100))
+    assert sales.http.post("/v1/views/sales/query", content=endless).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (nested(DEEPEST), f"nested more than {DEEPEST} deep"),
+        ({"where": {"country": ["x"] * (LONGEST_LIST + 1)}}, f"where.country has {LONGEST_LIST + 1} values"),
+        ({"where": {"country": {"not": ["x"] * 10_000}}}, "where.country has 10000 values"),
+        ({"by": ["country"] * (LONGEST_LIST + 1)}, f"by has {LONGEST_LIST + 1} values"),
+        ({"limit": 1_000_000_000}, "limit"),
+    ],
+)
+def test_a_question_that_is_too_large_is_refused(sales: Client, body: dict[str, Any], says: str) -> None:
+    refused = sales.http.post("/v1/views/sales/query", json=body)
+    assert refused.status_code == 422
+    assert says in refused.json()["detail"]
+
+
+def test_a_list_in_a_url_is_bounded_too(sales: Client) -> None:
+    assert sales.http.get("/v1/views/sales/query?where.country=" + "," * LONGEST_LIST).status_code == 422
+
+
+def test_a_body_nested_without_end_is_no_crash(sales: Client) -> None:
+    for text in (b'{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000):
+        assert sales.http.post("/v1/views/sales/query", content=text).status_code == 422
+
+
+def test_more_groups_than_an_answer_may_have_are_refused(sales: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dovetail.serving.answer.MOST_GROUPS", 99)
+    for asked in ({"order_by": "lines"}, {"bucket": "1d", "window": "2d"}, {"bucket": "1d", "order_by": "lines"}):
+        refused = sales.get("sales", by="country", **asked)
+        assert (refused.status_code, refused.json()["type"]) == (422, "urn:dovetail:too-much")
+    monkeypatch.setattr("dovetail.serving.answer.MOST_GROUPS", 100)
+    assert len(sales.rows("sales", by="country", order_by="lines")) == 100
+
+
+def test_an_answer_that_is_too_large_is_refused_in_every_form(stand: Stand, tmp_path: Path) -> None:
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event(country=f"{n:05}" + "x" * 400) for n in range(3_000)])
+    with serve(tmp_path, stand, limits={"megabytes": 1}) as client:
+        assert len(client.rows("sales", by="country", limit=1000)) == 1000
+        for kind in ("application/json", "text/csv"):
+            refused = client.http.get(
+                "/v1/views/sales/query?by=country&measures=lines&limit=3000", headers={"accept": kind}
+            )
+            assert (refused.status_code, "limits.megabytes" in refused.json()["detail"]) == (422, True)
+
+
+def test_a_look_that_takes_too_long_is_ended_and_the_next_one_is_not() -> None:
+    database = Database(seconds=0.3)
+    began = time.monotonic()
+    with pytest.raises(TooMuch, match=r"longer than 0.3 s: limits.seconds"), database.reading("none") as (cursor, _):
+        cursor.execute("SELECT count(*) FROM range(1000000) AS a, range(1000000) AS b").fetchall()
+    assert time.monotonic() - began < 5
+    with database.reading("none") as (cursor, _):
+        assert cursor.execute("SELECT 1").fetchall() == [(1,)]
+    database.close()
+
+
+def test_who_asks_too_much_is_told_when_to_come_again_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOVETAIL_TEST_PEPPER", PEPPER)
+    few = {"limits": {"requests_per_second": 5}}
+    with place(tmp_path, some(), sections=few) as server, server.as_(SALES) as loud, server.as_(SALES) as quiet:
+        found = [loud.get("/v1/views/sales/query") for _ in range(30)]
+        refused = [r for r in found if r.status_code == 429]
+        assert len(refused) >= 15
+        assert "limits.requests_per_second" in refused[0].json()["detail"]
+        assert int(refused[0].headers["retry-after"]) >= 1
+        assert quiet.get("/v1/views/sales/query").status_code == 200
+        time.sleep(float(refused[-1].headers["retry-after"]))
+        assert loud.get("/v1/views/sales/query").status_code == 200
+
+
+def test_only_so_many_requests_of_one_key_are_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOVETAIL_TEST_PEPPER", PEPPER)
+    with place(tmp_path, some(), sections={"limits": {"requests_at_once": 3}}) as server, server.as_(ALL) as http:
+        found: list[int] = []
+
+        def wait() -> None:
+            found.append(http.get("/v1/views/sales/query?at_least=999&timeout=1").status_code)
+
+        threads = [threading.Thread(target=wait) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(found) == [429, 429, 429, 503, 503, 503]
+        assert http.get("/v1/views/sales/query").status_code == 200
+
+
+def test_idle_connections_keep_nobody_out(sales: Client) -> None:
+    port = sales.http.base_url.port
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(500)]
+    try:
+        for half in idle[:250]:
+            half.sendall(b"GET /v1/views HTTP/1.1\r\nHost: ")
+        assert sales.http.get("/v1/views").status_code == 200
+    finally:
+        for each in idle:
+            each.close()
