@@ -73,12 +73,13 @@ def _at_one_seq(questions: Sequence[tuple[str, Fields]], ask: Ask) -> list[tuple
 
 
 def _rows(asked: Statement, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """The joined groups, every column under the repr of its source."""
-    numbers = {side: f"_row of {side}" for side in tables}  # no key begins with an underscore
+    """The joined groups: every column under the repr of its source, and the numbers of the rows that they are of."""
+    numbers = {side: _number(side) for side in tables}
     left, right = (_keys(asked, table, numbers[side]) for side, table in tables.items())
     _check_comparable(asked, left, right)
     rows = left.join(right, keys=[*asked.using], join_type=KINDS[asked.kind])
     columns = {repr(source): rows[source.name] for source in asked.grouped}
+    columns |= {number: rows[number] for number in numbers.values()}
     for side, table in tables.items():
         measures = {repr(Measure(name, side)): table[name] for name in asked.measures(side)}
         columns |= {name: column.take(rows[numbers[side]]) for name, column in measures.items()}
@@ -111,7 +112,12 @@ def _having(asked: Statement, shapes: Mapping[str, Shape], rows: pa.Table) -> pa
 
 
 def _ordered(asked: Statement, rows: pa.Table) -> pa.Table:
-    """In the order asked for, and by the join columns where that leaves it open."""
+    """In the order asked for, then by the join columns; of two with null there, which are no pair, the first view's."""
     order = [*asked.order, *((source, False) for source in asked.grouped)]
     by = [(repr(source), "descending" if down else "ascending") for source, down in order]
+    by += [(_number(side), "ascending") for side, _ in asked.views]
     return rows.take(pc.sort_indices(rows, sort_keys=by))
+
+
+def _number(side: str) -> str:
+    return f"_row of {side}"  # no key begins with an underscore
