@@ -19,6 +19,16 @@ FORM = (
     "SELECT columns, MEASURE(name) FROM view WHERE … GROUP BY columns, DATE_TRUNC('day', bucket) "
     "HAVING MEASURE(name) > … ORDER BY … LIMIT …"
 )
+WORDS: dict[type[exp.Expr], str] = {
+    exp.Subquery: "a subquery", exp.Select: "a subquery", exp.Window: "a window function", exp.Star: "*",
+    exp.Column: "a column", exp.Literal: "a literal", exp.Tuple: "a row of values", exp.Placeholder: "a parameter",
+    exp.Parameter: "a parameter", exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Neg: "-",
+}  # fmt: skip
+PARTS = {
+    "db": "a schema", "columns": "a list of columns", "sample": "TABLESAMPLE", "locks": "FOR UPDATE", "query": "a subquery",
+    "negate": "NOT LIKE", "limit_options": "PERCENT or WITH TIES", "method": "JOIN of this",
+}  # fmt: skip
+"""What people call the parts of a node, where that is not their name."""
 OPENING = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE)
 CLOSING = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE)
 
@@ -65,7 +75,7 @@ def only(node: exp.Expr, *known: str) -> None:
     for name, value in node.args.items():
         if value and name not in known:
             first = value[0] if isinstance(value, list) else value
-            raise refused(first if isinstance(first, exp.Expr) else node, name.strip("_").upper())
+            raise refused(first if isinstance(first, exp.Expr) else node, PARTS.get(name, name.strip("_").upper()))
 
 
 def place(node: exp.Expr) -> str:
@@ -81,8 +91,7 @@ def called(node: exp.Expr) -> str:
     """What people call a node: `CASE`, `READ_CSV()`, `a subquery`."""
     if isinstance(node, exp.Anonymous):
         return f"{node.name.upper()}()"
-    words = {exp.Subquery: "a subquery", exp.Select: "a subquery", exp.Window: "a window function", exp.Star: "*"}
-    return words.get(type(node)) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).upper()
+    return WORDS.get(type(node)) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).upper()
 
 
 def _check_form(tokens: Sequence[Token]) -> None:

@@ -145,7 +145,7 @@ def _either(node: exp.Or, tests: list[Test]) -> Test:
 
 
 def _negated(test: Test) -> Test:
-    return replace(test, op="not", values=(*test.values, NULL))
+    return replace(test, op="not", values=tuple(dict.fromkeys((*test.values, NULL))))
 
 
 def _prefix(node: exp.Like) -> Value:

@@ -73,8 +73,10 @@ class OfCancelled(ViewSpec):
 class Views:
     """Views of one source over some records, half of them below a cut, and what DuckDB holds of the same."""
 
-    def __init__(self, folder: Path, specs: Sequence[ViewSpec], records: Sequence[Event]) -> None:
-        self.stand, self.store = Stand(folder), Store(folder)
+    def __init__(
+        self, folder: Path, specs: Sequence[ViewSpec], records: Sequence[Event], *, source: str = "orders"
+    ) -> None:
+        self.stand, self.store = Stand(folder, source), Store(folder)
         for spec in specs:
             self.stand.attach(spec)
         self.stand.commit(records[: len(records) // 2])
@@ -211,9 +213,13 @@ def joins(draw: st.DrawFn) -> Generated:
     merged += draw(_few(["bucket >= '2026-03-05'", "bucket < '2026-04-01'"]))
     own: dict[str, list[str]] = {"sales": [], "returns": []}
     for side in {"J": ("sales", "returns"), "I": ("sales", "returns"), "L": ("sales",), "F": ()}[kind[0]]:
-        own[side] += [draw(conditions(f"{side}.{name}", POOLS[name], tz)) for name in {*draw(_few(["product", "vip"]))} - {*keys}]
+        own[side] += [
+            draw(conditions(f"{side}.{name}", POOLS[name], tz)) for name in {*draw(_few(["product", "vip"]))} - {*keys}
+        ]
     own["returns"] = [] if kind[0] == "L" else own["returns"]
-    having = [draw(conditions(f"MEASURE({v}.{m})", OF_MEASURE[m], tz)) for v, m in draw(_few([*product(own, OF_MEASURE)]))]
+    having = [
+        draw(conditions(f"MEASURE({v}.{m})", OF_MEASURE[m], tz)) for v, m in draw(_few([*product(own, OF_MEASURE)]))
+    ]
     order = [draw(_ordered(names, called, shown)) for _ in range(draw(st.integers(0, 2)))]
     cut = draw(st.sampled_from(["", "LIMIT 3", "LIMIT 2 OFFSET 1", "OFFSET 2"]))
 
@@ -267,7 +273,9 @@ def _literal(draw: st.DrawFn, value: Any, tz: str) -> str:
 @st.composite
 def _ordered(draw: st.DrawFn, names: list[str], called: list[str], shown: dict[str, Both]) -> Both:
     n = draw(st.integers(0, len(names) - 1))
-    found = draw(st.sampled_from([Both(f'"{called[n]}"', f'"{called[n]}"'), Both(str(n + 1), str(n + 1)), *shown.values()]))
+    found = draw(
+        st.sampled_from([Both(f'"{called[n]}"', f'"{called[n]}"'), Both(str(n + 1), str(n + 1)), *shown.values()])
+    )
     down = draw(st.sampled_from(["", " ASC", " DESC", " DESC NULLS LAST"]))
     return Both(f"{found.asked}{down}", f"{found.told}{down}")
 
