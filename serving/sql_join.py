@@ -17,7 +17,7 @@ from dovetail.serving.query import MOST
 from dovetail.serving.shape import Shape, type_name
 from dovetail.serving.sql import Kind, Statement
 from dovetail.serving.sql_names import Measure
-from dovetail.serving.sql_plan import Answered, Ask, Receipt, fields, given, without_next
+from dovetail.serving.sql_plan import Answered, Ask, Part, fields, given, without_next
 from dovetail.serving.where import read
 from dovetail.shared.errors import NotYet, QueryError
 
@@ -42,29 +42,32 @@ def joined(asked: Statement, shape_of: Callable[[str], Shape], ask: Ask) -> Answ
             next="ask each in a statement of its own",
         )
     questions = [(view, fields(asked, side, shapes[side])) for side, view in asked.views]
-    parts = _at_one_seq(questions, ask)
-    rows = _rows(asked, {side: table for side, (table, _) in zip(shapes, parts, strict=True)})
+    parts = dict(zip(shapes, _at_one_seq(questions, ask), strict=True))
+    _check_comparable(asked, [*parts.values()])
+    rows = _rows(asked, {side: part.table for side, part in parts.items()})
     rows = _ordered(asked, _having(asked, shapes, rows))
     cut = {"more": True} if rows.num_rows > asked.offset + asked.limit else {}
     rows = rows.slice(asked.offset, asked.limit)
     shown = pa.table([rows[repr(source)] for _, source in asked.shown], [name for name, _ in asked.shown])
-    return Answered(shown, tuple({**without_next(receipt), **cut} for _, receipt in parts))
+    sides = [(name, source, source.side or asked.views[0][0]) for name, source in asked.shown]
+    kinds = {name: parts[side].kinds[source.name] for name, source, side in sides}
+    return Answered(shown, kinds, tuple({**without_next(part.receipt), **cut} for part in parts.values()))
 
 
-def _at_one_seq(questions: Sequence[tuple[str, Fields]], ask: Ask) -> list[tuple[pa.Table, Receipt]]:
+def _at_one_seq(questions: Sequence[tuple[str, Fields]], ask: Ask) -> list[Part]:
     """The answers to both, of the same records: the one that is behind is asked again until it has caught up."""
     parts, until = [ask(*question) for question in questions], time.monotonic() + PATIENCE
-    while len({receipt["seq"] for _, receipt in parts}) > 1:
+    while len({part.receipt["seq"] for part in parts}) > 1:
         if time.monotonic() >= until:
             seqs = ", ".join(
-                f"{view} at {receipt['seq']}" for (view, _), (_, receipt) in zip(questions, parts, strict=True)
+                f"{view} at {part.receipt['seq']}" for (view, _), part in zip(questions, parts, strict=True)
             )
             raise NotYet(f"the views do not stand at the same seq: {seqs}", next="ask again, or dovetail status")
         time.sleep(WAIT)
-        behind = min((0, 1), key=lambda n: int(parts[n][1]["seq"]))
+        behind = min((0, 1), key=lambda n: int(parts[n].receipt["seq"]))
         parts[behind] = ask(*questions[behind])
-    for (view, _), (_, receipt) in zip(questions, parts, strict=True):
-        if receipt.get("more"):
+    for (view, _), part in zip(questions, parts, strict=True):
+        if part.receipt.get("more"):
             raise QueryError(
                 f"{view} has more than {MOST:,} groups: a join of some of them would be wrong",
                 next="leave out groups in WHERE, or join by fewer columns",
@@ -72,11 +75,22 @@ def _at_one_seq(questions: Sequence[tuple[str, Fields]], ask: Ask) -> list[tuple
     return parts
 
 
+def _check_comparable(asked: Statement, parts: Sequence[Part]) -> None:
+    for name in asked.using:
+        kinds = [part.kinds[name] for part in parts]
+        if kinds[0] != kinds[1]:
+            why = f"it is {type_name(kinds[0])} in {asked.views[0][1]}, {type_name(kinds[1])} in {asked.views[1][1]}"
+        elif pa.types.is_floating(kinds[0]) or pa.types.is_nested(kinds[0]):
+            why = f"values of type {type_name(kinds[0])} have no one way to be equal"
+        else:
+            continue
+        raise QueryError(f"two views cannot be joined by '{name}'", why=why, next="USING other columns")
+
+
 def _rows(asked: Statement, tables: Mapping[str, pa.Table]) -> pa.Table:
     """The joined groups: every column under the repr of its source, and the numbers of the rows that they are of."""
     numbers = {side: _number(side) for side in tables}
     left, right = (_keys(asked, table, numbers[side]) for side, table in tables.items())
-    _check_comparable(asked, left, right)
     rows = left.join(right, keys=[*asked.using], join_type=KINDS[asked.kind])
     columns = {repr(source): rows[source.name] for source in asked.grouped}
     columns |= {number: rows[number] for number in numbers.values()}
@@ -88,18 +102,6 @@ def _rows(asked: Statement, tables: Mapping[str, pa.Table]) -> pa.Table:
 
 def _keys(asked: Statement, table: pa.Table, number: str) -> pa.Table:
     return table.select([*asked.using]).append_column(number, pa.array(range(len(table)), pa.int64()))
-
-
-def _check_comparable(asked: Statement, left: pa.Table, right: pa.Table) -> None:
-    for name in asked.using:
-        kinds = [table.schema.field(name).type for table in (left, right)]
-        if kinds[0] != kinds[1]:
-            why = f"it is {type_name(kinds[0])} in {asked.views[0][1]}, {type_name(kinds[1])} in {asked.views[1][1]}"
-        elif pa.types.is_floating(kinds[0]) or pa.types.is_nested(kinds[0]):
-            why = f"values of type {type_name(kinds[0])} have no one way to be equal"
-        else:
-            continue
-        raise QueryError(f"two views cannot be joined by '{name}'", why=why, next="USING other columns")
 
 
 def _having(asked: Statement, shapes: Mapping[str, Shape], rows: pa.Table) -> pa.Table:

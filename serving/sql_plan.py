@@ -26,16 +26,28 @@ FITS: Mapping[LiteralKind, Callable[[pa.DataType], bool]] = {
 """Which columns a literal may be compared with; a text with every column, which then says whether it is one of its."""
 
 Receipt = dict[str, Any]
-Ask = Callable[[str, Fields], tuple[pa.Table, Receipt]]
-"""Asks a view: its rows as they are shown, in the order asked for, a column for each of `by`, `bucket` and measures."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The answer of one view: a column for each of `by`, `bucket` and measures, and the types they are shown as."""
+
+    table: pa.Table
+    kinds: Mapping[str, pa.DataType]
+    receipt: Receipt
 
 
 @dataclass(frozen=True)
 class Answered:
-    """The rows of a statement, with its columns in its order, and the receipt of each view asked, in its order."""
+    """The columns of a statement in its order, and the receipt of each view asked, in its order."""
 
-    rows: pa.Table
+    table: pa.Table
+    kinds: Mapping[str, pa.DataType]
     receipts: tuple[Receipt, ...]
+
+
+Ask = Callable[[str, Fields], Part]
+"""Asks a question of the view of that name, on the way that every question goes."""
 
 
 def answered(asked: Statement, shape_of: Callable[[str], Shape], ask: Ask) -> Answered:
@@ -53,10 +65,11 @@ def answered(asked: Statement, shape_of: Callable[[str], Shape], ask: Ask) -> An
 
         return joined(asked, shape_of, ask)
     ((side, view),) = asked.views
-    rows, receipt = ask(view, fields(asked, side, shape_of(view)))
-    rows = rows.slice(asked.offset)
-    shown = pa.table([rows[source.name] for _, source in asked.shown], [name for name, _ in asked.shown])
-    return Answered(shown, (without_next(receipt),))
+    part = ask(view, fields(asked, side, shape_of(view)))
+    rows, names = part.table.slice(asked.offset), [name for name, _ in asked.shown]
+    shown = pa.table([rows[source.name] for _, source in asked.shown], names)
+    kinds = {name: part.kinds[source.name] for name, source in asked.shown}
+    return Answered(shown, kinds, (without_next(part.receipt),))
 
 
 def fields(asked: Statement, side: str, shape: Shape) -> Fields:

@@ -25,8 +25,8 @@ WORDS: dict[type[exp.Expr], str] = {
     exp.Parameter: "a parameter", exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Neg: "-",
 }  # fmt: skip
 PARTS = {
-    "db": "a schema", "columns": "a list of columns", "sample": "TABLESAMPLE", "locks": "FOR UPDATE", "query": "a subquery",
-    "negate": "NOT LIKE", "limit_options": "PERCENT or WITH TIES", "method": "JOIN of this",
+    "db": "a schema", "columns": "a list of columns", "sample": "TABLESAMPLE", "locks": "FOR UPDATE",
+    "query": "a subquery", "negate": "NOT LIKE", "limit_options": "PERCENT or WITH TIES", "method": "JOIN of this",
 }  # fmt: skip
 """What people call the parts of a node, where that is not their name."""
 OPENING = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE)

@@ -28,7 +28,7 @@ from dovetail.serving import query
 from dovetail.serving.fields import Fields
 from dovetail.serving.shape import Shape
 from dovetail.serving.sql import statement
-from dovetail.serving.sql_plan import Answered, Receipt, answered
+from dovetail.serving.sql_plan import Answered, Part, answered
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
 
@@ -44,8 +44,8 @@ POOLS: dict[str, list[Any]] = {
     "ratio": [0.5, 0.1, -1e300, None],
 }
 MEASURED = {
-    "lines": "count(*)", "cancelled": "count(*) FILTER (cancelled)", "revenue": "sum(amount)", "pieces": "sum(quantity)",
-    "least": "min(quantity)", "most": "max(quantity)", "last": "max(ordered_at)",
+    "lines": "count(*)", "cancelled": "count(*) FILTER (cancelled)", "revenue": "sum(amount)",
+    "pieces": "sum(quantity)", "least": "min(quantity)", "most": "max(quantity)", "last": "max(ordered_at)",
 }  # fmt: skip
 OF_MEASURE: dict[str, list[Any]] = {
     "lines": [0, 1, 2, 5], "pieces": [2, 3, 30], "revenue": [Decimal("0.01"), Decimal("96.57"), Decimal("-3.33")],
@@ -87,7 +87,9 @@ class Views:
         self.duckdb = duckdb.connect()
         self.duckdb.register("records", _table(records))
         for spec in specs:
-            bucket = f"time_bucket(INTERVAL '{spec.bucket} seconds', ordered_at, TIMESTAMPTZ '1970-01-01 00:00+00')"
+            bucket = (
+                f"time_bucket(INTERVAL '{spec.bucket or 1} seconds', ordered_at, TIMESTAMPTZ '1970-01-01 00:00+00')"
+            )
             of = "cancelled" if isinstance(spec, OfCancelled) else "true"
             self.duckdb.execute(f"CREATE TABLE {spec.name} AS SELECT *, {bucket} AS bucket FROM records WHERE {of}")
 
@@ -109,20 +111,20 @@ class Views:
     def shape(self, name: str) -> Shape:
         return self.view(name).edition.shape
 
-    def ask(self, name: str, fields: Fields) -> tuple[pa.Table, Receipt]:
+    def ask(self, name: str, fields: Fields) -> Part:
         view = self.view(name)
         plan = query.plan(view.edition.shape, fields).plan
         edition, rows = view.looked_up(plan)
         receipt = edition.receipt(plan, behind={}, more=rows.more, unmatched=rows.unmatched)
         found = orjson.loads(rows.json)
-        names = [*plan.by, *(["bucket"] if plan.bucket else []), *plan.measures]
-        return pa.table({n: _typed([row[n] for row in found], _kind(edition.shape, plan, n)) for n in names}), receipt
+        kinds = _kinds(edition.shape, plan)
+        return Part(pa.table({n: _typed([row[n] for row in found], k) for n, k in kinds.items()}), kinds, receipt)
 
     def answered(self, text: str) -> Answered:
         return answered(statement(text), self.shape, self.ask)
 
     def rows(self, text: str) -> list[tuple[Any, ...]]:
-        return _tuples(self.answered(text).rows)
+        return _tuples(self.answered(text).table)
 
     def expected(self, text: str, tz: str = "UTC") -> list[tuple[Any, ...]]:
         self.duckdb.execute(f"SET TimeZone = '{tz}'")
@@ -300,10 +302,9 @@ def _tuples(rows: pa.Table) -> list[tuple[Any, ...]]:
     return [*zip(*(column.to_pylist() for column in rows.columns), strict=True)]
 
 
-def _kind(shape: Shape, plan: query.Plan, name: str) -> pa.DataType:
-    if name in plan.by:
-        return shape.grouping_type(name)
-    return pa.timestamp("us", tz="UTC") if name == "bucket" else shape.presented(name).result
+def _kinds(shape: Shape, plan: query.Plan) -> dict[str, pa.DataType]:
+    time = {"bucket": pa.timestamp("us", tz=plan.tz)} if plan.bucket else {}
+    return {n: shape.grouping_type(n) for n in plan.by} | time | {m: shape.presented(m).result for m in plan.measures}
 
 
 def _typed(values: list[Any], kind: pa.DataType) -> pa.Array:
