@@ -112,3 +112,14 @@ def test_what_a_view_cannot_answer_is_refused(views: Views, text: str, says: str
 def test_a_name_given_in_select_is_grouped_by_where_no_column_is_called_so(views: Views) -> None:
     by_day = "SELECT DATE_TRUNC('{}', bucket) AS at, MEASURE(lines) FROM typed GROUP BY {}"
     assert views.rows(by_day.format("week", "at")) == views.rows(by_day.format("week", 1)) != []
+
+
+def test_null_is_neither_a_value_nor_not_that_value(views: Views) -> None:
+    def lines(where: str) -> int:
+        return int(views.rows(f"SELECT MEASURE(lines) FROM typed WHERE {where}")[0][0])
+
+    parts = [lines(f"country {test}") for test in ("= 'FR'", "<> 'FR'", "IS NULL")]
+    assert sum(parts) == 300
+    assert 0 not in parts
+    assert lines("country <> 'FR' OR country IS NULL") == parts[1] + parts[2]
+    assert lines("country <> 'FR'") == lines("NOT country = 'FR'") == lines("country NOT IN ('FR')")
