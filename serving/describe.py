@@ -115,3 +115,5 @@ BODY = {
     }
 }
 LOOKUP = {"content": {"application/json": {"schema": {"type": "object"}, "example": orjson.loads(lookup.EXAMPLE)}}}
+STATEMENT = '{"sql": "SELECT country, MEASURE(revenue) FROM sales GROUP BY country"}'
+SQL = {"content": {"application/json": {"schema": {"type": "object"}, "example": orjson.loads(STATEMENT)}}}

@@ -44,9 +44,10 @@ def chosen(accept: str) -> str:
     return kind
 
 
-def body_of(rows: bytes, receipt: Mapping[str, Any]) -> bytes:
-    """The JSON document of an answer."""
-    return b"".join((b'{"rows":', rows, b',"receipt":', orjson.dumps(receipt), b"}"))
+def body_of(rows: bytes, receipt: Mapping[str, Any], receipts: Sequence[Mapping[str, Any]] = ()) -> bytes:
+    """The JSON document of an answer; with `receipts` where it is made of the answers of several views."""
+    several = (b',"receipts":', orjson.dumps(receipts)) if receipts else ()
+    return b"".join((b'{"rows":', rows, b',"receipt":', orjson.dumps(receipt), *several, b"}"))
 
 
 def header_of(receipt: Mapping[str, Any]) -> str:

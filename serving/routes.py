@@ -16,6 +16,7 @@ from dovetail.serving.problems import Forbidden, TooLarge
 from dovetail.serving.query import Asked
 from dovetail.serving.service import Serving, understood
 from dovetail.serving.shape import Shape
+from dovetail.shared.errors import QueryError
 from dovetail.shared.grants import Principal
 
 PAST = ("as_of", "cursor")
@@ -27,6 +28,7 @@ def add(app: FastAPI, serving: Serving) -> None:
     """Adds every route."""
     _add_views(app, serving)
     _add_questions(app, serving)
+    _add_sql(app, serving)
     _add_care(app, serving)
 
 
@@ -84,6 +86,21 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
                 asked = await understood(lambda: read(held.edition.shape), lambda: fields)
                 answer = await serving.answer(held, asked, _form(request), _known(request), who)
         return serving.note(who, "lookup", answer, view=view)
+
+
+def _add_sql(app: FastAPI, serving: Serving) -> None:
+    @app.post(
+        "/v1/sql", tags=["questions"], summary="Rows that a statement in SQL asks of views",
+        openapi_extra={"requestBody": describe.SQL},
+    )  # fmt: skip
+    async def sql(request: Request) -> Response:
+        who, given = _who(request), parsed(await _body(request), example=describe.STATEMENT)
+        text = given.pop("sql", None)
+        if given or not isinstance(text, str):
+            raise QueryError("the body is not an object with a text as sql alone", next=describe.STATEMENT)
+        with serving.admitted(who):
+            views, answer = await serving.statement(text, who, _form(request))
+        return serving.note(who, "sql", answer, view=", ".join(views))
 
 
 async def _answer(serving: Serving, name: str, request: Request, raw: str, read: Callable[[], Fields]) -> Response:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -25,6 +26,8 @@ from dovetail.serving.problems import Incomplete, NotFound, TooMuch
 from dovetail.serving.query import Asked, Cursor
 from dovetail.serving.seen import ALL, Seen, seen_by
 from dovetail.serving.shape import Shape
+from dovetail.serving.sql import statement
+from dovetail.serving.sql_plan import Part, answered
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
 from dovetail.shared import audit, proofs
@@ -122,6 +125,19 @@ class Serving:
         asked, edition, shown = await self._of_then(view, receipt, look, who)
         return self._shown(asked, edition, shown, kind)
 
+    async def statement(self, text: str, who: Principal, kind: str) -> tuple[tuple[str, ...], Response]:
+        """The answer to a statement in SQL, and the views that it asks, each on the way that every question goes."""
+        asked = statement(text)
+        look = partial(answered, shape_of=partial(self._shape, who), ask=partial(self._part, who))
+        found = await self._looked_up(who, look, asked)
+        shown = Shown(found.table, found.kinds, more=False)
+        views = tuple(receipt["view"] for receipt in found.receipts)
+        first, several = found.receipts[0], found.receipts if len(found.receipts) > 1 else ()
+        headers = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
+        if kind == JSON:
+            return views, self._sent(body_of(shown.as_json().json, first, several), kind, headers)
+        return views, self._sent(WRITERS[kind](shown, first), kind, {**headers, RECEIPT: header_of(first)})
+
     async def receipt(self, id_: str, who: Principal) -> dict[str, Any]:
         """What an answer with this receipt was made of, whatever was asked."""
         receipt = Receipt.parse(id_)
@@ -179,6 +195,16 @@ class Serving:
                 next="ask for fewer rows or measures, page by page with limit",
             )
         return Response(body, media_type=kind, headers=headers)
+
+    def _shape(self, who: Principal, name: str) -> Shape:
+        return self.view(name, who).edition.shape
+
+    def _part(self, who: Principal, name: str, fields: Fields) -> Part:
+        """The answer of one view to its part of a statement."""
+        view = self.view(name, who)
+        asked = query.plan(view.edition.shape, fields, self.seen(view, who))
+        edition, shown = view.shown(asked.plan)
+        return Part(shown.table, shown.kinds, self._receipt(asked, edition, shown))
 
     def _receipt(self, asked: Asked, edition: Edition, rows: Rows | Shown) -> dict[str, Any]:
         behind = self.behind.of(edition.shape.topic, edition.position)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -12,6 +13,7 @@ from dovetail.shared.errors import DovetailError, NotYet, QueryError, ServiceMis
 
 CONNECT_S, ANSWER_S = 5.0, 65.0
 """A server may hold a question for a minute (`at_least`) before it gives up itself."""
+ANSWER: Mapping[str, type] = {"rows": list, "receipt": dict}
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The rows, each a mapping of column to value with decimals as text, and the receipt."""
+    """The rows, each a mapping of column to value with decimals as text, and the receipt of the view asked first."""
 
     rows: list[dict[str, Any]]
     receipt: dict[str, Any]
+    receipts: Sequence[dict[str, Any]] = ()
+    """All of them, where there are several."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As the server writes it."""
+        several = {"receipts": self.receipts} if self.receipts else {}
+        return {"rows": self.rows, "receipt": self.receipt, **several}
 
 
 def ask(server: str, question: Question) -> Answer:
@@ -68,17 +78,40 @@ def ask(server: str, question: Question) -> Answer:
         NotYet: it has no answer yet.
         DovetailError: it failed, or is no Dovetail.
     """
+    told = _told(server, "GET", f"/v1/views/{question.view}/query", ANSWER, params=question.parameters())
+    return Answer(told["rows"], told["receipt"])
+
+
+def ask_sql(server: str, statement: str) -> Answer:
+    """Asks the server a statement of SQL; raises as `ask` does."""
+    told = _told(server, "POST", "/v1/sql", ANSWER, json={"sql": statement})
+    return Answer(told["rows"], told["receipt"], told.get("receipts", ()))
+
+
+def views(server: str) -> list[dict[str, Any]]:
+    """What the server lists of each view; raises as `ask` does."""
+    found: list[dict[str, Any]] = _told(server, "GET", "/v1/views", {"views": list})["views"]
+    return found
+
+
+def view(server: str, name: str) -> dict[str, Any]:
+    """What the server says of one view: keys, measures, dimensions; raises as `ask` does."""
+    return _told(server, "GET", f"/v1/views/{quote(name, safe='')}", {"keys": dict, "measures": dict})
+
+
+def _told(server: str, method: str, path: str, holds: Mapping[str, type], **sent: Any) -> dict[str, Any]:
+    """The document that the server answers with, which `holds` these fields."""
     try:
         # An answer from this machine goes through no proxy, whatever the environment says of others.
         with httpx.Client(trust_env=False, timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S)) as client:
-            response = client.get(f"{server}/v1/views/{question.view}/query", params=question.parameters())
+            response = client.request(method, f"{server}{path}", **sent)
     except httpx.TransportError as error:
         raise ServiceMissing(
             f"no server answers at {server}", why=str(error), next="dovetail serve (or dovetail dev)"
         ) from None
     document = _document(response)
-    if response.is_success and isinstance(document.get("rows"), list) and isinstance(document.get("receipt"), dict):
-        return Answer(document["rows"], document["receipt"])
+    if response.is_success and all(isinstance(document.get(name), kind) for name, kind in holds.items()):
+        return document
     if response.is_success or "title" not in document:
         raise DovetailError(
             f"what answers at {server} is not Dovetail: HTTP {response.status_code}",

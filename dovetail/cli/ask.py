@@ -1,18 +1,20 @@
-"""The verbs that ask: status, query."""
+"""The verbs that ask: status, query, sql."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dovetail.cli.output import Output, counted
-from dovetail.cli.session import find_log, load_project, load_settings
+from dovetail.cli.session import find_log, load_project, load_settings, server_of
 from dovetail.shared.duration import ago
 
 if TYPE_CHECKING:
+    from dovetail.shared.asking import Answer
     from dovetail.shared.locks import Owner
     from dovetail.shared.pauses import Pause
     from dovetail.shared.status import SourceState, ViewState
@@ -23,11 +25,12 @@ WHERE = typer.Option(
     None, help="KEY=VALUE,VALUE: rows of these only; KEY.gte=VALUE, and lt, lte, gt, prefix, not. May be given again."
 )
 HAVING = typer.Option(None, help="MEASURE.gte=VALUE: only rows of the answer that are so; operators as in --where.")
+DECIMAL = re.compile(r"(-?)(0|[1-9]\d*)(\.\d+)")
 FIGURES = ("consumed", "quarantined", "dropped", "broken", "seq", "ahead", "runs", "garbage")
 
 
 def register(app: typer.Typer) -> None:
-    for verb in (status, query):
+    for verb in (status, query, sql):
         app.command(rich_help_panel=PANEL)(verb)
 
 
@@ -113,7 +116,7 @@ def query(
     """Ask the running server, and show the answer with its receipt."""
     from dovetail.shared.asking import Question, ask
 
-    output, serving = Output(as_json=as_json), load_settings(context).serving
+    output, server = Output(as_json=as_json), server_of(load_settings(context))
     question = Question(
         view,
         by=by,
@@ -131,20 +134,56 @@ def query(
         at_least=at_least,
         as_of=as_of,
     )
-    host = f"[{serving.host}]" if ":" in serving.host else serving.host
-    answer = ask(f"http://{host}:{serving.port}", question)
+    answer, grouped = ask(server, question), {"bucket", *(name.strip() for name in by.split(","))}
+    show(output, answer, figures=lambda column: column not in grouped, more="--limit shows them")
+
+
+def sql(
+    context: typer.Context,
+    statement: str | None = typer.Argument(
+        None, help="One SELECT. Where it is not given it is read from stdin, or typed in a shell on a terminal."
+    ),
+    as_json: bool = JSON,
+) -> None:
+    """Ask the running server in SQL: keys and columns as columns, measures as MEASURE(name)."""
+    from dovetail.shared.asking import ask_sql
+
+    output, server = Output(as_json=as_json), server_of(load_settings(context))
+    if statement is None and sys.stdin.isatty():
+        from dovetail.cli.shell import run
+
+        run(output, server)
+        return
+    show_sql(output, ask_sql(server, sys.stdin.read() if statement is None else statement))
+
+
+def show_sql(output: Output, answer: Answer) -> None:
+    """An answer to a statement, whose columns may be called anything: what looks like figures is shown as such."""
+    columns = {c: [row[c] for row in answer.rows] for c in (answer.rows[0] if answer.rows else ())}
+    figures = {c for c, values in columns.items() if all(map(_is_figure, values))}
+    show(output, answer, figures=figures.__contains__, more="LIMIT and OFFSET show them")
+
+
+def show(output: Output, answer: Answer, *, figures: Callable[[str], bool], more: str) -> None:
+    """The rows of an answer above its receipt in words.
+
+    Args:
+        figures: whether a column holds figures, which end on one line.
+        more: what shows the rows that were cut off.
+    """
     if answer.rows:
         columns = list(answer.rows[0])
-        grouped = {"bucket", *(name.strip() for name in by.split(","))}
-        figures = [c for c in columns if c not in grouped]
-        rows = [[_figure(row[c]) if c in figures else row[c] for c in columns] for row in answer.rows]
-        output.table(columns, rows, right=figures)
+        right = [c for c in columns if figures(c)]
+        rows = [[_figure(row[c]) if c in right else row[c] for c in columns] for row in answer.rows]
+        output.table(columns, rows, right=right)
     else:
         output.line("no rows")
     if answer.receipt.get("more"):
-        output.line(f"there are more rows than these {len(answer.rows):,}: --limit shows them")
-    output.line(receipt_line(answer.receipt), style="dim")
-    output.result({"rows": answer.rows, "receipt": answer.receipt})
+        output.line(f"there are more rows than these {len(answer.rows):,}: {more}")
+    for receipt in answer.receipts or [answer.receipt]:
+        of = f"{receipt['view']}: " if answer.receipts else ""
+        output.line(of + receipt_line(receipt), style="dim")
+    output.result(answer.document)
 
 
 def receipt_line(receipt: Mapping[str, Any]) -> str:
@@ -198,9 +237,16 @@ def position(offsets: Mapping[str, int]) -> str:
     return "·".join(str(o) for _, o in sorted(offsets.items(), key=lambda item: int(item[0])))
 
 
+def _is_figure(value: object) -> bool:
+    """Whether a value is a number, or a decimal as text; null may be either."""
+    if isinstance(value, str):
+        return bool(DECIMAL.fullmatch(value))
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
 def _figure(value: object) -> object:
     """A measure's value with its thousands apart; a decimal comes as text, and keeps every digit."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(-?)(0|[1-9]\d*)(\.\d+)", value)):
+    if isinstance(value, str) and (match := DECIMAL.fullmatch(value)):
         return f"{match[1]}{int(match[2]):,}{match[3]}"
     return value
 

@@ -27,6 +27,12 @@ def load_project(context: typer.Context) -> Project:
     return project.load(load_settings(context))
 
 
+def server_of(of: Settings) -> str:
+    """Where the project's server answers: `http://host:port`."""
+    host = of.serving.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{of.serving.port}"
+
+
 def writable(of: Settings) -> None:
     """Raises ServiceMissing when the storage root cannot be written: said before an engine is started for nothing."""
     root = of.storage.path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import orjson
 import pytest
 
 from dovetail.cli import main
+
+from .stub_server import StubServer
 
 VIEWS = """
 import dovetail as dv
@@ -86,3 +89,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - modules:
         if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def server(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServer]:
+    """A stub of the project's server."""
+    with StubServer() as stub:
+        monkeypatch.setenv("DOVETAIL__SERVING__PORT", str(stub.server_port))
+        thread = threading.Thread(target=stub.serve_forever, args=(0.01,))
+        thread.start()
+        yield stub
+        stub.shutdown()
+        thread.join()

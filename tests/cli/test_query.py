@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 import pytest
@@ -15,56 +11,7 @@ import pytest
 from dovetail.cli.ask import receipt_line
 
 from .conftest import Run
-
-RECEIPT = {
-    "id": "s1.37.9c2f", "view": "sales", "version": "sales@3f2a9c0d41e7b652", "runs": ["4f0c9d1e22334455"],
-    "cut": {"0": 900, "1": 905, "10": 880, "2": 871}, "position": {"0": 910, "1": 907, "2": 873, "10": 881}, "seq": 37,
-    "quarantined": 1100, "gaps": [], "complete": True, "approximate": [], "behind": {"records": 3, "seconds": 0.42},
-}  # fmt: skip
-ROWS = [
-    {"country": "FR", "bucket": "2026-03-01T00:00:00Z", "lines": 3918, "revenue": "412880.15"},
-    {"country": None, "bucket": "2026-03-01T00:00:00Z", "lines": 0, "revenue": None},
-    {"country": "1000", "bucket": "2026-03-02T00:00:00Z", "lines": 12, "revenue": "-1204.40"},
-]
-
-
-class StubServer(ThreadingHTTPServer):
-    """Answers every question with what it was told to, and remembers what was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.answers: tuple[int, bytes] = (200, orjson.dumps({"rows": ROWS, "receipt": RECEIPT}))
-
-    def refuse(self, status: int, **problem: Any) -> None:
-        body = {"type": "urn:dovetail:query", "title": "a title", "status": status, "detail": "", "next": ""} | problem
-        self.answers = (status, orjson.dumps(body))
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: StubServer
-
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        self.server.asked.append((url.path, dict(parse_qsl(url.query))))
-        status, body = self.server.answers
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@pytest.fixture
-def server(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServer]:
-    with StubServer() as stub:
-        monkeypatch.setenv("DOVETAIL__SERVING__PORT", str(stub.server_port))
-        thread = threading.Thread(target=stub.serve_forever, args=(0.01,))
-        thread.start()
-        yield stub
-        stub.shutdown()
-        thread.join()
+from .stub_server import RECEIPT, ROWS, StubServer
 
 
 def test_every_option_is_asked_in_the_words_of_the_http_interface(run: Run, server: StubServer) -> None:

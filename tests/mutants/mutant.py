@@ -70,6 +70,7 @@ RULES = {
     "17": "What must survive is in table rows, whose format is known and whose files may be joined.",
     "a question": "Rows are those that are asked for, in one answer, as fresh and whole as it says.",
     "access": "Who asks is known, and sees what a grant of theirs lets them see, whichever way they ask.",
+    "SQL": "A statement is answered as SQL means it, or refused; nothing of its text is run.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",
     "a source's rules": "They judge what can be read, and say what becomes of it.",

@@ -12,7 +12,10 @@ from mutants_of_operations import OPERATIONS
 from mutants_of_records import RECORDS
 from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
+from mutants_of_sql import STATEMENTS
 from mutants_of_starts import STARTS
 
-EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS]
+EVERY = [
+    *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
+]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

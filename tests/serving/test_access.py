@@ -55,7 +55,7 @@ def test_without_a_good_key_nothing_is_said_but_that_the_process_is_up(server: P
     wrong = ["", "Bearer", "Bearer x", f"Basic {text}", text, f"Bearer {text}x", f"Bearer {text[:-1]}",
              f"Bearer {old}", f"Bearer {other}", f"Bearer {forged}",
              f"Bearer {swapped}", f"Bearer {text} {text}", "Bearer a.b.c",
-             "Bearer " + "a" * 60_000]  # fmt: skip
+             "Bearer " + "a" * 12_000]  # fmt: skip
     for given in wrong:
         with server.with_(given) as http:
             for method, path in routes(server):
