@@ -19,7 +19,8 @@ from dovetail.serving.door import Guarded
 from dovetail.serving.limits import Bounded
 from dovetail.serving.metrics import Measured
 from dovetail.serving.service import Serving
-from dovetail.shared.errors import ServiceMissing
+from dovetail.shared.errors import ServiceMissing, SettingsError
+from dovetail.shared.sections import is_loopback
 from dovetail.shared.settings import Settings
 
 SWITCH = 0.001
@@ -64,9 +65,11 @@ def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _:
 
     Raises:
         ServiceMissing: the port is in use.
-        SettingsError: a key is required, and what keys are hashed under is not there.
+        SettingsError: a key is required and what keys are hashed under is not there, or none is and others could ask.
     """
     host, port = settings.serving.host, settings.serving.port
+    if not (settings.access.required or is_loopback(host)):  # also where the settings were not read from a file
+        raise SettingsError(f"serving.host is '{host}': only this machine may ask where nobody needs a key")
     with _listening(host, port) as listener:
         on_listening(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
         config = uvicorn.Config(
