@@ -53,7 +53,6 @@ class Serving:
         self.store = Store(settings.storage.path, on_publish=self._published)
         self._layout = Layout(settings.storage.path)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
-        self._seqs: dict[str, int] = {}
 
     def view(self, name: str) -> View:
         view = self.store.view(name)
@@ -65,14 +64,16 @@ class Serving:
 
     async def answer(self, view: View, asked: Asked, none_match: str) -> Response:
         if asked.at_least is not None or asked.max_age is not None:
-            await reached(view, asked, self.behind)
+            with self.metrics.part["wait"].time():
+                await reached(view, asked, self.behind)
         found = view.at_hand(asked.plan)
         edition = found[0] if found else view.edition
         _refuse_gaps(asked, edition)  # also of who has the answer already, asked for without that
         if none_match and edition.id(asked.plan) in none_match:
             return Response(status_code=304, headers=_headers(edition.id(asked.plan)))
         if found is None:
-            found = await anyio.to_thread.run_sync(view.looked_up, asked.plan, limiter=self.lookups)
+            with self.metrics.part["lookup"].time():
+                found = await anyio.to_thread.run_sync(view.looked_up, asked.plan, limiter=self.lookups)
         return self._said(asked, *found)
 
     async def answer_of_then(self, view: View, fields: Fields) -> Response:
@@ -88,7 +89,10 @@ class Serving:
                 )
             return asked, edition, view.looked_up_in(edition, asked.plan)
 
-        found = await anyio.to_thread.run_sync(self.store.past.asked, view.name, receipt, look, limiter=self.lookups)
+        with self.metrics.part["lookup"].time():
+            found = await anyio.to_thread.run_sync(
+                self.store.past.asked, view.name, receipt, look, limiter=self.lookups
+            )
         return self._said(*found)
 
     def metrics_text(self) -> bytes:
@@ -110,9 +114,10 @@ class Serving:
 
     def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
         _refuse_gaps(asked, edition)
-        behind = self.behind.of(edition.shape.topic, edition.position)
-        receipt = edition.receipt(asked.plan, behind=behind, more=rows.more, unmatched=rows.unmatched)
-        body = b"".join((b'{"rows":', rows.json, b',"receipt":', orjson.dumps(receipt), b"}"))
+        with self.metrics.part["render"].time():
+            behind = self.behind.of(edition.shape.topic, edition.position)
+            receipt = edition.receipt(asked.plan, behind=behind, more=rows.more, unmatched=rows.unmatched)
+            body = b"".join((b'{"rows":', rows.json, b',"receipt":', orjson.dumps(receipt), b"}"))
         return Response(body, media_type="application/json", headers=_headers(receipt["id"]))
 
     def _published(self, view: View) -> None:
@@ -120,10 +125,7 @@ class Serving:
         if edition is not None:
             self.behind.watch(edition.shape.topic)
             self.behind.reached(edition.shape.topic, edition.position)
-            self.metrics.seq.labels(view.name).set(edition.seq)
-            self.metrics.commits.labels(view.name).inc(max(edition.seq - self._seqs.get(view.name, edition.seq), 0))
-            self._seqs[view.name] = edition.seq
-            self.metrics.count_broken(edition.shape.source, edition.broken)
+            self.metrics.published(edition)
 
 
 def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
@@ -146,7 +148,7 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
         sys.setswitchinterval(switch)
 
     app = FastAPI(title="Dovetail", summary="Merged answers of batch and speed.", lifespan=lifespan, redoc_url=None)
-    problems.install(app)
+    problems.install(app, serving.metrics.count_refused)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False)
     app.add_middleware(Measured, metrics=serving.metrics)
     _add_views(app, serving)
