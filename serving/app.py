@@ -168,8 +168,8 @@ def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _:
     with _listening(host, port) as listener:
         on_listening(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
         config = uvicorn.Config(
-            create_app(settings), access_log=False, log_level="warning", proxy_headers=False, server_header=False,
-            timeout_graceful_shutdown=5,
+            create_app(settings), access_log=False, log_config=None, log_level="warning", proxy_headers=False,
+            server_header=False, timeout_graceful_shutdown=5,
         )  # fmt: skip
         uvicorn.Server(config).run(sockets=[listener])
 

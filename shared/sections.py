@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -217,6 +217,14 @@ class RetentionSettings(Section):
     )
 
 
+class TelemetrySettings(Section):
+    """[telemetry]: what is told to those who watch."""
+
+    logs: Literal["text", "json"] = Field(
+        default="text", description='"json": dev, archive, speed, batch and serve log JSON lines on stderr'
+    )
+
+
 class DevSettings(Section):
     """[dev]: what `dovetail dev` sends."""
 
@@ -245,6 +253,7 @@ class Settings(BaseSettings):
     speed: SpeedSettings = Field(default_factory=SpeedSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     dev: DevSettings = Field(default_factory=DevSettings)
 
     @classmethod
