@@ -17,12 +17,13 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from dovetail.serving import describe, problems, query
+from dovetail.serving import describe, problems, query, tracing
 from dovetail.serving.answer import Rows
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
 from dovetail.serving.edition import Edition
 from dovetail.serving.fields import Fields, from_json, from_url
 from dovetail.serving.metrics import Measured, Metrics
+from dovetail.serving.parts import Parts
 from dovetail.serving.past import Receipt
 from dovetail.serving.query import Asked, Cursor
 from dovetail.serving.store import Store
@@ -49,6 +50,8 @@ class Serving:
 
     def __init__(self, settings: Settings, log_end: LogEnd | None) -> None:
         self.metrics = Metrics()
+        self.tracing = tracing.start(settings.telemetry.traces)
+        self.parts = Parts(self.metrics.part, self.tracing.tracer)
         self.behind = Behind(log_end or kafka_of(settings))
         self.store = Store(settings.storage.path, on_publish=self._published)
         self._layout = Layout(settings.storage.path)
@@ -64,7 +67,7 @@ class Serving:
 
     async def answer(self, view: View, asked: Asked, none_match: str) -> Response:
         if asked.at_least is not None or asked.max_age is not None:
-            with self.metrics.part["wait"].time():
+            with self.parts("wait", view.name):
                 await reached(view, asked, self.behind)
         found = view.at_hand(asked.plan)
         edition = found[0] if found else view.edition
@@ -72,7 +75,7 @@ class Serving:
         if none_match and edition.id(asked.plan) in none_match:
             return Response(status_code=304, headers=_headers(edition.id(asked.plan)))
         if found is None:
-            with self.metrics.part["lookup"].time():
+            with self.parts("lookup", view.name, edition.seq):
                 found = await anyio.to_thread.run_sync(view.looked_up, asked.plan, limiter=self.lookups)
         return self._said(asked, *found)
 
@@ -89,7 +92,7 @@ class Serving:
                 )
             return asked, edition, view.looked_up_in(edition, asked.plan)
 
-        with self.metrics.part["lookup"].time():
+        with self.parts("lookup", view.name, receipt.seq):
             found = await anyio.to_thread.run_sync(
                 self.store.past.asked, view.name, receipt, look, limiter=self.lookups
             )
@@ -114,7 +117,7 @@ class Serving:
 
     def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
         _refuse_gaps(asked, edition)
-        with self.metrics.part["render"].time():
+        with self.parts("render", edition.shape.view, edition.seq):
             behind = self.behind.of(edition.shape.topic, edition.position)
             receipt = edition.receipt(asked.plan, behind=behind, more=rows.more, unmatched=rows.unmatched)
             body = b"".join((b'{"rows":', rows.json, b',"receipt":', orjson.dumps(receipt), b"}"))
@@ -145,12 +148,15 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
         yield
         await anyio.to_thread.run_sync(serving.store.stop)
         await anyio.to_thread.run_sync(serving.behind.stop)
+        await anyio.to_thread.run_sync(serving.tracing.stop)
         sys.setswitchinterval(switch)
 
     app = FastAPI(title="Dovetail", summary="Merged answers of batch and speed.", lifespan=lifespan, redoc_url=None)
     problems.install(app, serving.metrics.count_refused)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False)
     app.add_middleware(Measured, metrics=serving.metrics)
+    if serving.tracing.tracer is not None:
+        app.add_middleware(tracing.Traced, tracer=serving.tracing.tracer)
     _add_views(app, serving)
     _add_care(app, serving)
     return app
@@ -245,7 +251,8 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
         held, raw = serving.view(view), request.scope["query_string"].decode("latin-1")
         if any(name in raw for name in PAST) and not {*PAST}.isdisjoint((fields := from_url(raw)).scalars):
             return await serving.answer_of_then(held, fields)
-        asked = await understood(held, raw, lambda: from_url(raw))
+        with serving.parts("plan", held.name):
+            asked = await understood(held, raw, lambda: from_url(raw))
         return await serving.answer(held, asked, request.headers.get("if-none-match", ""))
 
     @app.post(
@@ -257,7 +264,8 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
         if any(name.encode() in body for name in PAST) and not {*PAST}.isdisjoint((fields := from_json(body)).scalars):
             return await serving.answer_of_then(held, fields)
         named = f"POST {body.decode('utf-8', 'backslashreplace')}"
-        asked = await understood(held, named, lambda: from_json(body))
+        with serving.parts("plan", held.name):
+            asked = await understood(held, named, lambda: from_json(body))
         return await serving.answer(held, asked, request.headers.get("if-none-match", ""))
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -45,6 +46,17 @@ def _brokers(bootstrap: str) -> str:
         if bootstrap != "embedded" and not (name and port.isdecimal() and 0 < int(port) < 65536):
             raise ValueError('"embedded", or brokers as "host1:9092,host2:9092"')
     return bootstrap
+
+
+def _receiver(address: str) -> str:
+    """A base address; who it is for is said where it is used."""
+    parts = urlsplit(address)
+    good = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    if address and not good:
+        raise ValueError('an address as in "http://127.0.0.1:4318", or "" for none')
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address without a name and a password: they would be written out")
+    return address
 
 
 def _local_root(root: str) -> str:
@@ -106,6 +118,7 @@ Duration = Annotated[str, AfterValidator(_duration)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Texts = BeforeValidator(_texts)
+Receiver = Annotated[str, AfterValidator(_receiver)]
 
 
 class Section(BaseModel):
@@ -222,6 +235,10 @@ class TelemetrySettings(Section):
 
     logs: Literal["text", "json"] = Field(
         default="text", description='"json": dev, archive, speed, batch and serve log JSON lines on stderr'
+    )
+    traces: Receiver = Field(
+        default="",
+        description='an OTLP/HTTP collector that spans of requests go to, as "http://127.0.0.1:4318"; "" for none',
     )
 
 

@@ -296,9 +296,15 @@ class Client:
 
 
 @contextmanager
-def serve(folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool = True) -> Iterator[Client]:
-    """The app in a real server on a free port of this machine; once it has `looked` at its views, where not told."""
-    config = uvicorn.Config(create_app(Settings(folder=folder), log_end=ends or Ends()), port=0, log_level="error")
+def serve(
+    folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool = True, **sections: Any
+) -> Iterator[Client]:
+    """The app in a real server on a free port of this machine; once it has `looked` at its views, where not told.
+
+    `sections` are settings, by their section.
+    """
+    app = create_app(Settings(folder=folder, **sections), log_end=ends or Ends())
+    config = uvicorn.Config(app, port=0, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
