@@ -127,10 +127,10 @@ class Metrics:
         view, source, depth = edition.shape.view, edition.shape.source, edition.depth
         before = self._seqs.get(view, edition.seq)
         self._seqs[view] = edition.seq
-        self.seq.labels(view).set(edition.seq)
         self.commits.labels(view).inc(max(edition.seq - before, 0))
         self._above(view, depth, before)
         self._account(source, edition.account, edition.broken)
+        self.seq.labels(view).set(edition.seq)
 
     def count_refused(self, kind: Kind) -> None:
         self.refused.labels(kind).inc()
