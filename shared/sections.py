@@ -240,6 +240,9 @@ class TelemetrySettings(Section):
         default="",
         description='an OTLP/HTTP collector that spans of requests go to, as "http://127.0.0.1:4318"; "" for none',
     )
+    lineage: Receiver = Field(
+        default="", description='an OpenLineage receiver that batch and speed tell what they make of what; "" for none'
+    )
 
 
 class DevSettings(Section):

@@ -6,15 +6,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass
 class Receiver:
-    """`posted` holds path and body of each request; each is answered by `status`."""
+    """`posted` holds path and body of each request, `headers` those of each; each is answered by `status`."""
 
     status: int = 200
     posted: list[tuple[str, bytes]] = field(default_factory=list)
+    headers: list[Message] = field(default_factory=list)
     goes_on: threading.Event = field(default_factory=threading.Event)
     address: str = ""
 
@@ -26,6 +28,7 @@ def receiver(*, status: int = 200, silent: bool = False) -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            kept.headers.append(self.headers)
             kept.posted.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
             if silent:
                 kept.goes_on.wait(60)

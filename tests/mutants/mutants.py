@@ -11,6 +11,7 @@ from mutants_of_records import RECORDS
 from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
 from mutants_of_starts import STARTS
+from mutants_of_watching import WATCHING
 
-EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS]
+EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS, *WATCHING]
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

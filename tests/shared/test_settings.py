@@ -47,7 +47,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     kept = settings.retention
     assert (kept.rollbacks, kept.warn_quarantine, kept.warn_waste, kept.warn_unread) == (2, 10**9, 10**9, 0.5)
     assert (settings.dev.generator, settings.dev.rate, settings.dev.seed) == ("", 100, 7)
-    assert (settings.telemetry.logs, settings.telemetry.traces) == ("text", "")
+    assert (settings.telemetry.logs, settings.telemetry.traces, settings.telemetry.lineage) == ("text", "", "")
     assert settings.storage.path == tmp_path / "data"
 
 
@@ -189,7 +189,7 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
     values |= {"stop_if_quarantined": "11%", "warn_if_quarantined": "11%", "warn_unread": "11%"}
     values |= {"warn_quarantine": "11 MB", "warn_waste": "11 MB"}
     values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "master": "yarn", "generator": "g.py"}
-    values |= {"logs": "json", "traces": "http://h:1"}
+    values |= {"logs": "json", "traces": "http://h:1", "lineage": "http://h:1"}
     default = load(project(tmp_path))
     for section, field in Settings.model_fields.items():
         if not isinstance(field.annotation, type) or not issubclass(field.annotation, Section):
