@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from dovetail.batch import recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
-from dovetail.shared import pauses
+from dovetail.shared import lineage, pauses
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy
 from dovetail.shared.failpoints import failpoint
@@ -31,6 +31,7 @@ from dovetail.shared.tables import Layout
 from dovetail.shared.upkeep import tidy
 
 
+@lineage.of_batch
 def run(
     project: Project,
     view: View,

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from dovetail.serving import problems, routes
+from dovetail.serving import problems, routes, tracing
 from dovetail.serving.behind import LogEnd
 from dovetail.serving.door import Guarded
 from dovetail.serving.limits import Bounded
@@ -47,15 +47,19 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
         yield
         await anyio.to_thread.run_sync(serving.store.stop)
         await anyio.to_thread.run_sync(serving.behind.stop)
+        await anyio.to_thread.run_sync(serving.tracing.stop)
         sys.setswitchinterval(switch)
 
     app = FastAPI(title="Dovetail", summary="Merged answers of batch and speed.", lifespan=lifespan, redoc_url=None)
-    problems.install(app)
+    refused = serving.metrics.count_refused
+    problems.install(app, refused)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False)
-    app.add_middleware(Guarded, door=serving.door)
-    app.add_middleware(Bounded)
+    app.add_middleware(Guarded, door=serving.door, on_problem=refused)
+    app.add_middleware(Bounded, on_problem=refused)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM, compresslevel=COMPRESSION)
     app.add_middleware(Measured, metrics=serving.metrics)
+    if serving.tracing.tracer is not None:
+        app.add_middleware(tracing.Traced, tracer=serving.tracing.tracer)
     routes.add(app, serving)
     return app
 
@@ -73,8 +77,8 @@ def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _:
     with _listening(host, port) as listener:
         on_listening(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
         config = uvicorn.Config(
-            create_app(settings), access_log=False, log_level="warning", proxy_headers=False, server_header=False,
-            timeout_graceful_shutdown=5,
+            create_app(settings), access_log=False, log_config=None, log_level="warning", proxy_headers=False,
+            server_header=False, timeout_graceful_shutdown=5,
         )  # fmt: skip
         uvicorn.Server(config).run(sockets=[listener])
 

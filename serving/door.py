@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from hashlib import sha256
 
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dovetail.serving.problems import problem
+from dovetail.serving.problems import Kind, problem
 from dovetail.serving.tokens import Tokens
 from dovetail.shared import access as kept
 from dovetail.shared.errors import DovetailError
@@ -83,8 +84,8 @@ class Door:
 class Guarded:
     """ASGI middleware: sets `who` in the scope's state, or answers 401. It goes by the raw path and by nothing else."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
-        self._app, self._door = app, door
+    def __init__(self, app: ASGIApp, door: Door, on_problem: Callable[[Kind], None] = lambda _: None) -> None:
+        self._app, self._door, self._on_problem = app, door, on_problem
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,9 +100,11 @@ class Guarded:
                 who = await self._door.who(_authorization(scope))
             except DovetailError as error:
                 log.error("nobody can come in: %s", error)
+                self._on_problem(UNKNOWABLE.kind)
                 await UNKNOWABLE(scope, receive, send)
                 return
         if who is None:
+            self._on_problem(UNKNOWN.kind)
             await UNKNOWN(scope, receive, send)
             return
         scope.setdefault("state", {})["who"] = who

@@ -8,6 +8,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
+from dovetail.serving.depth import Depth
 from dovetail.serving.query import Cursor, Plan
 from dovetail.serving.shape import Shape
 from dovetail.serving.tail import Account
@@ -41,6 +42,7 @@ class Edition:
     runs: tuple[str, ...]
     speed: str
     broken: Mapping[Judged, int] = field(default_factory=dict)
+    depth: Depth = field(default_factory=Depth)
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from dovetail.serving import snapshot
 from dovetail.serving.database import Database
+from dovetail.serving.depth import Depth
 from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.edition import Edition
 from dovetail.serving.kept import MANY, Kept, by_key, patches, render
@@ -143,7 +144,8 @@ class ViewFollower:
         speed = self._database.load(rows, order=())
         self._speed_rows = self._merged_rows = rows.num_rows
         old = self.view.published
-        edition = self._edition(shape, parts.manifest, parts.last, ledger, runs, speed)
+        depth = Depth.of(shape.version, parts.rows)
+        edition = replace(self._edition(shape, parts.manifest, parts.last, ledger, runs, speed), depth=depth)
         gone = self._runs.dropped(manifest.live, manifest.runs)
         self._swap(edition, [*gone, *([old.speed] if old else [])], patched=None)
         return True
@@ -172,6 +174,7 @@ class ViewFollower:
             raise IntegrityError(problem)
         added = shape.held(pa.concat_tables([states.schema.empty_table(), *(stored[c] for c in named)]))
         edition = self._edition(shape, published.manifest, rows[-1], ledger, published.runs, published.speed)
+        edition = replace(edition, depth=published.depth.deeper(shape.version, rows))
         self._append(edition, added)
         ledger.forget(edition.seq - LEDGER_ROWS)
         if self._speed_rows > max(MERGE_ABOVE, 2 * self._merged_rows):

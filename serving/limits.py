@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dovetail.serving.problems import TooMany, problem
+from dovetail.serving.problems import Kind, Problem, TooMany, problem
 from dovetail.shared.grants import Principal
 from dovetail.shared.sections import LimitSettings
 
@@ -77,18 +77,23 @@ class Fair:
 class Bounded:
     """ASGI middleware that answers requests which are too long before anything of them is looked at."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, on_problem: Callable[[Kind], None] = lambda _: None) -> None:
+        self._app, self._on_problem = app, on_problem
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_URL:
-                await URL_TOO_LONG(scope, receive, send)
-                return
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADERS:
-                await HEADERS_TOO_LARGE(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        refused = _too_long(scope) if scope["type"] == "http" else None
+        if refused is None:
+            await self._app(scope, receive, send)
+            return
+        self._on_problem(refused.kind)
+        await refused(scope, receive, send)
+
+
+def _too_long(scope: Scope) -> Problem | None:
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > LONGEST_URL:
+        return URL_TOO_LONG
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    return HEADERS_TOO_LARGE if headers > LARGEST_HEADERS else None
 
 
 URL_TOO_LONG = problem(

@@ -1,18 +1,31 @@
-"""What Prometheus sees. Labels take only declared names: routes, status classes, views and rules that exist."""
+"""What Prometheus sees. Labels take only declared names: routes, status classes, views and rules that exist; and words
+of fixed sets. Never a key, a path, a value of a question or a position: the number of series is bounded by the project.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dovetail.serving.depth import Depth
+from dovetail.serving.edition import Edition
+from dovetail.serving.problems import Kind
+from dovetail.serving.tail import Account
 from dovetail.shared.ledger import Judged
 from dovetail.shared.proofs import Proved
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+VISIBLE = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0)
+"""Seconds: micro-batches take parts of one, a layer that was down for a night makes up for hours."""
 
+Part = Literal["wait", "lookup", "render"]
+"""What the time of a question goes to: waiting for what it asks for, the database, putting the answer together."""
+Reason = Literal["unreadable", "rule"]
+"""Why records are in quarantine: they could not be decoded, or broke a rule that says so."""
 
 PROOF = {
     "holds": "1, or 0 where the last recount of a source did not come to what is held",
@@ -60,16 +73,67 @@ class Metrics:
             name: Gauge(f"dovetail_proof_{name}", meaning, ["source"], registry=self.registry)
             for name, meaning in PROOF.items()
         }
-        self._told: dict[tuple[str, Judged], int] = {}
         self.errors = Counter("dovetail_errors", "Answers refused by a fault of ours", registry=self.registry)
+        self.cut_age = Gauge(
+            "dovetail_view_cut_age_seconds",
+            "Since the ledger's row of the cut was appended: no run holds anything newer",
+            ["view"],
+            registry=self.registry,
+        )
+        self.visible = Histogram(
+            "dovetail_view_visible_seconds",
+            "From the newest Kafka timestamp of a commit until answers show it",
+            ["view"],
+            buckets=VISIBLE,
+            registry=self.registry,
+        )
+        self.above = {
+            "commits": Gauge("dovetail_view_speed_commits", "Commits above the cut", ["view"], registry=self.registry),
+            "state_rows": Gauge(
+                "dovetail_view_speed_state_rows", "State rows of those commits", ["view"], registry=self.registry
+            ),
+        }
+        self.parts = Histogram(
+            "dovetail_query_part_seconds",
+            "What the time of a question goes to; an answer at hand has no lookup",
+            ["part"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self.consumed = Counter(
+            "dovetail_source_records", "Records consumed, in all of the ledger", ["source"], registry=self.registry
+        )
+        self.quarantined = Counter(
+            "dovetail_source_quarantined",
+            "Records put in quarantine, in all of the ledger",
+            ["source", "reason"],
+            registry=self.registry,
+        )
+        self.repeats = Counter(
+            "dovetail_source_repeats",
+            "Records that came again and count once, in all of the ledger",
+            ["source"],
+            registry=self.registry,
+        )
+        self.refused = Counter("dovetail_refused", "Requests answered by a problem", ["kind"], registry=self.registry)
+        self.part: Mapping[Part, Histogram] = {part: self.parts.labels(part) for part in get_args(Part)}
+        for kind in get_args(Kind):  # there from the start, so that the first one is an increase
+            self.refused.labels(kind)
+        self._told: dict[tuple[Counter, tuple[str, ...]], int] = {}
+        self._seqs: dict[str, int] = {}
 
-    def count_broken(self, source: str, broken: Mapping[Judged, int]) -> None:
-        """Brings the counters of a source up to these totals; those of a view that lags change nothing."""
-        for judged, total in broken.items():
-            told = self._told.get((source, judged), 0)
-            if total > told:
-                self.broken.labels(source, judged.rule, judged.otherwise).inc(total - told)
-                self._told[source, judged] = total
+    def published(self, edition: Edition) -> None:
+        """Tells of an edition from which answers are given from now on."""
+        view, source, depth = edition.shape.view, edition.shape.source, edition.depth
+        before = self._seqs.get(view, edition.seq)
+        self._seqs[view] = edition.seq
+        self.commits.labels(view).inc(max(edition.seq - before, 0))
+        self._above(view, depth, before)
+        self._account(source, edition.account, edition.broken)
+        self.seq.labels(view).set(edition.seq)
+
+    def count_refused(self, kind: Kind) -> None:
+        self.refused.labels(kind).inc()
 
     def count_proof(self, source: str, proved: Proved) -> None:
         """Sets the figures of a source's last recount."""
@@ -79,6 +143,32 @@ class Metrics:
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
+
+    def _above(self, view: str, depth: Depth, before: int) -> None:
+        """`before` is the seq told last: a new cut or a dimension read anew publishes the same commits again."""
+        self.cut_age.labels(view).set_function(lambda: max(time.time() - depth.cut_at, 0.0))
+        for name, gauge in self.above.items():
+            gauge.labels(view).set(getattr(depth, name))
+        visible, now = self.visible.labels(view), time.time()
+        for seq, newest in depth.newest:
+            if seq > before:
+                visible.observe(max(now - newest / 1000, 0.0))  # a producer's clock may be ahead
+
+    def _account(self, source: str, account: Account, broken: Mapping[Judged, int]) -> None:
+        for judged, total in broken.items():
+            self._bring(self.broken, (source, *judged), total)
+        by_rule = sum(total for judged, total in broken.items() if judged.otherwise == "quarantine")
+        reasons: dict[Reason, int] = {"rule": by_rule, "unreadable": account.quarantined - by_rule}
+        for reason, total in reasons.items():
+            self._bring(self.quarantined, (source, reason), total)
+        self._bring(self.consumed, (source,), account.consumed)
+        self._bring(self.repeats, (source,), account.repeats)
+
+    def _bring(self, counter: Counter, labels: tuple[str, ...], total: int) -> None:
+        """Brings a counter up to a total of a ledger; a smaller one, of a view that lags, changes nothing."""
+        told = self._told.get((counter, labels), 0)
+        counter.labels(*labels).inc(max(total - told, 0))
+        self._told[counter, labels] = max(total, told)
 
 
 class Measured:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -13,6 +14,12 @@ from starlette.exceptions import HTTPException
 from dovetail.shared.errors import DovetailError, IntegrityError, QueryError, Retry
 
 log = logging.getLogger(__name__)
+
+Kind = Literal[
+    "not-found", "unauthorized", "forbidden", "unavailable", "gone", "incomplete", "not-acceptable", "too-much",
+    "too-many", "too-large", "query", "integrity", "not-yet", "http", "crash",
+]  # fmt: skip
+"""What a problem's `type` ends with: a fixed set, which is counted by."""
 
 
 class NotFound(QueryError):
@@ -51,7 +58,7 @@ class TooMany(QueryError):
         self.after = after
 
 
-REFUSED: Mapping[type[QueryError], tuple[str, str, int]] = {
+REFUSED: Mapping[type[QueryError], tuple[Kind, str, int]] = {
     NotFound: ("not-found", "There is nothing of that name", 404),
     Forbidden: ("forbidden", "That is not for you", 403),
     Gone: ("gone", "That answer is not kept any more", 410),
@@ -64,26 +71,40 @@ REFUSED: Mapping[type[QueryError], tuple[str, str, int]] = {
 }
 
 
-def problem(kind: str, title: str, status: int, detail: str, next_: str = "", *, retry: float = 0) -> Response:
+class Problem(Response):
+    """A problem+json, which knows its kind."""
+
+    media_type = "application/problem+json"
+    kind: Kind
+
+
+def problem(kind: Kind, title: str, status: int, detail: str, next_: str = "", *, retry: float = 0) -> Problem:
     """A problem as it is answered; with the seconds after which to `retry`, where that may help."""
     body = {"type": f"urn:dovetail:{kind}", "title": title, "status": status, "detail": detail, "next": next_}
-    return Response(
-        orjson.dumps(body),
-        status_code=status,
-        media_type="application/problem+json",
-        headers={"Retry-After": str(max(1, round(retry)))} if retry else None,
-    )
+    after = {"Retry-After": str(max(1, round(retry)))} if retry else None
+    told = Problem(orjson.dumps(body), status_code=status, headers=after)
+    told.kind = kind
+    return told
 
 
-def install(app: FastAPI) -> None:
-    """Turns whatever a route raises into a problem."""
-    app.add_exception_handler(DovetailError, _ours)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _crash)
+def install(app: FastAPI, on_problem: Callable[[Kind], None] = lambda _: None) -> None:
+    """Turns whatever a route raises into a problem, and tells which kind it is."""
+
+    def telling(handler: Callable[[Request, Exception], Awaitable[Problem]]) -> Callable[..., Awaitable[Response]]:
+        async def handle(request: Request, error: Exception) -> Response:
+            told = await handler(request, error)
+            on_problem(told.kind)
+            return told
+
+        return handle
+
+    app.add_exception_handler(DovetailError, telling(_ours))
+    app.add_exception_handler(HTTPException, telling(_http))
+    app.add_exception_handler(RequestValidationError, telling(_invalid))
+    app.add_exception_handler(Exception, telling(_crash))
 
 
-async def _ours(request: Request, error: Exception) -> Response:
+async def _ours(request: Request, error: Exception) -> Problem:
     if not isinstance(error, DovetailError):
         return await _crash(request, error)
     detail = ": ".join(part for part in (error.what, error.why) if part)
@@ -97,17 +118,17 @@ async def _ours(request: Request, error: Exception) -> Response:
     return await _crash(request, error)
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(_: Request, error: Exception) -> Problem:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else ""
     next_ = "see /docs" if status in (404, 405) else ""
     return problem("http", detail or "HTTP error", status, detail, next_)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(_: Request, error: Exception) -> Problem:
     return problem("query", "The question cannot be answered as asked", 422, str(error), "see /docs")
 
 
-async def _crash(request: Request, error: Exception) -> Response:
+async def _crash(request: Request, error: Exception) -> Problem:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem("crash", "Dovetail failed", 500, "an error of Dovetail itself; its log has more", "dovetail doctor")

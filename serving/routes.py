@@ -83,7 +83,8 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
             if "as_of" in fields.scalars:
                 answer = await serving.answer_of_then(held, fields, _form(request), read, who)
             else:
-                asked = await understood(lambda: read(held.edition.shape), lambda: fields)
+                with serving.parts("plan", view):
+                    asked = await understood(lambda: read(held.edition.shape), lambda: fields)
                 answer = await serving.answer(held, asked, _form(request), _known(request), who)
         return serving.note(who, "lookup", answer, view=view)
 
@@ -113,7 +114,8 @@ async def _answer(serving: Serving, name: str, request: Request, raw: str, read:
                 view, fields, _form(request), lambda s: query.plan(s, fields, serving.seen(view, who, s)), who
             )
         else:
-            asked = await understood(lambda: view.asked(raw, read, serving.seen(view, who)), read)
+            with serving.parts("plan", name):
+                asked = await understood(lambda: view.asked(raw, read, serving.seen(view, who)), read)
             answer = await serving.answer(view, asked, _form(request), _known(request), who)
     return serving.note(who, "query", answer, view=name)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import anyio
 from fastapi import Response
 
-from dovetail.serving import query
+from dovetail.serving import query, tracing
 from dovetail.serving.answer import Rows, Shown
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
 from dovetail.serving.door import Door
@@ -21,6 +21,7 @@ from dovetail.serving.fields import Fields
 from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
 from dovetail.serving.limits import Fair
 from dovetail.serving.metrics import Metrics
+from dovetail.serving.parts import Parts
 from dovetail.serving.past import Receipt
 from dovetail.serving.problems import Incomplete, NotFound, TooMuch
 from dovetail.serving.query import Asked, Cursor
@@ -51,13 +52,14 @@ class Serving:
 
     def __init__(self, settings: Settings, log_end: LogEnd | None) -> None:
         self.metrics = Metrics()
+        self.tracing = tracing.start(settings.telemetry.traces)
+        self.parts = Parts(self.metrics.part, self.tracing.tracer)
         self.behind = Behind(log_end or kafka_of(settings))
         self._limits, self._fair = settings.limits, Fair(settings.limits)
         self.store = Store(settings.storage.path, on_publish=self._published, seconds=settings.limits.seconds)
         self.door = Door(settings)
         self._layout = Layout(settings.storage.path)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
-        self._seqs: dict[str, int] = {}
 
     def views(self, who: Principal) -> dict[str, View]:
         """The views that somebody may ask, by name."""
@@ -95,16 +97,20 @@ class Serving:
 
     async def answer(self, view: View, asked: Asked, kind: str, none_match: str, who: Principal) -> Response:
         """The answer to a checked question as it stands now, in the form that `kind` names."""
-        await self._reached(view, asked)
+        if asked.at_least is not None or asked.max_age is not None:
+            with self.parts("wait", view.name):
+                await reached(view, asked, self.behind)
         found = view.at_hand(asked.plan) if kind == JSON else None
         edition = found[0] if found else view.edition
         _refuse_gaps(asked, edition)  # also of who has the answer already, asked for without that
         if none_match and edition.id(asked.plan) in none_match:
             return Response(status_code=304, headers=_headers(edition.id(asked.plan)))
         if kind != JSON:
-            edition, shown = await self._looked_up(who, view.shown, asked.plan)
+            edition, shown = await self._looked_up(who, view.shown, asked.plan, view.name, edition.seq)
             return self._shown(asked, edition, shown, kind)
-        edition, rows = found if found else await self._looked_up(who, view.looked_up, asked.plan)
+        edition, rows = (
+            found if found else await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq)
+        )
         return self._said(asked, edition, rows)
 
     async def answer_of_then(
@@ -163,30 +169,34 @@ class Serving:
                     gauge.labels(name).set(float("nan") if value is None else value)
         return self.metrics.text()
 
-    async def _reached(self, view: View, asked: Asked) -> None:
-        if asked.at_least is not None or asked.max_age is not None:
-            await reached(view, asked, self.behind)
-
-    async def _looked_up(self, who: Principal, look: Callable[[P], T], asked: P) -> T:
-        async with self._turn(who):
-            return await anyio.to_thread.run_sync(look, asked, limiter=self.lookups)
+    async def _looked_up(
+        self, who: Principal, look: Callable[[P], T], asked: P, view: str = "", seq: int | None = None
+    ) -> T:
+        with self.parts("lookup", view, seq):
+            async with self._turn(who):
+                return await anyio.to_thread.run_sync(look, asked, limiter=self.lookups)
 
     async def _of_then(self, view: View, receipt: Receipt, look: Callable[[Edition], T], who: Principal) -> T:
         past = self.store.past.asked
-        async with self._turn(who):
-            return await anyio.to_thread.run_sync(past, view.name, receipt, look, limiter=self.lookups)
+        with self.parts("lookup", view.name, receipt.seq):
+            async with self._turn(who):
+                return await anyio.to_thread.run_sync(past, view.name, receipt, look, limiter=self.lookups)
 
     def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
         _refuse_gaps(asked, edition)
-        receipt = self._receipt(asked, edition, rows)
-        return self._sent(body_of(rows.json, receipt), JSON, _headers(receipt["id"]))
+        with self.parts("render", edition.shape.view, edition.seq):
+            receipt = self._receipt(asked, edition, rows)
+            body = body_of(rows.json, receipt)
+        return self._sent(body, JSON, _headers(receipt["id"]))
 
     def _shown(self, asked: Asked, edition: Edition, shown: Shown, kind: str) -> Response:
         if kind == JSON:
             return self._said(asked, edition, shown.as_json())
         _refuse_gaps(asked, edition)
-        receipt = self._receipt(asked, edition, shown)
-        return self._sent(WRITERS[kind](shown, receipt), kind, {**_headers(receipt["id"]), RECEIPT: header_of(receipt)})
+        with self.parts("render", edition.shape.view, edition.seq):
+            receipt = self._receipt(asked, edition, shown)
+            body = WRITERS[kind](shown, receipt)
+        return self._sent(body, kind, {**_headers(receipt["id"]), RECEIPT: header_of(receipt)})
 
     def _sent(self, body: bytes, kind: str, headers: dict[str, str]) -> Response:
         if len(body) > self._limits.megabytes * 1_000_000:
@@ -215,10 +225,7 @@ class Serving:
         if edition is not None:
             self.behind.watch(edition.shape.topic)
             self.behind.reached(edition.shape.topic, edition.position)
-            self.metrics.seq.labels(view.name).set(edition.seq)
-            self.metrics.commits.labels(view.name).inc(max(edition.seq - self._seqs.get(view.name, edition.seq), 0))
-            self._seqs[view.name] = edition.seq
-            self.metrics.count_broken(edition.shape.source, edition.broken)
+            self.metrics.published(edition)
 
 
 async def understood(read: Callable[[], Asked], fields: Callable[[], Fields]) -> Asked:

@@ -19,6 +19,9 @@ from dovetail.shared.ledger_table import SCHEMA, broken_in, row_of
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import refresh
 
+COUNTED = ("consumed", "quarantined", "repeats")
+"""Figures of a commit's books that an account sums up."""
+
 
 class Tail:
     """The rows of one table above a rising number of the integer column `order`.
@@ -98,11 +101,16 @@ class StatesTail:
 
 
 class Account(NamedTuple):
-    """What a ledger says of records that count nowhere: in quarantine, passed as lost, or failing for a version."""
+    """What a ledger says of records that count nowhere: in quarantine, passed as lost, or failing for a version.
+
+    And how many of all that were consumed are repeats.
+    """
 
     quarantined: int
     gaps: tuple[dict[str, str | int], ...]
     failing: Mapping[VersionId, int]
+    consumed: int
+    repeats: int
 
 
 class LedgerTail:
@@ -112,7 +120,7 @@ class LedgerTail:
         self._path, self._tail = path, Tail(path, "seq", known=SCHEMA)
         self._rows: list[LedgerRow] = []
         self._broken, self._failing = Counter[Judged](), Counter[VersionId]()
-        self._through, self._quarantined = -1, 0
+        self._through, self._books = -1, Counter[str]()
         self._gaps: list[dict[str, str | int]] = []
 
     def rows(self, after: int = -1) -> Sequence[LedgerRow]:
@@ -161,14 +169,17 @@ class LedgerTail:
 
     @property
     def _account(self) -> Account:
-        return Account(self._quarantined, tuple(self._gaps), dict(self._failing))
+        books = self._books
+        gaps, failing = tuple(self._gaps), dict(self._failing)
+        return Account(books["quarantined"], gaps, failing, books["consumed"], books["repeats"])
 
     def _account_anew(self) -> None:
         self._account_below(self._rows[0].seq if self._rows else 0)
 
     def _account_below(self, first: int) -> None:
-        for stored in self._tail.below(first, ["seq", "kind", "quarantined", "from", "to", "note", "rules", "failing"]):
-            self._quarantined += pc.sum(stored["quarantined"]).as_py() or 0
+        columns = ["seq", "kind", *COUNTED, "from", "to", "note", "rules", "failing"]
+        for stored in self._tail.below(first, columns):
+            self._books.update({name: pc.sum(stored[name]).as_py() or 0 for name in COUNTED})
             self._broken += broken_in(stored["rules"].drop_null().to_pylist())
             for of_row in stored["failing"].drop_null().to_pylist():
                 self._failing.update(dict(of_row))
@@ -179,7 +190,7 @@ class LedgerTail:
 
     def _add(self, row: LedgerRow) -> None:
         self._through = row.seq
-        self._quarantined += row.books.quarantined
+        self._books.update({name: getattr(row.books, name) for name in COUNTED})
         self._broken.update(row.broken)
         self._failing.update(row.failing)
         if row.kind == "lost":

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dovetail.shared.errors import SettingsError
+from dovetail.shared.secrets import know
 
 SECRET = re.compile(r"(password|passphrase|secret|token|jaas\.config|secret[._]?(access[._]?)?key|keystore\.key)$")
 REFERENCE = re.compile(r"(env|file):(?!//)(.*)", re.DOTALL)  # file:///… is a URL, as spark.eventLog.dir takes
@@ -88,11 +90,19 @@ def resolved(options: Mapping[str, str], *, folder: Path, where: str) -> dict[st
     return {name: _value(text, folder, f"{where} {name}") for name, text in options.items()}
 
 
+def learn(options: Mapping[str, str], *, folder: Path) -> None:
+    """Makes the secrets known that options refer to, as far as they can be had, so that no line shows one."""
+    for text in options.values():
+        with suppress(SettingsError):  # said by who needs it
+            _value(text, folder, "")
+
+
 def _value(text: str, folder: Path, where: str) -> str:
     reference = REFERENCE.fullmatch(text)
-    if reference is None:
-        return text
-    kind, name = reference[1], reference[2].strip()
+    return text if reference is None else know(_secret(reference[1], reference[2].strip(), folder, where))
+
+
+def _secret(kind: str, name: str, folder: Path, where: str) -> str:
     if kind == "env":
         if name not in os.environ:
             raise SettingsError(f"the variable {name} is not set", where=where, next=f"export {name}=…")

@@ -59,6 +59,17 @@ def _brokers(bootstrap: str) -> str:
     return bootstrap
 
 
+def _receiver(address: str) -> str:
+    """A base address; who it is for is said where it is used."""
+    parts = urlsplit(address)
+    good = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    if address and not good:
+        raise ValueError('an address as in "http://127.0.0.1:4318", or "" for none')
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address without a name and a password: they would be written out")
+    return address
+
+
 def _local_root(root: str) -> str:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", root):
         raise ValueError("a folder, for now: object stores come in a later release")
@@ -120,6 +131,7 @@ Count = Annotated[int, Field(ge=1)]
 Texts = BeforeValidator(_texts)
 JwtAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Of key pairs only, so that nobody can sign with what is public."""
+Receiver = Annotated[str, AfterValidator(_receiver)]
 
 
 class Section(BaseModel):
@@ -267,6 +279,21 @@ class RetentionSettings(Section):
     )
 
 
+class TelemetrySettings(Section):
+    """[telemetry]: what is told to those who watch."""
+
+    logs: Literal["text", "json"] = Field(
+        default="text", description='"json": dev, archive, speed, batch and serve log JSON lines on stderr'
+    )
+    traces: Receiver = Field(
+        default="",
+        description='an OTLP/HTTP collector that spans of requests go to, as "http://127.0.0.1:4318"; "" for none',
+    )
+    lineage: Receiver = Field(
+        default="", description='an OpenLineage receiver that batch and speed tell what they make of what; "" for none'
+    )
+
+
 class DevSettings(Section):
     """[dev]: what `dovetail dev` sends."""
 
@@ -297,6 +324,7 @@ class Settings(BaseSettings):
     speed: SpeedSettings = Field(default_factory=SpeedSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     dev: DevSettings = Field(default_factory=DevSettings)
 
     @classmethod

@@ -9,7 +9,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
-from dovetail.shared import pauses
+from dovetail.shared import lineage, pauses
 from dovetail.shared.commit import Folded, commit, open_epoch
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import decode, named
@@ -116,6 +116,7 @@ def run(
         states = DeltaStates(layout, source.name)
         with log.watched(source.topic, opened.topic_id) as same_topic:
             job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge, same_topic)
+            lineage.of_speed(project, source, log, opened)
             archived = held(layout, source.name)
             span, most = dropped(extent, opened.to, archived), settings.max_records_per_commit
             catch_up(span, job.step, source, layout, log, spark, max_records=most, go_on=go_on)

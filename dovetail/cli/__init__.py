@@ -6,14 +6,13 @@ import faulthandler
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import typer
 
 from dovetail.cli import access, ask, care, clean, explain, gap, pause, prove, quarantine, run, start, torture, unlock
-from dovetail.cli.output import Output, complain
+from dovetail.cli.output import Output, complain, crashed
 from dovetail.cli.stack import end_with_parent
 from dovetail.shared.errors import DovetailError, ServiceMissing, UsageError
 
@@ -76,8 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _engine_gone(error):
             complain(output, ENGINE_GONE)
             return _leave(ENGINE_GONE.exit_code)
-        traceback.print_exc()
-        output.error("dovetail crashed. This is a bug in Dovetail: please report it with the lines above.")
+        crashed(output, error)
         return _leave(CRASH)
     return _leave(result if isinstance(result, int) else 0)
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import re
+import logging
+import sys
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from rich.console import Console
 from rich.markup import escape
 
 from dovetail.shared.errors import DovetailError
+from dovetail.shared.logs import inert
+from dovetail.shared.secrets import redacted
 
 BEGAN = time.monotonic()
 WIDE = 10_000
 """Tables are as wide as what they hold, on a terminal and in a file alike: nothing is cut off."""
-_OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 MARKS = {"ok": "[green]ok[/]  ", "note": "[cyan]note[/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 
 
 class Output:
     """Writes results to stdout and everything else to stderr. NO_COLOR and pipes are respected by rich."""
+
+    log: ClassVar[logging.Logger | None] = None
+    """Where everything else goes instead, in a process that logs JSON lines."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
@@ -37,8 +43,10 @@ class Output:
 
     def note(self, text: str) -> None:
         """A line about what is going on, with the seconds since the command began."""
-        if not self.as_json:
-            self.err.print(f"[dim]{time.monotonic() - self._began:5.0f} s[/]  {escape(text)}")
+        if self.log:
+            self.log.info(text)
+        elif not self.as_json:
+            self.err.print(f"[dim]{time.monotonic() - self._began:5.0f} s[/]  {escape(redacted(text))}")
 
     def event(self, text: str, **document: Any) -> None:
         """Something that happened in a long run: a note for people, a document for programs."""
@@ -81,7 +89,10 @@ class Output:
 
     def warn(self, text: str) -> None:
         """A line about what is probably not meant; for people, and on stderr with --json too."""
-        self.err.print(f"[yellow]warning[/]  {escape(text)}")
+        if self.log:
+            self.log.warning(text)
+        else:
+            self.err.print(f"[yellow]warning[/]  {escape(redacted(text))}")
 
     def error(self, text: str) -> None:
         self.err.print(escape(text), style="red")
@@ -146,15 +157,6 @@ class Meter:
             self._output.note(text)
 
 
-def inert(document: str) -> str:
-    """JSON with every character escaped that a terminal might obey; to who reads it as JSON it is the same.
-
-    >>> print(inert('"\x9b31m, \u202eback, é"'))
-    "\\u009b31m, \\u202eback, é"
-    """
-    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
-
-
 def waited() -> float:
     """Seconds since this module was loaded, the verb's own imports included."""
     return time.monotonic() - BEGAN
@@ -184,12 +186,26 @@ def shown(value: object) -> str:
 
 def complain(output: Output, error: DovetailError) -> None:
     """Prints what, where, why and the next command; as one JSON document with --json."""
-    parts = {"what": error.what, "where": error.where, "why": error.why, "next": error.next}
+    said = {"what": error.what, "where": error.where, "why": error.why, "next": error.next}
+    parts = {name: redacted(text) for name, text in said.items()}
+    if output.log:
+        output.log.error("%s", error, exc_info=error)
     if output.as_json:
         document = {"error": {k: v for k, v in parts.items() if v}, "kind": type(error).__name__}
         output.err.out(orjson.dumps(document).decode(), highlight=False)
+    if output.as_json or output.log:
         return
-    output.err.print(f"[bold red]error[/]  {escape(error.what)}")
+    output.err.print(f"[bold red]error[/]  {escape(parts['what'])}")
     for name in ("where", "why", "next"):
         if parts[name]:
             output.err.print(f"[dim]{name:>5}[/]  {escape(parts[name])}")
+
+
+def crashed(output: Output, error: Exception) -> None:
+    """Says that this is a bug, and where."""
+    said = "dovetail crashed. This is a bug in Dovetail: please report it"
+    if output.log:
+        output.log.critical(said, exc_info=error)
+    else:
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
+        output.error(f"{said} with the lines above.")

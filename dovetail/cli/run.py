@@ -29,7 +29,7 @@ def dev(context: typer.Context, as_json: bool = JSON) -> None:
     """Run every layer on this machine, with a broker and a generator, until Ctrl-C."""
     from dovetail.cli.dev import run
 
-    run(load_project(context), Output(as_json=as_json))
+    run(load_project(context, logged=True), Output(as_json=as_json))
 
 
 def demo(
@@ -52,7 +52,7 @@ def archive(
     from dovetail.batch.archive_job import CONF, run
     from dovetail.batch.dimensions import refresh_all, refreshing
 
-    output, project = Output(as_json=as_json), load_project(context)
+    output, project = Output(as_json=as_json), load_project(context, logged=True)
     named = _one_source(project, source)
     writable(project.settings)
     _refuse_second(project, f"archive-{named.name}", f"the archive of {named.name}")
@@ -80,7 +80,7 @@ def speed(
     """Fold the log into states, continuously."""
     from dovetail.speed.job import CONF, run
 
-    output, project = Output(as_json=as_json), load_project(context)
+    output, project = Output(as_json=as_json), load_project(context, logged=True)
     named = _one_source(project, source)
     writable(project.settings)
     _refuse_second(project, f"speed-{named.name}", f"the speed job of {named.name}")
@@ -110,7 +110,7 @@ def batch(
     from dovetail.batch.dimensions import refresh_all
     from dovetail.batch.recompute import Plan
 
-    output, project = Output(as_json=as_json), load_project(context)
+    output, project = Output(as_json=as_json), load_project(context, logged=True)
     views = [project.view(view)] if view else list(project.views.values())
     writable(project.settings)
     if not dry_run:
@@ -156,7 +156,10 @@ def serve(context: typer.Context, as_json: bool = JSON) -> None:
     from dovetail.serving.app import serve as run
 
     output = Output(as_json=as_json)
-    run(load_settings(context), on_listening=lambda address: output.event(f"serving at {address}", ready=address))
+    run(
+        load_settings(context, logged=True),
+        on_listening=lambda address: output.event(f"serving at {address}", ready=address),
+    )
 
 
 def kafka(context: typer.Context, as_json: bool = JSON) -> None:

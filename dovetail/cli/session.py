@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import typer
 
-from dovetail.shared import project, settings
+from dovetail.cli.output import Output
+from dovetail.shared import logs, project, settings
 from dovetail.shared.errors import ServiceMissing
+from dovetail.shared.options import learn
 from dovetail.shared.project import Project
 from dovetail.shared.settings import Settings
 
@@ -19,12 +22,21 @@ if TYPE_CHECKING:
     from dovetail.shared.log import Log
 
 
-def load_settings(context: typer.Context) -> Settings:
-    return settings.load(profile=context.obj)
+def load_settings(context: typer.Context, *, logged: bool = False) -> Settings:
+    """The project's settings; `logged` for a verb that runs for long: it logs as they say from now on."""
+    found = settings.load(profile=context.obj)
+    if logged:
+        for given in (found.kafka.options, found.spark.conf):
+            learn(given, folder=found.folder)
+        logs.start(found.telemetry.logs)
+        if found.telemetry.logs == "json":
+            Output.log = logging.getLogger("dovetail.cli")
+            Output.log.setLevel(logging.INFO)
+    return found
 
 
-def load_project(context: typer.Context) -> Project:
-    return project.load(load_settings(context))
+def load_project(context: typer.Context, *, logged: bool = False) -> Project:
+    return project.load(load_settings(context, logged=logged))
 
 
 def server_of(of: Settings) -> str:
@@ -77,4 +89,6 @@ def start_spark(
 ) -> SparkSession:
     from dovetail.shared import engine
 
+    if Output.log:
+        engine.hush()  # it has a form of its own for what it also raises
     return engine.start(of, app, conf=conf, heavy=heavy, on_progress=on_progress)

@@ -94,3 +94,21 @@ def test_batch_commits_nothing_in_the_place_of_a_paused_speed_job(
     pauses.resume(project.layout, "speed", "lines")
     job.catch_up_if_stopped(project, SOURCE, NONE, NONE)
     assert done == ["caught up"]
+
+
+def test_a_batch_tells_of_its_lineage_once_it_has_planned(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def computed(*_: Any, on_plan: Any, **__: Any) -> None:
+        on_plan(SimpleNamespace(version="sales@1"))
+
+    told = list[Any]()
+    monkeypatch.setattr("dovetail.shared.lineage._tell", lambda project, _: told.append(project))
+    for name in ("put_in_force", "DeltaMaster", "catch_up_if_stopped", "_tidy_if_stopped"):
+        monkeypatch.setattr(job, name, lambda *_, **__: None)
+    monkeypatch.setattr(job, "open_ledger", lambda *_: SimpleNamespace(last=lambda: None))
+    monkeypatch.setattr(job, "attach_declared", lambda *_: "sales@1")
+    monkeypatch.setattr(job, "Judge", SimpleNamespace(of_commits=lambda *_, **__: None))
+    monkeypatch.setattr(job.recompute, "run", computed)
+    project.settings.speed.stop_if_quarantined, project.version = None, lambda _: "sales@1"
+    project.settings.retention = SimpleNamespace(rollbacks=2)
+    assert job.run(project, VIEW, NONE, NONE) is None
+    assert told == [project]

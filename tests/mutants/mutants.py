@@ -14,8 +14,10 @@ from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
 from mutants_of_sql import STATEMENTS
 from mutants_of_starts import STARTS
+from mutants_of_watching import WATCHING
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
+    *WATCHING,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

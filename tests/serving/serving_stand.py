@@ -161,6 +161,8 @@ class Stand:
         events: Sequence[Event],
         *,
         quarantined: int = 0,
+        repeats: int = 0,
+        newest: int | None = None,
         name_rows: int = 0,
         broken: Mapping[Judged, int] | None = None,
         failing: Mapping[VersionId, int] | None = None,
@@ -168,12 +170,13 @@ class Stand:
         """One micro-batch; `name_rows` more state rows are named than written."""
         commit_id, seq = new_commit_id(), self.seq + 1
         written = {v: n + name_rows for v, n in self.write(events, commit_id, seq).items()}
-        moved = len(events) + quarantined
+        moved = len(events) + quarantined + repeats
         to = Position({0: self.position[0] + moved // 2, 1: self.position[1] + moved - moved // 2})
-        books = Books(moved, len(events), quarantined, offered=len(events))
+        books = Books(moved, len(events) + repeats, quarantined, repeats, offered=len(events))
         self._append(
-            "commit", to=to, versions=written, books=books, commit_id=commit_id, broken=broken, failing=failing
-        )
+            "commit", to=to, versions=written, books=books, commit_id=commit_id, broken=broken, failing=failing,
+            newest=newest,
+        )  # fmt: skip
         self.events += events
         return seq
 
@@ -229,14 +232,14 @@ class Stand:
     def _append(self, kind: Any, *, to: Position | None = None, versions: dict[VersionId, int] | None = None,
                 books: Books | None = None, commit_id: CommitId | None = None, note: str = "",
                 broken: Mapping[Judged, int] | None = None,
-                failing: Mapping[VersionId, int] | None = None) -> None:  # fmt: skip
+                failing: Mapping[VersionId, int] | None = None, newest: int | None = None) -> None:  # fmt: skip
         last = self.ledger.last()
         to, books = to or self.position, books or Books()
         row = LedgerRow(
             seq=last.seq + 1 if last else 0, epoch=0, kind=kind, range=Range(self.position, to),
             versions=versions if versions is not None else dict.fromkeys(self.in_force, 0),
             topic_id="t", commit_id=commit_id or new_commit_id(), books=books, note=note,
-            broken=broken or {}, failing=failing or {},
+            broken=broken or {}, failing=failing or {}, newest=newest,
         )  # fmt: skip
         self.ledger.append(row)
         self.position = to

@@ -47,6 +47,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     kept = settings.retention
     assert (kept.rollbacks, kept.warn_quarantine, kept.warn_waste, kept.warn_unread) == (2, 10**9, 10**9, 0.5)
     assert (settings.dev.generator, settings.dev.rate, settings.dev.seed) == ("", 100, 7)
+    assert (settings.telemetry.logs, settings.telemetry.traces, settings.telemetry.lineage) == ("text", "", "")
     assert settings.storage.path == tmp_path / "data"
 
 
@@ -104,6 +105,13 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ("[speed]\nwarn_if_quarantined = '101%'", "speed.warn_if_quarantined is '101%': a percentage", ""),
         ("[serving]\nhost = '0.0.0.0'", "serving.host is '0.0.0.0': only this machine", "serving.host"),
         ("[serving]\nhost = 'example.org'", "serving.host is 'example.org': only this machine", "serving.host"),
+        (
+            "[telemetry]\ntraces = 'host:4318'",
+            'traces: an address as in "http://127.0.0.1:4318", or',
+            "telemetry.traces",
+        ),
+        ("[telemetry]\ntraces = 'http://h?k=1'", "telemetry.traces: an address as in", "telemetry.traces"),
+        ("[telemetry]\ntraces = 'http://u:p@h'", "telemetry.traces: an address without a name and a password", ""),
         ("[kafka", "dovetail.toml is not TOML: ", ""),
         ("profile = 1", "profile must hold tables", "profile"),
     ],
@@ -182,7 +190,7 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
     values |= {"warn_quarantine": "11 MB", "warn_waste": "11 MB"}
     values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "master": "yarn", "generator": "g.py"}
     values |= {"required": "true", "pepper": "env:P", "names": '["n"]', "jwt_keys": "https://issuer.example/keys"}
-    values |= {"jwt_algorithms": '["PS256"]'}
+    values |= {"jwt_algorithms": '["PS256"]', "logs": "json", "traces": "http://h:1", "lineage": "http://h:1"}
     default = load(project(tmp_path, "[access]\njwt_issuer = 'i'\njwt_audience = 'a'"))
     for section, field in Settings.model_fields.items():
         if not isinstance(field.annotation, type) or not issubclass(field.annotation, Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,3 +66,24 @@ def test_a_paused_start_waits_before_it_opens_anything(tmp_path: Path, monkeypat
     with pytest.raises(InterruptedError):
         job.run(project, source, none, none, on_pause=told)
     assert happened == ["dovetail resume speed lines", "speed of lines goes on", "opened"]
+
+
+def test_a_start_tells_of_its_lineage_before_it_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(*given: Any) -> None:
+        assert given == (project, source, log, opened)
+        raise InterruptedError
+
+    opened: Any = SimpleNamespace(epoch=1, topic_id="t", to=Position({0: 0}))
+    log: Any = SimpleNamespace(extent=lambda _: None, watched=lambda *_: nullcontext())
+    monkeypatch.setattr(job, "open_ledger", lambda *_: SimpleNamespace(last=lambda: opened))
+    monkeypatch.setattr(job, "open_epoch", lambda *_, **__: 1)
+    monkeypatch.setattr(job, "Judge", SimpleNamespace(of_commits=lambda *_, **__: None))
+    for name in ("put_in_force", "refuse_another"):
+        monkeypatch.setattr(job, name, lambda *_, **__: None)
+    monkeypatch.setattr(job.lineage, "of_speed", told)
+    settings = SimpleNamespace(speed=SimpleNamespace(stop_if_quarantined=None))
+    project: Any = SimpleNamespace(layout=Layout(tmp_path), settings=settings)
+    source: Any = SimpleNamespace(name="lines", topic="lines")
+    none: Any = None
+    with pytest.raises(InterruptedError):
+        job.run(project, source, log, none)
