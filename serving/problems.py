@@ -35,14 +35,20 @@ class TooLarge(QueryError):
     """More was sent than is read."""
 
 
+class TooMany(QueryError):
+    """As many as the server takes at the same time are there already."""
+
+
 REFUSED: Mapping[type[QueryError], tuple[str, str, int]] = {
     NotFound: ("not-found", "There is nothing of that name", 404),
     Gone: ("gone", "That answer is not kept any more", 410),
     Incomplete: ("incomplete", "There is no answer without gaps", 409),
     NotAcceptable: ("not-acceptable", "There is no such form of an answer", 406),
     TooLarge: ("too-large", "More was sent than is read", 413),
+    TooMany: ("too-many", "As many as are taken at a time are there", 429),
     QueryError: ("query", "The question cannot be answered as asked", 422),
 }
+CRASH = ("crash", "Dovetail failed", 500, "an error of Dovetail itself; its log has more", "dovetail doctor")
 
 
 def problem(kind: str, title: str, status: int, detail: str, next_: str = "", *, retry: bool = False) -> Response:
@@ -63,18 +69,24 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _crash)
 
 
-async def _ours(request: Request, error: Exception) -> Response:
+def of(error: Exception) -> Response:
+    """The problem that an error is; one that is not meant for those who ask is a crash."""
     if not isinstance(error, DovetailError):
-        return await _crash(request, error)
+        return problem(*CRASH)
     detail = ": ".join(part for part in (error.what, error.why) if part)
     for kind, (name, title, status) in REFUSED.items():
         if isinstance(error, kind):
-            return problem(name, title, status, detail, error.next)
+            return problem(name, title, status, detail, error.next, retry=status == 429)
     if isinstance(error, IntegrityError):
         return problem("integrity", "No answer rather than a wrong one", 503, detail, error.next, retry=True)
     if isinstance(error, Retry):
         return problem("not-yet", "The answer does not exist yet", 503, detail, error.next, retry=True)
-    return await _crash(request, error)
+    return problem(*CRASH)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    told = of(error)
+    return told if told.status_code != 500 else await _crash(request, error)
 
 
 async def _http(_: Request, error: Exception) -> Response:
@@ -90,4 +102,4 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 async def _crash(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem("crash", "Dovetail failed", 500, "an error of Dovetail itself; its log has more", "dovetail doctor")
+    return problem(*CRASH)

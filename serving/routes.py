@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
+from sse_starlette import EventSourceResponse
 
-from dovetail.serving import describe, lookup, query
+from dovetail.serving import describe, live, lookup, query
 from dovetail.serving.fields import Fields, from_json, from_object, from_url, parsed
 from dovetail.serving.formats import chosen
 from dovetail.serving.problems import TooLarge
@@ -55,6 +56,15 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
         return await _answer(
             serving, held, request, raw, lambda: from_url(raw), of_then=any(name in raw for name in PAST)
         )
+
+    @app.get(
+        "/v1/views/{view}/live", tags=["questions"], summary="The answer now, and again whenever its rows change",
+        description=describe.LIVE_TEXT, openapi_extra=describe.LIVE, response_class=EventSourceResponse,
+    )  # fmt: skip
+    async def follow(view: str, request: Request) -> Response:
+        held, raw = serving.view(view), request.scope["query_string"].decode("latin-1")
+        fields = live.checked(from_url(raw, also=live.ALSO))
+        return await serving.live.open(held, fields, request.headers.get("last-event-id", ""))
 
     @app.post(
         "/v1/views/{view}/query", tags=["questions"], summary="The same, asked as JSON",

@@ -16,6 +16,7 @@ from dovetail.serving.behind import Behind, LogEnd, kafka_of
 from dovetail.serving.edition import Edition, tag
 from dovetail.serving.fields import Fields
 from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
+from dovetail.serving.live import Live, Told
 from dovetail.serving.metrics import Metrics
 from dovetail.serving.past import Receipt
 from dovetail.serving.problems import Incomplete, NotFound
@@ -44,7 +45,9 @@ class Serving:
     def __init__(self, settings: Settings, log_end: LogEnd | None) -> None:
         self.metrics = Metrics()
         self.behind = Behind(log_end or kafka_of(settings))
-        self.store = Store(settings.storage.path, on_publish=self._published)
+        self.live = Live(self.told, settings.serving.live_streams)
+        self.metrics.streams.set_function(lambda: self.live.streams)
+        self.store = Store(settings.storage.path, on_publish=self._published, on_fail=self.live.ring)
         self._layout = Layout(settings.storage.path)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
         self._seqs: dict[str, int] = {}
@@ -70,6 +73,14 @@ class Serving:
             return self._shown(asked, edition, shown, kind)
         edition, rows = found if found else await self._looked_up(view.looked_up, asked.plan)
         return self._said(asked, edition, rows)
+
+    async def told(self, view: View, asked: Asked) -> Told:
+        """The answer to a checked question as streams send it."""
+        found = view.at_hand(asked.plan)
+        edition, rows = found if found else await self._looked_up(view.looked_up, asked.plan)
+        _refuse_gaps(asked, edition)
+        receipt = self._receipt(asked, edition, rows)
+        return Told.answer(receipt["id"], rows.json, body_of(rows.json, receipt), edition.token)
 
     async def answer_of_then(self, view: View, fields: Fields, kind: str, read: Callable[[Shape], Asked]) -> Response:
         """The answer that an earlier receipt stands for, or the page of it that a cursor names."""
@@ -148,6 +159,7 @@ class Serving:
             self.metrics.commits.labels(view.name).inc(max(edition.seq - self._seqs.get(view.name, edition.seq), 0))
             self._seqs[view.name] = edition.seq
             self.metrics.count_broken(edition.shape.source, edition.broken)
+        self.live.ring(view)
 
 
 async def understood(read: Callable[[], Asked], fields: Callable[[], Fields]) -> Asked:

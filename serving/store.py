@@ -30,9 +30,12 @@ log = logging.getLogger(__name__)
 class Store:
     """The views under a storage root. `start` follows them until `stop`; asked by any thread."""
 
-    def __init__(self, root: Path, *, on_publish: Callable[[View], None] = lambda _: None) -> None:
+    def __init__(
+        self, root: Path, *,
+        on_publish: Callable[[View], None] = lambda _: None, on_fail: Callable[[View], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self._layout = Layout(root)
-        self._on_publish = on_publish
+        self._on_publish, self._on_fail = on_publish, on_fail
         self._database = Database()
         self._runs = Runs(self._layout, self._database)
         self._ledgers = Ledgers(self._layout)
@@ -114,7 +117,9 @@ class Store:
 
     def _failed(self, follower: ViewFollower, problem: str) -> None:
         problem = problem.removeprefix(f"{follower.view.name} cannot be answered: ")
-        if follower.view.problem != problem:
-            log.error("%s cannot be answered: %s", follower.view.name, problem)
+        known = follower.view.problem == problem
         follower.failed(problem)
         self._retry[follower.view.name] = time.monotonic() + RETRY_AFTER
+        if not known:
+            log.error("%s cannot be answered: %s", follower.view.name, problem)
+            self._on_fail(follower.view)

@@ -170,6 +170,7 @@ class ServingSettings(Section):
 
     host: Annotated[str, AfterValidator(_loopback)] = Field(default="127.0.0.1", description="a loopback address")
     port: Port = Field(default=8000, description="the port of the HTTP interface; 0 takes a free one")
+    live_streams: Count = Field(default=200, description="the most streams of live answers at the same time")
 
 
 class SpeedSettings(Section):

@@ -68,6 +68,7 @@ RULES = {
     "15": "Nothing depends on the wall clock.",
     "16": "A table has one writing process at a time.",
     "17": "What must survive is in table rows, whose format is known and whose files may be joined.",
+    "live answers": "A stream has each change once, the newest, and costs no more than it is allowed to.",
     "a question": "Rows are those that are asked for, in one answer, as fresh and whole as it says.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",

@@ -15,10 +15,9 @@ from typing import Any
 
 import httpx
 import pyarrow as pa
-import uvicorn
 from deltalake import write_deltalake
 
-from dovetail.serving.app import create_app
+from dovetail.serving.app import Server, create_app
 from dovetail.shared import manifest as rules
 from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, VersionId, new_commit_id
 from dovetail.shared.ledger_table import DeltaLedger
@@ -293,17 +292,18 @@ class Client:
 
 
 @contextmanager
-def serve(folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool = True) -> Iterator[Client]:
+def serve(
+    folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool = True, port: int = 0
+) -> Iterator[Client]:
     """The app in a real server on a free port of this machine; once it has `looked` at its views, where not told."""
-    config = uvicorn.Config(create_app(Settings(folder=folder), log_end=ends or Ends()), port=0, log_level="error")
-    server = uvicorn.Server(config)
+    server = Server(create_app(Settings(folder=folder), log_end=ends or Ends()), port=port, log_level="error")
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         while not server.started:
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, limits=httpx.Limits()) as http:
             client = Client(http, stand)
             if looked:
                 client.until(lambda: http.get("/v1/views/none").status_code == 404)
