@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import uvicorn
@@ -17,6 +18,7 @@ from dovetail.serving import problems, routes, tracing
 from dovetail.serving.behind import LogEnd
 from dovetail.serving.door import Guarded
 from dovetail.serving.limits import Bounded
+from dovetail.serving.live import Live
 from dovetail.serving.metrics import Measured
 from dovetail.serving.service import Serving
 from dovetail.shared.errors import ServiceMissing, SettingsError
@@ -25,6 +27,8 @@ from dovetail.shared.settings import Settings
 
 SWITCH = 0.001
 """Seconds after which a thread lets another run: Python's 5 ms would show in every answer while a commit comes in."""
+UNREAD_MS = 60_000
+"""A connection is dropped whose other side has taken nothing for so long: what was meant for it is held in memory."""
 COMPRESSED_FROM, COMPRESSION = 4_096, 4
 """Bytes from which on an answer is compressed for who takes that, and zlib's level: the higher ones cost more time
 than they save on the way."""
@@ -52,6 +56,7 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
 
     app = FastAPI(title="Dovetail", summary="Merged answers of batch and speed.", lifespan=lifespan, redoc_url=None)
     refused = serving.metrics.count_refused
+    app.state.live = serving.live
     problems.install(app, refused)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False)
     app.add_middleware(Guarded, door=serving.door, on_problem=refused)
@@ -62,6 +67,18 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
         app.add_middleware(tracing.Traced, tracer=serving.tracing.tracer)
     routes.add(app, serving)
     return app
+
+
+class Server(uvicorn.Server):
+    """Ends the streams of live answers when it is told to stop, rather than wait for them."""
+
+    def __init__(self, app: FastAPI, **options: Any) -> None:
+        super().__init__(uvicorn.Config(app, **options))
+        self._live: Live = app.state.live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._live.end()
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _: None) -> None:
@@ -76,11 +93,11 @@ def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _:
         raise SettingsError(f"serving.host is '{host}': only this machine may ask where nobody needs a key")
     with _listening(host, port) as listener:
         on_listening(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
-        config = uvicorn.Config(
+        server = Server(
             create_app(settings), access_log=False, log_config=None, log_level="warning", proxy_headers=False,
             server_header=False, timeout_graceful_shutdown=5,
         )  # fmt: skip
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def _hosts(settings: Settings) -> list[str]:
@@ -92,6 +109,8 @@ def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform == "linux":
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
         listener.bind((host, port))
         listener.listen(2048)

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from dovetail.serving import lookup
+from dovetail.serving.live import OF_ONE_ANSWER
 from dovetail.serving.query import LIMIT, LONGEST, MOST, TIMEOUT
 from dovetail.serving.seen import Seen
 from dovetail.serving.shape import type_name
@@ -106,6 +107,21 @@ PARAMETERS = [
         "type": "string" if kind == "list" else kind}}
     for name, (kind, text) in _TEXTS.items()
 ]  # fmt: skip
+LIVE_TEXT = (
+    "Server-sent events. `answer`: the JSON of a query in one line, its receipt's id as the event's; sent at once, and "
+    "when the rows are others than those sent last. `problem`: why there is no answer now, once, as problem+json; the "
+    "next answer follows when there is one. Sends a comment every 10 s."
+)
+LIVE: dict[str, Any] = {
+    "parameters": [
+        *(p for p in PARAMETERS if p["name"] not in OF_ONE_ANSWER),
+        {"name": "every", "in": "query", "required": False, "schema": {"type": "string"}, "description":
+            "The least time between two events, from 50ms to 60s; default 100ms. Only the newest answer is sent."},
+        {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}, "description":
+            "The receipt seen last: where its rows are those of now, nothing is sent until they change."},
+    ],
+    "responses": {"200": {"description": "Events until either side ends it.", "content": {"text/event-stream": {}}}},
+}  # fmt: skip
 BODY = {
     "content": {
         "application/json": {

@@ -38,12 +38,12 @@ class Fields:
     having: Conditions = field(default_factory=dict)
 
 
-def from_url(query: str) -> Fields:
+def from_url(query: str, *, also: Sequence[str] = ()) -> Fields:
     """Reads a query string.
 
     Lists are separated by commas, and a repeated list goes on. In a value of `where.KEY` a backslash keeps the next
     character as it is, so `a\\,b` is one value. `where.KEY.null=true` lets null match too, `where.KEY.not.null=true`
-    leaves it out. Raises QueryError for a parameter that there is none of.
+    leaves it out. `also` are further scalars. Raises QueryError for a parameter that there is none of.
     """
     scalars: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
@@ -58,7 +58,7 @@ def from_url(query: str) -> Fields:
             values: list[str | None] = [None] if null and _null(name, text) else [*_split(text)]
             conditions[kind].setdefault(key, {}).setdefault(op, []).extend(values)
         else:
-            _known(name)
+            _known(name, also)
             if name in scalars:
                 raise QueryError(f"{name} is given twice")
             scalars[name] = text
@@ -128,10 +128,10 @@ def _by_operator(key: str, given: Any) -> Given:
     return {op: [None if v is None else as_text(key, v) for v in _listed(vs)] for op, vs in by_operator.items()}
 
 
-def _known(name: str) -> None:
-    if name not in SCALARS:
+def _known(name: str, also: Sequence[str] = ()) -> None:
+    if name not in (*SCALARS, *also):
         raise QueryError(
-            unknown("parameter", name, (*SCALARS, *LISTS, "where.KEY", "where.KEY.null", "having.MEASURE")),
+            unknown("parameter", name, (*SCALARS, *also, *LISTS, "where.KEY", "where.KEY.null", "having.MEASURE")),
             next=f"a key is asked for as where.KEY=value, or as where.KEY.OPERATOR with one of {', '.join(OPS)}",
         )
 

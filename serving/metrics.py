@@ -73,6 +73,7 @@ class Metrics:
             name: Gauge(f"dovetail_proof_{name}", meaning, ["source"], registry=self.registry)
             for name, meaning in PROOF.items()
         }
+        self.streams = Gauge("dovetail_live_streams", "Streams of live answers that are open", registry=self.registry)
         self.errors = Counter("dovetail_errors", "Answers refused by a fault of ours", registry=self.registry)
         self.cut_age = Gauge(
             "dovetail_view_cut_age_seconds",
@@ -183,18 +184,18 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, seconds = time.perf_counter(), 500, 0.0
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, seconds = message["status"], time.perf_counter() - began  # a stream may last for days
             await send(message)
 
         try:
             await self._app(scope, receive, watched)
         finally:
-            self._count(getattr(scope.get("route"), "path", "other"), status, time.perf_counter() - began)
+            self._count(getattr(scope.get("route"), "path", "other"), status, seconds or time.perf_counter() - began)
 
     def _count(self, route: str, status: int, seconds: float) -> None:
         cell = self._cells.get((route, status // 100))

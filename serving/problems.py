@@ -53,7 +53,7 @@ class TooMuch(QueryError):
 class TooMany(QueryError):
     """More was asked in a time than a limit allows; `after` so many seconds there is room again."""
 
-    def __init__(self, what: str, *, after: float) -> None:
+    def __init__(self, what: str, *, after: float = 1.0) -> None:
         super().__init__(what, next=f"ask again after {after:.3g} s")
         self.after = after
 
@@ -69,6 +69,9 @@ REFUSED: Mapping[type[QueryError], tuple[Kind, str, int]] = {
     TooLarge: ("too-large", "More was sent than is read", 413),
     QueryError: ("query", "The question cannot be answered as asked", 422),
 }
+CRASH: tuple[Kind, str, int, str, str] = (
+    "crash", "Dovetail failed", 500, "an error of Dovetail itself; its log has more", "dovetail doctor",
+)  # fmt: skip
 
 
 class Problem(Response):
@@ -104,9 +107,10 @@ def install(app: FastAPI, on_problem: Callable[[Kind], None] = lambda _: None) -
     app.add_exception_handler(Exception, telling(_crash))
 
 
-async def _ours(request: Request, error: Exception) -> Problem:
+def of(error: Exception) -> Problem:
+    """The problem that an error is; one that is not meant for those who ask is a crash."""
     if not isinstance(error, DovetailError):
-        return await _crash(request, error)
+        return problem(*CRASH)
     detail = ": ".join(part for part in (error.what, error.why) if part)
     for kind, (name, title, status) in REFUSED.items():
         if isinstance(error, kind):
@@ -115,7 +119,12 @@ async def _ours(request: Request, error: Exception) -> Problem:
         return problem("integrity", "No answer rather than a wrong one", 503, detail, error.next, retry=1)
     if isinstance(error, Retry):
         return problem("not-yet", "The answer does not exist yet", 503, detail, error.next, retry=1)
-    return await _crash(request, error)
+    return problem(*CRASH)
+
+
+async def _ours(request: Request, error: Exception) -> Problem:
+    told = of(error)
+    return told if told.status_code != 500 else await _crash(request, error)
 
 
 async def _http(_: Request, error: Exception) -> Problem:
@@ -131,4 +140,4 @@ async def _invalid(_: Request, error: Exception) -> Problem:
 
 async def _crash(request: Request, error: Exception) -> Problem:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem("crash", "Dovetail failed", 500, "an error of Dovetail itself; its log has more", "dovetail doctor")
+    return problem(*CRASH)

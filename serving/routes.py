@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
+from sse_starlette import EventSourceResponse
 
-from dovetail.serving import describe, lookup, query
+from dovetail.serving import describe, live, lookup, query
 from dovetail.serving.fields import Fields, from_json, from_object, from_url, parsed
 from dovetail.serving.formats import chosen
 from dovetail.serving.problems import Forbidden, TooLarge
@@ -56,6 +57,17 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
     async def ask(view: str, request: Request) -> Response:
         raw = request.scope["query_string"].decode("latin-1")
         return await _answer(serving, view, request, raw, lambda: from_url(raw))
+
+    @app.get(
+        "/v1/views/{view}/live", tags=["questions"], summary="The answer now, and again whenever its rows change",
+        description=describe.LIVE_TEXT, openapi_extra=describe.LIVE, response_class=EventSourceResponse,
+    )  # fmt: skip
+    async def follow(view: str, request: Request) -> Response:
+        who, raw = _who(request), request.scope["query_string"].decode("latin-1")
+        held, fields = serving.view(view, who), live.checked(from_url(raw, also=live.ALSO))
+        with serving.admitted(who):
+            stream = await serving.follow(held, who, fields, request.headers.get("last-event-id", ""))
+        return serving.note(who, "live", stream, view=view)
 
     @app.post(
         "/v1/views/{view}/query", tags=["questions"], summary="The same, asked as JSON",

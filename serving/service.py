@@ -20,6 +20,7 @@ from dovetail.serving.edition import Edition, tag
 from dovetail.serving.fields import Fields
 from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
 from dovetail.serving.limits import Fair
+from dovetail.serving.live import Live, Told
 from dovetail.serving.metrics import Metrics
 from dovetail.serving.parts import Parts
 from dovetail.serving.past import Receipt
@@ -43,6 +44,8 @@ T = TypeVar("T")
 
 AT_ONCE = 4
 """Answers looked up in the database at the same time; more would only share the same cores."""
+LIFE = 55.0
+"""Seconds that a stream lasts where keys are needed: the client comes back, and has to show its key again."""
 WAIT = 0.005
 """Seconds between two looks while an answer is waited for."""
 
@@ -56,7 +59,11 @@ class Serving:
         self.parts = Parts(self.metrics.part, self.tracing.tracer)
         self.behind = Behind(log_end or kafka_of(settings))
         self._limits, self._fair = settings.limits, Fair(settings.limits)
-        self.store = Store(settings.storage.path, on_publish=self._published, seconds=settings.limits.seconds)
+        self.live = Live(self.told, settings.limits.live_streams)
+        self.metrics.streams.set_function(lambda: self.live.streams)
+        self.store = Store(
+            settings.storage.path, on_publish=self._published, on_fail=self.live.ring, seconds=settings.limits.seconds
+        )
         self.door = Door(settings)
         self._layout = Layout(settings.storage.path)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
@@ -112,6 +119,24 @@ class Serving:
             found if found else await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq)
         )
         return self._said(asked, edition, rows)
+
+    async def follow(self, view: View, who: Principal, fields: Fields, last: str) -> Response:
+        """A stream of the answers to a question, from the one after the receipt `last` on."""
+        edition = view.published
+        if edition is not None:  # also where the view is refused now
+            query.plan(edition.shape, fields, self.seen(view, who, edition.shape))
+        return await self.live.open(view, who, fields, last, life=LIFE if self.door.required else None)
+
+    async def told(self, view: View, who: Principal, raw: str, fields: Fields) -> Told:
+        """The answer to a question as streams send it."""
+        asked = view.asked(raw, lambda: fields, self.seen(view, who))
+        found = view.at_hand(asked.plan)
+        if found is None:
+            found = await self._looked_up(who, view.looked_up, asked.plan, view.name)
+        edition, rows = found
+        _refuse_gaps(asked, edition)
+        receipt = self._receipt(asked, edition, rows)
+        return Told.answer(receipt["id"], rows.json, body_of(rows.json, receipt), edition.token)
 
     async def answer_of_then(
         self, view: View, fields: Fields, kind: str, read: Callable[[Shape], Asked], who: Principal
@@ -226,6 +251,7 @@ class Serving:
             self.behind.watch(edition.shape.topic)
             self.behind.reached(edition.shape.topic, edition.position)
             self.metrics.published(edition)
+        self.live.ring(view)
 
 
 async def understood(read: Callable[[], Asked], fields: Callable[[], Fields]) -> Asked:

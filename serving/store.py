@@ -34,10 +34,11 @@ class Store:
     """
 
     def __init__(
-        self, root: Path, *, on_publish: Callable[[View], None] = lambda _: None, seconds: float = 60.0
-    ) -> None:
+        self, root: Path, *, on_publish: Callable[[View], None] = lambda _: None,
+        on_fail: Callable[[View], None] = lambda _: None, seconds: float = 60.0,
+    ) -> None:  # fmt: skip
         self._layout = Layout(root)
-        self._on_publish = on_publish
+        self._on_publish, self._on_fail = on_publish, on_fail
         self._database = Database(seconds=seconds)
         self._runs = Runs(self._layout, self._database)
         self._ledgers = Ledgers(self._layout)
@@ -119,7 +120,9 @@ class Store:
 
     def _failed(self, follower: ViewFollower, problem: str) -> None:
         problem = problem.removeprefix(f"{follower.view.name} cannot be answered: ")
-        if follower.view.problem != problem:
-            log.error("%s cannot be answered: %s", follower.view.name, problem)
+        known = follower.view.problem == problem
         follower.failed(problem)
         self._retry[follower.view.name] = time.monotonic() + RETRY_AFTER
+        if not known:
+            log.error("%s cannot be answered: %s", follower.view.name, problem)
+            self._on_fail(follower.view)

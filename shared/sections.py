@@ -232,6 +232,7 @@ class LimitSettings(Section):
     )
     seconds: Annotated[float, Field(gt=0)] = Field(default=30.0, description="the longest look into the database")
     megabytes: Count = Field(default=64, description="the largest answer")
+    live_streams: Count = Field(default=200, description="the most streams of live answers at the same time")
 
 
 class SpeedSettings(Section):

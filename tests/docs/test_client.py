@@ -26,6 +26,7 @@ def test_its_code_runs(tmp_path: Path) -> None:
     assert [row["country"] for row in known["answer"]] == ["DE", "FR", None]
     assert known["again"].receipt.seq == known["answer"].receipt.seq
     assert len(known["rows"]) == 3
+    assert [row["country"] for row in known["now"]] == ["DE", "FR"]
     assert (known["known"]["lines"], known["unknown"]["lines"]) == (1, 0)
 
 

@@ -68,6 +68,7 @@ RULES = {
     "15": "Nothing depends on the wall clock.",
     "16": "A table has one writing process at a time.",
     "17": "What must survive is in table rows, whose format is known and whose files may be joined.",
+    "live answers": "A stream has each change once, the newest, and costs no more than it is allowed to.",
     "a question": "Rows are those that are asked for, in one answer, as fresh and whole as it says.",
     "access": "Who asks is known, and sees what a grant of theirs lets them see, whichever way they ask.",
     "SQL": "A statement is answered as SQL means it, or refused; nothing of its text is run.",

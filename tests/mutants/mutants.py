@@ -8,6 +8,7 @@ from mutants_of_answers import ANSWERS
 from mutants_of_checks import CHECKS
 from mutants_of_client import CLIENTS
 from mutants_of_ledger import LEDGERS
+from mutants_of_live import LIVES
 from mutants_of_operations import OPERATIONS
 from mutants_of_records import RECORDS
 from mutants_of_runs import RUNS
@@ -18,6 +19,6 @@ from mutants_of_watching import WATCHING
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
-    *WATCHING,
+    *WATCHING, *LIVES,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

@@ -15,10 +15,9 @@ from typing import Any
 
 import httpx
 import pyarrow as pa
-import uvicorn
 from deltalake import write_deltalake
 
-from dovetail.serving.app import create_app
+from dovetail.serving.app import Server, create_app
 from dovetail.shared import manifest as rules
 from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, VersionId, new_commit_id
 from dovetail.shared.ledger_table import DeltaLedger
@@ -297,15 +296,15 @@ class Client:
 
 @contextmanager
 def serve(
-    folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool = True, key: str = "", **sections: Any
-) -> Iterator[Client]:
+    folder: Path, stand: Stand, ends: Ends | None = None, *, looked: bool = True, key: str = "", port: int = 0,
+    **sections: Any,
+) -> Iterator[Client]:  # fmt: skip
     """The app in a real server on a free port of this machine; once it has `looked` at its views, where not told.
 
     Every request of the client goes with `key`; `sections` are of the settings.
     """
     settings = Settings(folder=folder, **sections)
-    config = uvicorn.Config(create_app(settings, log_end=ends or Ends()), port=0, log_level="error")
-    server = uvicorn.Server(config)
+    server = Server(create_app(settings, log_end=ends or Ends()), port=port, log_level="error")
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -313,7 +312,9 @@ def serve(
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=headers) as http:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=30, headers=headers, limits=httpx.Limits()
+        ) as http:
             client = Client(http, stand)
             if looked:
                 client.until(lambda: http.get("/v1/views/none").status_code == 404)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dovetail.serving import app
 from dovetail.serving.app import serve
 from dovetail.shared.errors import ServiceMissing, SettingsError
 from dovetail.shared.settings import Settings
@@ -39,6 +40,17 @@ def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path) -> None:
     assert missing.value.exit_code == 3
     assert f"port {port}" in missing.value.what
     assert "serving.port" in missing.value.where
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="never: other systems have no such option")
+def test_a_connection_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "UNREAD_MS", 300)
+    with app._listening("127.0.0.1", 0) as listener, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
+        client.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with accepted, pytest.raises(TimeoutError, match=r"Connection timed out"):
+            accepted.sendall(bytes(50_000_000))
 
 
 def test_an_address_that_others_can_reach_is_refused_even_past_the_settings(tmp_path: Path) -> None:
