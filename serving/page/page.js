@@ -135,10 +135,8 @@ function standing({ now, problems, views }) {
       : make("p", {}, `${of}Not proved yet`, make("code", {}, `dovetail prove ${source}`)));
   }
   if (!lines.length) lines.push(make("p", {}, "There is no view yet", make("code", {}, "dovetail dev")));
-  const holder = make("div", {}, ...lines);
-  if ($("standing").innerText !== holder.innerText && $("standing").textContent !== holder.textContent) {
-    $("standing").replaceChildren(...lines);
-  }
+  // Told aloud only when it changes.
+  if ($("standing").textContent !== lines.map((line) => line.textContent).join("")) $("standing").replaceChildren(...lines);
 }
 
 async function facts({ now, views }) {
@@ -157,7 +155,7 @@ async function facts({ now, views }) {
 function card(view, now) {
   const behind = view.behind?.records ?? null;
   const known = {
-    version: view.version, seq: view.seq, quarantined: view.quarantined, failed: view.failed,
+    version: view.version?.split("@")[1], seq: view.seq, quarantined: view.quarantined, failed: view.failed,
     "newest run": view.run_at ? ago(now - view.run_at) : "none yet",
     behind: behind === null ? "not known: the log's end is not seen" : `${behind} records, ${view.behind.seconds} s`,
     gaps: view.gaps?.length ? view.gaps.map((gap) => `${gap.records} records at seq ${gap.seq}: ${gap.why}`).join("; ") : "none",
@@ -210,7 +208,7 @@ async function open(name, question) {
   $("view").value = name;
   for (const of of document.querySelectorAll(".of")) of.textContent = name;
   $("result").hidden = true;
-  if (await describe(name)) await ask(fill(question || new URLSearchParams({ by: Object.keys(told.keys)[0] || "" })));
+  if (await describe(name)) ask(fill(question || new URLSearchParams({ by: Object.keys(told.keys)[0] || "" })));
 }
 
 async function describe(name) {
@@ -257,7 +255,7 @@ function written() {
   return question;
 }
 
-async function ask(question) {
+function ask(question) {
   following.abort();
   following = new AbortController();
   const { signal } = following;
@@ -266,7 +264,7 @@ async function ask(question) {
   $("copy").hidden = true;
   say($("copied"), "");
   say($("said"), "asking …");
-  await follow(chosen, question, signal);
+  follow(chosen, question, signal);
 }
 
 // Asks, and then shows each newer answer: as the server sends them, or asked for again where it sends none.
@@ -277,14 +275,14 @@ async function follow(view, question, signal) {
     const response = await call(`${path(view, "/query")}?${question}`, { signal, headers });
     if (response.status === 304) return;
     tag = response.headers.get("etag");
-    succeeded(await read(response));
+    succeeded(await read(response), signal);
     if ($("said").textContent === "asking …") say($("said"), `${answer.rows.length} rows`);
   };
   const stream = async () => {
     const headers = { Accept: "text/event-stream" };
     const response = await call(`${path(view, "/live")}?${question}`, { signal, headers });
     for await (const news of events(response.body)) {
-      if (news.receipt) succeeded(news);
+      if (news.receipt) succeeded(news, signal);
       else failed({ message: news.detail, next: news.next });
     }
   };
@@ -321,7 +319,8 @@ document.addEventListener("visibilitychange", () => {
 
 // --- the answer
 
-function succeeded(found) {
+function succeeded(found, signal) {
+  if (signal.aborted) return;
   answer = found;
   say($("problem"), "");
   $("result").hidden = false;
@@ -456,7 +455,7 @@ function curl(url) {
 }
 
 function python(url) {
-  const quoted = (value) => JSON.stringify(value).replaceAll("null", (found, at, all) => (all === found ? "None" : found));
+  const quoted = (value) => (value === null ? "None" : JSON.stringify(value));
   const listed = (values) => `[${values.map(quoted).join(", ")}]`;
   const where = Object.entries(conditions(asked)).map(([column, by]) =>
     `${quoted(column)}: {${Object.entries(by).map(([o, values]) => `${quoted(o)}: ${listed(values)}`).join(", ")}}`);
