@@ -463,7 +463,7 @@ function python(url) {
     `${name}=${["by", "measures", "order_by"].includes(name) ? listed(list(value)) : name === "limit" ? value : quoted(value)}`);
   if (where.length) fields.push(`where={${where.join(", ")}}`);
   const opened = key ? ', key=os.environ["DOVETAIL_KEY"]' : "";
-  return `${key ? "import os\n\n" : ""}import dovetail\n\nclient = dovetail.connect(${quoted(url)}${opened})\n`
+  return `${key ? "import os\n\n" : ""}import dovetail\n\nclient = dovetail.connect(${quoted(url.replace(/\/$/, ""))}${opened})\n`
     + `answer = client.query(\n${[quoted(chosen), ...fields].map((field) => `    ${field},\n`).join("")})`;
 }
 

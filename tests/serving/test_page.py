@@ -227,7 +227,7 @@ def test_nothing_stands_in_the_way_of_those_who_see_or_hear_it_otherwise(
 ) -> None:
     stand.batch("sales")
     with opened(browser, serving.http.base_url, BY_COUNTRY + "&bucket=1h", color_scheme=scheme) as page:
-        page.wait_for_selector("#chart path")
+        page.wait_for_selector("#chart path", state="attached")
         page.get_by_role("button", name="Copy as SQL").click()
         page.get_by_label("Limit").fill("0")
         found = Axe().run(page).response["violations"]

@@ -38,7 +38,7 @@ def test_a_view_says_where_its_parts_meet_and_how_much_is_unread(
     assert (told["problems"], told["now"]) == ([], pytest.approx(time.time(), abs=60))
     assert view == {
         "view": "sales", "version": sales.version, "source": "orders", "standing": "ready", "seq": 3,
-        "runs": ["run2"], "origin": {"0": 0, "1": 0}, "cut": {"0": 2, "1": 2}, "position": {"0": 3, "1": 3},
+        "runs": ["origin", "run2"], "origin": {"0": 0, "1": 0}, "cut": {"0": 2, "1": 2}, "position": {"0": 3, "1": 3},
         "end": {"0": 9, "1": 3}, "behind": {"records": 6}, "quarantined": 2, "failed": 0, "gaps": [],
         "complete": True, "dimensions": {}, "proved": None,
     }  # fmt: skip
