@@ -26,8 +26,9 @@ ACCESS = [
            "views = [*self.views(who).values()]", "views = [*self.store.views.values()]",
            "tests/serving/test_status.py::test_each_sees_how_the_views_of_its_grants_stand_and_no_others"),
     Mutant("access", "what is in a view becomes part of the page", "serving/page/page.js",
-           "document.createElement(tag), properties);\n  made.append(...children);",
-           "document.createElement(tag), properties);\n  for (const c of children) c.nodeType ? made.append(c) : (made.innerHTML += c);",
+           "made.append(...children);\n  return made;\n}\n\nfunction drawn",
+           "for (const c of children) c.nodeType ? made.append(c) : (made.innerHTML += c);"
+           "\n  return made;\n}\n\nfunction drawn",
            f"{OF_PAGE}::test_what_a_key_holds_is_text_and_runs_nothing"),
     Mutant("access", "the page runs scripts of others", "serving/page/__init__.py",
            "default-src 'none'; script-src 'self';", "default-src *; script-src 'self' 'unsafe-inline';",
