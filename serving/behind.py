@@ -93,13 +93,17 @@ class Behind:
     def watch(self, topic: str) -> None:
         self._seen.setdefault(topic, deque(maxlen=REMEMBERED))
 
+    def end(self, topic: str) -> Position | None:
+        """The end of the log; None when it has not been seen of late."""
+        seen, now = self._seen.get(topic), self._clock()
+        return seen[-1][1] if seen and now - self._looked.get(topic, now) <= STALE else None
+
     def of(self, topic: str, position: Position) -> dict[str, float | None]:
         """`records` between `position` and the end (at most: offsets have holes) and `seconds` since the oldest end
         that it has not reached was seen; both None when the log has not been seen of late."""
-        seen, now = self._seen.get(topic), self._clock()
-        if not seen or now - self._looked.get(topic, now) > STALE:
+        seen, end, now = self._seen.get(topic), self.end(topic), self._clock()
+        if not seen or end is None:
             return {"records": None, "seconds": None}
-        end = seen[-1][1]
         records = sum(max(end[p] - position[p], 0) for p in end)
         since = next((at for at, e in list(seen) if not position.reaches(e)), now) if records else now
         return {"records": records, "seconds": round(max(now - since, 0.0), 3)}

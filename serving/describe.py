@@ -16,13 +16,19 @@ from dovetail.shared.duration import length
 from dovetail.shared.errors import DovetailError
 
 
-def standing(view: View) -> str:
-    """`ready`, or why questions are refused now."""
+def refusal(view: View) -> DovetailError | None:
+    """Why questions are refused now; None where they are answered."""
     try:
         view.edition  # noqa: B018  raises where there is none
     except DovetailError as error:
-        return error.what
-    return "ready"
+        return error
+    return None
+
+
+def standing(view: View) -> str:
+    """`ready`, or why questions are refused now."""
+    refused = refusal(view)
+    return refused.what if refused else "ready"
 
 
 def line(view: View) -> dict[str, Any]:

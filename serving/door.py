@@ -20,7 +20,7 @@ from dovetail.shared.keys import PREFIX
 from dovetail.shared.settings import Settings
 from dovetail.shared.tables import Layout
 
-OPEN = frozenset({"/", "/health"})
+OPEN = frozenset({"/", "/page.css", "/page.js", "/health"})
 """Paths that say nothing of any view: whether the process is up, and the page before anybody has given it a key."""
 LOOK_S = 1.0
 """Seconds between two looks whether grants or keys have changed: so long may a revoked key go on."""

@@ -7,10 +7,9 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
 from sse_starlette import EventSourceResponse
 
-from dovetail.serving import describe, live, lookup, query
+from dovetail.serving import describe, live, lookup, page, query
 from dovetail.serving.fields import Fields, from_json, from_object, from_url, parsed
 from dovetail.serving.formats import chosen
 from dovetail.serving.problems import Forbidden, TooLarge
@@ -31,6 +30,7 @@ def add(app: FastAPI, serving: Serving) -> None:
     _add_questions(app, serving)
     _add_sql(app, serving)
     _add_care(app, serving)
+    page.add(app)
 
 
 def _add_views(app: FastAPI, serving: Serving) -> None:
@@ -43,6 +43,10 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
         who = _who(request)
         held = serving.view(view, who)
         return _json(describe.whole(held, serving.seen(held, who)))
+
+    @app.get("/v1/status", tags=["views"], summary="What is wrong, and where each view stands in its log")
+    async def status(request: Request) -> Response:
+        return _json(await serving.status(_who(request)))
 
     @app.get("/v1/receipts/{receipt}", tags=["views"], summary="What the answer with this receipt was made of")
     async def receipt(receipt: str, request: Request) -> Response:
@@ -152,11 +156,6 @@ def _known(request: Request) -> str:
 
 
 def _add_care(app: FastAPI, serving: Serving) -> None:
-    @app.get("/", include_in_schema=False)
-    async def index(request: Request) -> Response:
-        paths = [route.path for route in app.routes if isinstance(route, APIRoute) and route.path != "/"]
-        return _json({"dovetail": "serving", "paths": paths, "views": [*serving.views(_who(request))]})
-
     @app.get("/health", tags=["care"], summary="The process is up")
     async def health() -> Response:
         return _json({"up": True})

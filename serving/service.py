@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import anyio
 from fastapi import Response
 
-from dovetail.serving import query, tracing
+from dovetail.serving import query, status, tracing
 from dovetail.serving.answer import Rows, Shown
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
 from dovetail.serving.door import Door
@@ -176,6 +176,11 @@ class Serving:
         if len(named) != 1:
             raise NotFound(f"there is no receipt {id_}", next="give `receipt.id` of an earlier answer")
         return await self._of_then(named[0], receipt, lambda edition: {"id": id_, **edition.account_of()}, who)
+
+    async def status(self, who: Principal) -> dict[str, Any]:
+        """How the views stand that somebody may ask."""
+        views = [*self.views(who).values()]
+        return await anyio.to_thread.run_sync(status.whole, views, self.behind, self._layout)
 
     def metrics_text(self) -> bytes:
         sources = {view.published.shape.source for view in self.store.views.values() if view.published}

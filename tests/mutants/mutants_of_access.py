@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutant import Mutant
 
 OF_ACCESS, OF_SEEN, OF_TOKENS = (f"tests/serving/test_{n}.py" for n in ("access", "seen", "tokens"))
+OF_PAGE = "tests/serving/test_page.py"
 TURNED_AWAY = f"{OF_ACCESS}::test_without_a_good_key_nothing_is_said_but_that_the_process_is_up"
 ALIKE = f"{OF_SEEN}::test_what_differs_under_a_mask_alone_is_answered_alike"
 NO_OTHER = f"{OF_TOKENS}::test_no_other_token_opens_anything"
@@ -21,6 +22,19 @@ ACCESS = [
     Mutant("access", "a list has the views of others", "serving/service.py",
            "sorted(self.store.views.items()) if who.grant(name)}", "sorted(self.store.views.items())}",
            f"{OF_ACCESS}::test_each_sees_the_views_of_its_grants_and_no_sign_of_others"),
+    Mutant("access", "the status has the views of others", "serving/service.py",
+           "views = [*self.views(who).values()]", "views = [*self.store.views.values()]",
+           "tests/serving/test_status.py::test_each_sees_how_the_views_of_its_grants_stand_and_no_others"),
+    Mutant("access", "what is in a view becomes part of the page", "serving/page/page.js",
+           "made.append(...children);\n  return made;\n}\n\nfunction drawn",
+           "for (const c of children) c.nodeType ? made.append(c) : (made.innerHTML += c);"
+           "\n  return made;\n}\n\nfunction drawn",
+           f"{OF_PAGE}::test_what_a_key_holds_is_text_and_runs_nothing"),
+    Mutant("access", "the page runs scripts of others", "serving/page/__init__.py",
+           "default-src 'none'; script-src 'self';", "default-src *; script-src 'self' 'unsafe-inline';",
+           f"{OF_PAGE}::test_the_page_lets_in_no_script_of_others"),
+    Mutant("access", "the page forgets no key", "serving/page/page.js", "  sessionStorage.removeItem(KEY);\n", "",
+           f"{OF_PAGE}::test_a_key_is_asked_for_kept_in_the_tab_and_shows_its_view_alone"),
     Mutant("access", "whoever reads sees how the server stands", "serving/routes.py",
            'if not _who(request).may("operate"):', "if False:",
            f"{OF_ACCESS}::test_how_the_server_stands_is_for_who_operates_it"),
