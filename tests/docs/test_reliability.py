@@ -1,10 +1,13 @@
-"""Each test that the page of faults names is there."""
+"""Each test that the pages of faults and of access name is there."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+ACCESS = (ROOT / "docs" / "security.md").read_text("utf-8")
 
 
 def test_every_fault_from_1_to_26_is_in_it() -> None:
@@ -12,9 +15,10 @@ def test_every_fault_from_1_to_26_is_in_it() -> None:
     assert {int(n) for n in told} == set(range(1, 27))
 
 
-def test_every_test_it_names_is_there() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE)
-    assert len(named) > 30
+@pytest.mark.parametrize(("page", "least"), [(PAGE, 30), (ACCESS, 14)], ids=["reliability", "security"])
+def test_every_test_it_names_is_there(page: str, least: int) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
+    assert len(named) > least
     missing = [
         f"{file}::{name}"
         for file, name in named
