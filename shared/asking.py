@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ import httpx
 
 from dovetail.shared.errors import DovetailError, NotYet, QueryError, ServiceMissing
 
+KEY = "DOVETAIL_KEY"
+"""The variable that holds the key to ask with, where the server wants one."""
 CONNECT_S, ANSWER_S = 5.0, 65.0
 """A server may hold a question for a minute (`at_least`) before it gives up itself."""
 ANSWER: Mapping[str, type] = {"rows": list, "receipt": dict}
@@ -103,7 +106,8 @@ def _told(server: str, method: str, path: str, holds: Mapping[str, type], **sent
     """The document that the server answers with, which `holds` these fields."""
     try:
         # An answer from this machine goes through no proxy, whatever the environment says of others.
-        with httpx.Client(trust_env=False, timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S)) as client:
+        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
+        with httpx.Client(trust_env=False, timeout=timeout, headers=_authorization()) as client:
             response = client.request(method, f"{server}{path}", **sent)
     except httpx.TransportError as error:
         raise ServiceMissing(
@@ -120,6 +124,11 @@ def _told(server: str, method: str, path: str, holds: Mapping[str, type], **sent
     raise _refused(response.status_code, document)
 
 
+def _authorization() -> dict[str, str]:
+    key = os.environ.get(KEY, "")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 def _document(response: httpx.Response) -> dict[str, Any]:
     try:
         document = response.json()
@@ -133,4 +142,6 @@ def _refused(status: int, problem: Mapping[str, Any]) -> DovetailError:
     kinds = {503: NotYet, 504: NotYet}
     kind = kinds.get(status, QueryError if 400 <= status < 500 and status != 410 else DovetailError)
     told = {name: str(problem.get(name) or "") for name in ("detail", "title", "where", "why", "next")}
+    if status == httpx.codes.UNAUTHORIZED:
+        told["next"] = f"export {KEY}=…; dovetail access key makes one"
     return kind(told["detail"] or told["title"], where=told["where"], why=told["why"], next=told["next"])

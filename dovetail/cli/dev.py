@@ -75,7 +75,8 @@ def first_answer(project: Project, processes: Stack, output: Output) -> None:
 
     def answers() -> bool:
         try:
-            return httpx.get(f"{address}/ready", timeout=5).status_code == httpx.codes.OK
+            # Who has no key is told no more than that somebody is there.
+            return httpx.get(f"{address}/ready", timeout=5).status_code in (httpx.codes.OK, httpx.codes.UNAUTHORIZED)
         except httpx.HTTPError:
             return False
 

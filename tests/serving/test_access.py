@@ -13,7 +13,8 @@ import pytest
 from access_stand import ALL, PEPPER, Place, give, place, some
 
 from dovetail.serving.door import LOOK_S
-from dovetail.shared import access, keys
+from dovetail.shared import access, asking, keys
+from dovetail.shared.errors import QueryError
 from dovetail.shared.grants import Grant
 from dovetail.shared.settings import load
 
@@ -155,6 +156,16 @@ def test_what_is_kept_of_keys_opens_nothing_and_is_for_its_owner_alone(server: P
     (hash_,) = [k["hash"] for k in json.loads(kept)["keys"].values() if k["id"] == keys.id_of(key)]
     with server.with_(f"Bearer {hash_}") as http:
         assert http.get("/v1/views").status_code == 401
+
+
+def test_the_command_line_asks_with_the_key_of_its_variable(server: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = str(server.client.http.base_url).rstrip("/")
+    with pytest.raises(QueryError) as refused:
+        asking.ask(address, asking.Question("sales"))
+    assert refused.value.next == "export DOVETAIL_KEY=…; dovetail access key makes one"
+    monkeypatch.setenv("DOVETAIL_KEY", give(server.stand.layout, SALES))
+    assert asking.ask(address, asking.Question("sales", measures="lines")).rows
+    assert [view["view"] for view in asking.views(address)] == ["sales"]
 
 
 def test_the_audit_log_says_who_asked_what_and_no_value(server: Place) -> None:
