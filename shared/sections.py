@@ -172,6 +172,11 @@ class ServingSettings(Section):
     port: Port = Field(default=8000, description="the port of the HTTP interface; 0 takes a free one")
     live_streams: Count = Field(default=200, description="the most streams of live answers at the same time")
 
+    @property
+    def url(self) -> str:
+        """Where the server of these settings is asked."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
 
 class SpeedSettings(Section):
     """[speed]: the streaming layer."""

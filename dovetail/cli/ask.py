@@ -131,8 +131,7 @@ def query(
         at_least=at_least,
         as_of=as_of,
     )
-    host = f"[{serving.host}]" if ":" in serving.host else serving.host
-    answer = ask(f"http://{host}:{serving.port}", question)
+    answer = ask(serving.url, question)
     if answer.rows:
         columns = list(answer.rows[0])
         grouped = {"bucket", *(name.strip() for name in by.split(","))}

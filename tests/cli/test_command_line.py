@@ -33,6 +33,7 @@ WRITES = (
     "resume",
     "clean",
     "unlock",
+    "push",
 )
 
 
@@ -102,6 +103,7 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "resume",
         "clean",
         "unlock",
+        "push",
         *(v for v in VERBS if v.startswith("quarantine ")),
     ],
 )

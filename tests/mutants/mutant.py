@@ -79,6 +79,7 @@ RULES = {
     "a check": "Held against its topic a declaration is told what both layers would make of the records that come.",
     "class archive": "Spark's classes are archived by one process at a time, used whole, and never needed.",
     "a client": "The client gives a whole answer with its types, or an error; it waits within bounds and shows no key.",
+    "a push": "Each change is delivered, signed; what a crash repeats is the same delivery under the same key.",
     "proof": "The proof sees what is lost, doubled or altered, and books that do not tell the truth.",
 }
 """What each guard holds: the rules of the design by their numbers, and what the layers add."""

@@ -9,10 +9,11 @@ from mutants_of_client import CLIENTS
 from mutants_of_ledger import LEDGERS
 from mutants_of_live import LIVES
 from mutants_of_operations import OPERATIONS
+from mutants_of_push import PUSHES
 from mutants_of_records import RECORDS
 from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
 from mutants_of_starts import STARTS
 
-EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *LIVES]
+EVERY = [*LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *LIVES, *PUSHES]
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

@@ -68,7 +68,8 @@ LIVES = [
         "live answers",
         "a stream of whole answers goes on with gaps",
         SERVICE,
-        "        _refuse_gaps(asked, edition)\n        receipt = self._receipt(asked, edition, rows)\n        return Told",
+        "        _refuse_gaps(asked, edition)\n        receipt = self._receipt(asked, edition, rows)\n"
+        "        return Told",
         "        receipt = self._receipt(asked, edition, rows)\n        return Told",
         f"{OF_LIVE}::test_a_whole_answer_that_there_is_none_of_any_more_is_a_problem",
     ),
