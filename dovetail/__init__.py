@@ -30,6 +30,7 @@ from dovetail.shared.measures import (
 from dovetail.shared.measures import max_ as max
 from dovetail.shared.measures import min_ as min
 from dovetail.shared.measures import sum_ as sum
+from dovetail.shared.push import Push, push, topic, webhook
 from dovetail.shared.rules import CommitRule, Rule, rule
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ __all__ = [
     "DovetailError",
     "Json",
     "Measure",
+    "Push",
     "Rule",
     "Source",
     "View",
@@ -65,20 +67,23 @@ __all__ = [
     "max",
     "measure",
     "min",
+    "push",
     "ratio",
     "rule",
     "source",
     "stddev",
     "sum",
     "top_k",
+    "topic",
     "transforms",
     "variance",
     "view",
+    "webhook",
 ]
 
 _OF_CLIENT = frozenset({"connect", "connect_async"})
 """What loads the client, with HTTP and Arrow, only once it is used."""
-_LATER = frozenset("mask avro protobuf csv gate push".split())
+_LATER = frozenset("mask avro protobuf csv gate".split())
 
 
 def __getattr__(name: str) -> Any:

@@ -27,8 +27,8 @@ from dovetail.shared import duration
 from dovetail.shared.errors import DeclarationError, DovetailError, QueryError
 from dovetail.shared.grants import Principal
 
-EVERY, SHORTEST, LONGEST = "100ms", 0.05, 60.0
-"""Least time between two events of a stream, and the seconds it may be set to."""
+EVERY = "100ms"
+"""Least time between two events of a stream, where not asked otherwise."""
 HEARTBEAT = 10.0
 """Seconds between two signs of life."""
 SEND = 30.0
@@ -241,11 +241,7 @@ async def _events(question: Question, first: Told, last: str, life: float | None
 
 
 def _every(fields: Fields) -> float:
-    text = fields.scalars.get("every", EVERY)
     try:
-        seconds = duration.parse(text).total_seconds()
-    except DeclarationError:
-        seconds = 0.0
-    if not SHORTEST <= seconds <= LONGEST:
-        raise QueryError(f"every={text} is no time from 50ms to 60s", next=f"every={EVERY}")
-    return seconds
+        return duration.pace(fields.scalars.get("every", EVERY))
+    except DeclarationError as error:
+        raise QueryError(error.what, next=error.next) from None

@@ -19,6 +19,8 @@ CALENDAR: dict[str, tuple[int, Literal["w", "mo"]]] = {
     "y": (12, "mo"), "year": (12, "mo"),
 }  # fmt: skip
 LONGEST = 10_000 * 366 * DAY
+PACES = (0.05, 60.0)
+"""Seconds that changes may be waited for at least, and at most, before they are sent."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,18 @@ def parse(text: str) -> timedelta:
     if not factor:
         raise _no_length(text)
     return timedelta(seconds=n * factor)
+
+
+def pace(text: str) -> float:
+    """The least time between two things that are sent, in seconds; raises DeclarationError beyond 50ms to 60s.
+
+    >>> pace("1s"), pace("250ms")
+    (1.0, 0.25)
+    """
+    seconds = parse(text).total_seconds()
+    if not PACES[0] <= seconds <= PACES[1]:
+        raise DeclarationError(f"every={text} is no time from 50ms to 60s", next="every=1s")
+    return seconds
 
 
 def span(text: str) -> Span:

@@ -41,6 +41,8 @@ NAMES = {
     "dimension.version_named": "the version is there; when it was looked at is not noted",
     "prune.before_delete": "a version's states below its floor are about to be deleted",
     "prune.states_deleted": "they are deleted; those of other versions may wait for it",
+    "push.noted": "what is about to be delivered is in the push's state",
+    "push.delivered": "the receiver has it; that is not in the push's state",
     "resend.places_written": "the places put right are written under an id that no ledger row names",
     "resend.ledger_written": "the ledger names it: the broken records count nowhere; the corrected ones are not sent",
     "resend.sent": "the corrected records are acknowledged; that is not noted, and the command has not said so",

@@ -7,7 +7,7 @@ kafka-python's own batching comes to 11,700.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,6 +43,7 @@ class Line:
     bad: str = ""
     read: int = 0
     """Bytes of the file up to and with this line."""
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass
@@ -171,7 +172,9 @@ def load(
     for line in _good(lines, progress, keep_bad=keep_bad, finish=lambda: _finish(producer, progress, log, on_progress)):
         while True:
             try:
-                producer.produce(topic, value=line.value, key=line.key, on_delivery=on_delivery)
+                producer.produce(
+                    topic, value=line.value, key=line.key, headers=[*line.headers], on_delivery=on_delivery
+                )
                 break
             except BufferError:  # its queue is full: wait for some to be acknowledged
                 producer.poll(0.1)

@@ -11,10 +11,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from dovetail.shared import versions
-from dovetail.shared.declare import Source, View
+from dovetail.shared.declare import NAME, Source, View
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.errors import DeclarationError, DovetailError, UsageError, unknown
 from dovetail.shared.ledger import VersionId
+from dovetail.shared.push import Push
 from dovetail.shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Project:
     sources: dict[str, Source]
     declared: dict[str, Declared]
     dimensions: dict[str, Dimension] = field(default_factory=dict)
+    pushes: dict[str, Push] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -59,6 +61,11 @@ class Project:
         if name not in self.sources:
             raise UsageError(unknown("source", name, self.sources), where="views in dovetail.toml")
         return self.sources[name]
+
+    def push(self, name: str) -> Push:
+        if name not in self.pushes:
+            raise UsageError(unknown("push", name, self.pushes), where="views in dovetail.toml")
+        return self.pushes[name]
 
     def views_of(self, source: Source) -> list[View]:
         return [v for v in self.views.values() if v.source == source]
@@ -84,6 +91,7 @@ def load(settings: Settings) -> Project:
     sources: dict[str, Source] = {}
     declared: dict[str, Declared] = {}
     dimensions: dict[str, Dimension] = {}
+    pushes: dict[str, Push] = {}
     for file in settings.views:
         module = _imported(settings.folder, file)
         for attribute, value in vars(module).items():
@@ -94,18 +102,33 @@ def load(settings: Settings) -> Project:
                 _once("source", sources.setdefault(value.source.name, value.source), value.source)
                 for given in value.dimensions:
                     _once("dimension", dimensions.setdefault(given.name, given), given)
+            elif isinstance(value, Push):
+                _add_push(pushes, attribute, value)
     if not declared:
         raise DeclarationError(
             f"no view is declared in {', '.join(settings.views)}",
             where=str(settings.folder / "dovetail.toml"),
             next="assign one to a name in that file: sales = dv.view(…)",
         )
-    return Project(settings, sources, declared, dimensions)
+    return Project(settings, sources, declared, dimensions, pushes)
 
 
 def _once(kind: str, first: Source | View | Dimension, other: Source | View | Dimension) -> None:
     if first is not other and first != other:
         raise DeclarationError(f"{kind} {first.name} is declared twice", where=f"{first.where} and {other.where}")
+
+
+def _add_push(pushes: dict[str, Push], name: str, push: Push) -> None:
+    if not NAME.fullmatch(name):
+        raise DeclarationError(
+            f"a push is called by what it is assigned to, and '{name}' is no name", where=push.place,
+            next="lower-case letters, digits and _",
+        )  # fmt: skip
+    if any(push is known for known in pushes.values()):  # imported from another file
+        return
+    if name in pushes:
+        raise DeclarationError(f"push {name} is declared twice", where=f"{pushes[name].place} and {push.place}")
+    pushes[name] = push
 
 
 def _imported(folder: Path, file: str) -> ModuleType:

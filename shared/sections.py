@@ -202,6 +202,11 @@ class ServingSettings(Section):
         default=[], description="names that requests may call the server by, besides its address and loopback"
     )
 
+    @property
+    def url(self) -> str:
+        """Where the server of these settings is asked."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
 
 class AccessSettings(Section):
     """[access]: who may ask."""

@@ -1,7 +1,7 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
 root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,seen,proof.json}
-root/{locks,paused}/    root/scratch/   (Spark's checkpoints: never trusted)
+root/{locks,paused}/    root/push/NAME.json    root/scratch/   (Spark's checkpoints: never trusted)
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
 root/views/VIEW/{manifest,joins}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN,failed/RUN}
@@ -109,6 +109,9 @@ class Layout:
 
     def pause(self, name: str) -> Path:
         return self.root / "paused" / f"{name}.json"
+
+    def push(self, name: str) -> Path:
+        return self.root / "push" / f"{name}.json"
 
 
 class AppendTable:

@@ -11,7 +11,22 @@ from typing import Any
 
 import typer
 
-from dovetail.cli import access, ask, care, clean, explain, gap, pause, prove, quarantine, run, start, torture, unlock
+from dovetail.cli import (
+    access,
+    ask,
+    care,
+    clean,
+    explain,
+    gap,
+    pause,
+    prove,
+    push,
+    quarantine,
+    run,
+    start,
+    torture,
+    unlock,
+)  # fmt: skip
 from dovetail.cli.output import Output, complain, crashed
 from dovetail.cli.stack import end_with_parent
 from dovetail.shared.errors import DovetailError, ServiceMissing, UsageError
@@ -47,7 +62,7 @@ def common(
     context.obj = profile
 
 
-for group in (start, run, ask, explain, prove, care, access, clean, pause, unlock, gap, quarantine, torture):
+for group in (start, run, push, ask, explain, prove, care, access, clean, pause, unlock, gap, quarantine, torture):
     group.register(app)
 
 

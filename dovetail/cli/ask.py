@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dovetail.cli.output import Output, counted
-from dovetail.cli.session import find_log, load_project, load_settings, server_of
+from dovetail.cli.session import find_log, load_project, load_settings
 from dovetail.shared.duration import ago
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def query(
     """Ask the running server, and show the answer with its receipt."""
     from dovetail.shared.asking import Question, ask
 
-    output, server = Output(as_json=as_json), server_of(load_settings(context))
+    output, server = Output(as_json=as_json), load_settings(context).serving.url
     question = Question(
         view,
         by=by,
@@ -148,7 +148,7 @@ def sql(
     """Ask the running server in SQL: keys and columns as columns, measures as MEASURE(name)."""
     from dovetail.shared.asking import ask_sql
 
-    output, server = Output(as_json=as_json), server_of(load_settings(context))
+    output, server = Output(as_json=as_json), load_settings(context).serving.url
     if statement is None and sys.stdin.isatty():
         from dovetail.cli.shell import run
 

@@ -39,12 +39,6 @@ def load_project(context: typer.Context, *, logged: bool = False) -> Project:
     return project.load(load_settings(context, logged=logged))
 
 
-def server_of(of: Settings) -> str:
-    """Where the project's server answers: `http://host:port`."""
-    host = of.serving.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{of.serving.port}"
-
-
 def writable(of: Settings) -> None:
     """Raises ServiceMissing when the storage root cannot be written: said before an engine is started for nothing."""
     root = of.storage.path

@@ -16,7 +16,7 @@ from dovetail.client.answer import Answer
 from dovetail.client.calls import Call
 from dovetail.client.live import Feed, ended
 from dovetail.client.patience import Outcome, Patience
-from dovetail.client.question import Question, Value
+from dovetail.client.question import Length, Question, Value
 from dovetail.client.receipt import Receipt
 from dovetail.client.server import Server
 
@@ -55,9 +55,9 @@ class AsyncClient:
     async def sql(self, statement: str) -> Answer:
         return await self._result(calls.sql(statement))
 
-    async def live(self, view: str, **asked: Unpack[Question]) -> AsyncGenerator[Answer, None]:
+    async def live(self, view: str, *, every: Length = None, **asked: Unpack[Question]) -> AsyncGenerator[Answer, None]:
         """As `Client.live`; leave it early within `contextlib.aclosing`, as every asynchronous generator."""
-        feed = Feed(view, asked, self._patience, self._server.url)
+        feed = Feed(view, asked, every, self._patience, self._server.url)
         while True:
             broken: Outcome = ended()
             try:

@@ -18,7 +18,7 @@ from dovetail.client import errors, question
 from dovetail.client.answer import Answer
 from dovetail.client.calls import of_view
 from dovetail.client.patience import Patience
-from dovetail.client.question import Question
+from dovetail.client.question import Length, Question
 from dovetail.client.receipt import Receipt
 
 RETRY_S = 1.0
@@ -41,8 +41,9 @@ class News:
 class Feed:
     """What is known of one stream over all its connections. The server keeps nothing of it."""
 
-    def __init__(self, view: str, asked: Question, patience: Patience, server: str) -> None:
+    def __init__(self, view: str, asked: Question, every: Length, patience: Patience, server: str) -> None:
         self.path, self._params = f"{of_view(view)}/live", question.parameters(question.body(asked))
+        self._params += [("every", question.plain(every))] if every is not None else []
         self._patience, self._server = patience, server
         self._attempts = patience.attempts()
         self._seen, self._last, self._retry = "", "", RETRY_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -26,6 +26,8 @@ class Patience:
     retries: int = 3
     seconds: float = 30.0
     now: Callable[[], float] = time.monotonic
+    statuses: Container[int] = REPEATED
+    """Those of responses after which it is tried again."""
 
     def attempts(self) -> Attempts:
         return Attempts(self)
@@ -40,7 +42,7 @@ class Attempts:
 
     def wait(self, outcome: Outcome, *, least: float = 0.0) -> float | None:
         """Seconds until the next attempt, `least` or more; None where the outcome stands."""
-        if not _repeatable(outcome) or self._retries >= self._patience.retries:
+        if not self._repeatable(outcome) or self._retries >= self._patience.retries:
             return None
         seconds = max(least, _asked_for(outcome) or self._backoff())
         self._retries += 1
@@ -51,11 +53,10 @@ class Attempts:
         longest = min(FIRST * 2.0**self._retries, LONGEST)
         return longest * random.uniform(0.5, 1.0)  # noqa: S311  no secret
 
-
-def _repeatable(outcome: Outcome) -> bool:
-    if isinstance(outcome, httpx.Response):
-        return outcome.status_code in REPEATED
-    return isinstance(outcome, BROKEN)
+    def _repeatable(self, outcome: Outcome) -> bool:
+        if isinstance(outcome, httpx.Response):
+            return outcome.status_code in self._patience.statuses
+        return isinstance(outcome, BROKEN)
 
 
 def _asked_for(outcome: Outcome) -> float | None:

@@ -15,7 +15,7 @@ from dovetail.client.answer import Answer
 from dovetail.client.calls import Call
 from dovetail.client.live import Feed, ended
 from dovetail.client.patience import Outcome, Patience
-from dovetail.client.question import Question, Value
+from dovetail.client.question import Length, Question, Value
 from dovetail.client.receipt import Receipt
 from dovetail.client.server import Server
 
@@ -68,13 +68,14 @@ class Client:
         """Asks in SQL."""
         return self._result(calls.sql(statement))
 
-    def live(self, view: str, **asked: Unpack[Question]) -> Generator[Answer, None, None]:
-        """The answer to a question now, and again whenever it changes. Ends when the server says so, or `close()`d.
+    def live(self, view: str, *, every: Length = None, **asked: Unpack[Question]) -> Generator[Answer, None, None]:
+        """The answer to a question now, and the newest whenever its rows change, no more often than `every`, or 100 ms.
+        Ends when the server says so, or `close()`d.
 
         A connection that breaks is made anew; what came meanwhile is in the next answer. Raises Unreachable once that
         has failed as often as a question may.
         """
-        feed = Feed(view, asked, self._patience, self._server.url)
+        feed = Feed(view, asked, every, self._patience, self._server.url)
         while True:
             broken: Outcome = ended()
             try:

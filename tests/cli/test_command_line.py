@@ -38,6 +38,7 @@ WRITES = (
     "access key",
     "access rotate",
     "access revoke",
+    "push",
 )
 
 
@@ -108,6 +109,7 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "resume",
         "clean",
         "unlock",
+        "push",
         *(v for v in VERBS if v.startswith(("quarantine ", "access "))),
     ],
 )

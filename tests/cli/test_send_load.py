@@ -62,7 +62,9 @@ class StubLog:
     def producer(self) -> StubLog:
         return self
 
-    def produce(self, _topic: str, *, value: bytes, key: bytes | None, on_delivery: Callable[..., None]) -> None:
+    def produce(
+        self, _topic: str, *, value: bytes, key: bytes | None, on_delivery: Callable[..., None], **_: object
+    ) -> None:
         if len(self._waiting) >= self.queue:
             raise BufferError
         number = len(self.records)

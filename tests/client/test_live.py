@@ -42,6 +42,13 @@ def test_each_change_is_an_answer(client: Any, double: Double) -> None:
     assert "last-event-id" not in first.headers
 
 
+def test_how_often_is_asked_of_the_stream_alone(client: Any, double: Double) -> None:
+    double.tell(events(lines(1)), of_types(), httpx.Response(204))
+    assert len(list(client.live("sales", every=dt.timedelta(seconds=1)))) == 1
+    assert dict(streams(double)[0].url.params) == {"every": "1000ms"}
+    assert double.bodies() == [{}]
+
+
 def test_the_types_are_asked_for_once_and_are_those_of_a_query(client: Any, double: Double) -> None:
     of_key = pa.struct([("p", pa.float64()), ("at", pa.timestamp("us"))])
     kinds = {

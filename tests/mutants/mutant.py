@@ -82,6 +82,7 @@ RULES = {
     "class archive": "Spark's classes are archived by one process at a time, used whole, and never needed.",
     "a client": "The client gives a whole answer with its types, or an error; it waits within bounds and shows no key.",
     "watching": "Metrics, logs, traces and lineage hold no secret and nothing that was asked, and stop no job.",
+    "a push": "Each change is delivered, signed; what a crash repeats is the same delivery under the same key.",
     "proof": "The proof sees what is lost, doubled or altered, and books that do not tell the truth.",
 }
 """What each guard holds: the rules of the design by their numbers, and what the layers add."""

@@ -10,6 +10,7 @@ from mutants_of_client import CLIENTS
 from mutants_of_ledger import LEDGERS
 from mutants_of_live import LIVES
 from mutants_of_operations import OPERATIONS
+from mutants_of_push import PUSHES
 from mutants_of_records import RECORDS
 from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
@@ -19,6 +20,6 @@ from mutants_of_watching import WATCHING
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
-    *WATCHING, *LIVES,
+    *WATCHING, *LIVES, *PUSHES,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

@@ -16,7 +16,8 @@ from run import verdict
 def test_a_mutant_finds_its_guard_once_and_is_code(mutant: Mutant) -> None:
     without = mutant.mutated(ROOT)
     assert without != (ROOT / mutant.file).read_text(encoding="utf-8")
-    ast.parse(without)
+    if mutant.file.endswith(".py"):
+        ast.parse(without)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +25,12 @@ class Stream:
         self._events = events
 
     def event(self) -> ServerSentEvent:
-        return next(e for e in self._events if e.data)  # else a sign of life
+        end = time.monotonic() + 30
+        for event in self._events:
+            if event.data:
+                return event
+            assert time.monotonic() < end, "nothing but signs of life"
+        raise AssertionError("the stream ended")
 
     def answer(self) -> dict[str, Any]:
         event = self.event()
