@@ -94,7 +94,7 @@ def test_what_the_server_refuses_is_an_error(client: Client, stand: Stand, monke
 def test_a_server_that_has_no_place_left_is_asked_again_and_then_told(
     tmp_path: Path, stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DOVETAIL__SERVING__LIVE_STREAMS", "1")
+    monkeypatch.setenv("DOVETAIL__LIMITS__LIVE_STREAMS", "1")
     with serve(tmp_path, stand) as served:
         served.rows("sales")
         with dovetail.connect(str(served.http.base_url), retries=1) as client:
