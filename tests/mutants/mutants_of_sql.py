@@ -23,6 +23,8 @@ STATEMENTS = [
            "except RecursionError:", "except ZeroDivisionError:", REFUSED),
     Mutant(RULE, "what follows a semicolon is ignored", TEXT,
            "if token.token_type == TokenType.SEMICOLON and n + 1 < len(tokens):", "if False:", REFUSED),
+    Mutant(RULE, "the parser is given clauses within clauses, which it may try for minutes", TEXT,
+           "if kind in NEVER or kind in seen:", "if False:", REFUSED),
     Mutant(RULE, "a statement may begin with any word", TEXT,
            "if not tokens or tokens[0].token_type != TokenType.SELECT:", "if not tokens:", REFUSED),
     Mutant(RULE, "a text is a view", SQL,
