@@ -36,6 +36,8 @@ SYMBOLS = {
     T.L_PAREN, T.R_PAREN, T.COMMA, T.DOT, T.SEMICOLON, T.EQ, T.NEQ, T.LT, T.LTE, T.GT, T.GTE, T.PLUS, T.DASH, T.STAR,
     T.SLASH,
 }  # fmt: skip
+"""The words that come at most once, those that never come, and every symbol there is. A clause within a clause, and
+some operators in a row, are what the parser needs minutes for."""
 OF_PARSER = (ValueError, TypeError, AttributeError, LookupError, AssertionError)
 """What the parser raises beside its own errors for some of what it cannot read."""
 
@@ -104,7 +106,7 @@ def called(node: exp.Expr) -> str:
 
 
 def _check_form(tokens: Sequence[Token]) -> None:
-    """Refuses, before it is parsed, what no statement is: the parser tries some of it over and over, for minutes."""
+    """Refuses what no statement is, before it is parsed."""
     if not tokens or tokens[0].token_type != T.SELECT:
         said = f"{tokens[0].text.upper()} cannot be asked (line 1, column 1)" if tokens else "there is no statement"
         raise QueryError(said, why="a statement begins with SELECT", next=FORM)

@@ -28,7 +28,7 @@ STATEMENTS = [
     Mutant(RULE, "a statement may begin with any word", TEXT,
            "if not tokens or tokens[0].token_type != TokenType.SELECT:", "if not tokens:", REFUSED),
     Mutant(RULE, "a text is a view", SQL,
-           "if text[node.this.meta[\"start\"]] == \"'\":", "if False:", REFUSED),
+           """if text.startswith("'", node.this.meta.get("start", len(text))):""", "if False:", REFUSED),
     Mutant(RULE, "a column that is not grouped by may be shown", SQL,
            "if isinstance(source, Measure) or source in grouped:", "if True:", REFUSED),
     Mutant(RULE, "rows are ordered by what is not grouped by", SQL,
