@@ -132,7 +132,7 @@ def _view(node: exp.Expr, text: str) -> tuple[str, str]:
         inner = node.this if isinstance(node, exp.Table) else node
         raise refused(inner, f"{called(inner)} as a table", next="FROM view; GET /v1/views lists them")
     only(node, "this", "alias")
-    if text[node.this.meta["start"]] == "'":
+    if text.startswith("'", node.this.meta.get("start", len(text))):
         raise refused(node, f"the text '{node.name}' as a table", next="FROM view; GET /v1/views lists them")
     if alias := node.args.get("alias"):
         only(alias, "this")

@@ -13,8 +13,8 @@ from dovetail.shared.errors import QueryError
 
 LONGEST = 8 << 10
 """Bytes of a statement."""
-DEEPEST = 16
-"""Brackets within one another: the parser calls itself for each."""
+DEEPEST = 8
+"""Brackets within one another."""
 FORM = (
     "SELECT columns, MEASURE(name) FROM view WHERE … GROUP BY columns, DATE_TRUNC('day', bucket) "
     "HAVING MEASURE(name) > … ORDER BY … LIMIT …"
@@ -29,8 +29,17 @@ PARTS = {
     "query": "a subquery", "negate": "NOT LIKE", "limit_options": "PERCENT or WITH TIES", "method": "JOIN of this",
 }  # fmt: skip
 """What people call the parts of a node, where that is not their name."""
-OPENING = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE)
-CLOSING = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE)
+T = TokenType
+ONCE = {T.SELECT, T.FROM, T.JOIN, T.USING, T.WHERE, T.GROUP_BY, T.HAVING, T.ORDER_BY, T.LIMIT, T.OFFSET}
+NEVER = {T.UNION, T.EXCEPT, T.INTERSECT, T.LATERAL, T.UNNEST, T.PIVOT, T.UNPIVOT, T.WITH, T.STRUCT}
+SYMBOLS = {
+    T.L_PAREN, T.R_PAREN, T.COMMA, T.DOT, T.SEMICOLON, T.EQ, T.NEQ, T.LT, T.LTE, T.GT, T.GTE, T.PLUS, T.DASH, T.STAR,
+    T.SLASH,
+}  # fmt: skip
+"""The words that come at most once, those that never come, and every symbol there is. A clause within a clause, and
+some operators in a row, are what the parser needs minutes for."""
+OF_PARSER = (ValueError, TypeError, AttributeError, LookupError, AssertionError)
+"""What the parser raises beside its own errors for some of what it cannot read."""
 
 
 class Asking(Dialect):
@@ -56,6 +65,8 @@ def tree(text: str) -> exp.Select:
         found = Asking().parser().parse(tokens, text)[0]
     except ParseError as error:
         raise _unread(error) from None
+    except OF_PARSER:
+        raise QueryError("the statement is not understood", next=FORM) from None
     except TokenError:
         raise QueryError("the statement ends within a text, a name or a comment", next="close it") from None
     except RecursionError:
@@ -95,18 +106,25 @@ def called(node: exp.Expr) -> str:
 
 
 def _check_form(tokens: Sequence[Token]) -> None:
-    if not tokens or tokens[0].token_type != TokenType.SELECT:
+    """Refuses what no statement is, before it is parsed."""
+    if not tokens or tokens[0].token_type != T.SELECT:
         said = f"{tokens[0].text.upper()} cannot be asked (line 1, column 1)" if tokens else "there is no statement"
         raise QueryError(said, why="a statement begins with SELECT", next=FORM)
-    depth = 0
+    depth, seen = 0, set[T]()
     for n, token in enumerate(tokens):
-        depth += (token.token_type in OPENING) - (token.token_type in CLOSING)
+        kind, name = token.token_type, " ".join(token.text.upper().split())
+        depth += (kind == T.L_PAREN) - (kind == T.R_PAREN)
         if depth > DEEPEST:
             raise QueryError(
                 f"more than {DEEPEST} brackets within one another cannot be asked{_at(token)}", next="leave some out"
             )
-        if token.token_type == TokenType.SEMICOLON and n + 1 < len(tokens):
+        if kind == T.SEMICOLON and n + 1 < len(tokens):
             raise QueryError(f"a second statement cannot be asked{_at(tokens[n + 1])}", next="one statement at a time")
+        symbol = kind not in (T.STRING, T.IDENTIFIER) and not re.match(r"[\w$@#]", name)
+        if kind in NEVER or kind in seen or (symbol and kind not in SYMBOLS):
+            what = "a subquery" if kind == T.SELECT else f"a second {name}" if kind in seen else name
+            raise QueryError(f"{what} cannot be asked{_at(token)}", next=FORM)
+        seen |= {kind} & ONCE
 
 
 def _at(token: Token) -> str:
