@@ -513,7 +513,7 @@ function catalogue() {
   const masked = (name) => (told.masked[name] ? `masked: ${told.masked[name]}` : "");
   const rows = [
     ...Object.entries(told.keys).map(([name, type]) => [name, "key", type, masked(name)]),
-    ...(told.bucket ? [["bucket", "time", told.bucket, "stored; asked for as any multiple"]] : []),
+    ...(told.bucket ? [["bucket", "time", told.bucket, "as stored"]] : []),
     ...Object.entries(told.measures).map(([name, type]) => [name, "measure", type,
       [told.accuracy[name] && `approximate: ${text(told.accuracy[name])}`, told.parts[name] && `parts: ${told.parts[name].join(", ")}`,
         masked(name)].filter(Boolean).join("; ")]),
