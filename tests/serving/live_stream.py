@@ -70,8 +70,9 @@ def open_streams(serving: Client) -> int:
 
 
 def refused(serving: Client, **asked: Any) -> httpx.Response:
-    answer = serving.http.get(LIVE, params=asked)
-    assert answer.headers["content-type"] == "application/problem+json"
+    with serving.http.stream("GET", LIVE, params=asked) as answer:
+        assert answer.headers["content-type"] == "application/problem+json"  # else it is read for ever
+        answer.read()
     return answer
 
 
