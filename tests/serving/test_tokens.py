@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -101,11 +102,13 @@ def status(server: Place, text: str, path: str = "/v1/views/sales/query") -> int
         return http.get(path).status_code
 
 
-@pytest.mark.parametrize("given", [
-    token(), token(EC, "ES256", "e"), token(aud=["others", AUDIENCE]), token(dovetail="sales other"),
-    token(exp=int(time.time()) - 30), token(headers={"jku": "https://evil.example", "x5u": "https://evil.example"}),
+@pytest.mark.parametrize("made", [
+    token, lambda: token(EC, "ES256", "e"), lambda: token(aud=["others", AUDIENCE]),
+    lambda: token(dovetail="sales other"), lambda: token(exp=int(time.time()) - 30),
+    lambda: token(headers={"jku": "https://evil.example", "x5u": "https://evil.example"}),
 ])  # fmt: skip
-def test_a_token_made_as_agreed_opens_what_it_lists(server: Place, given: str) -> None:
+def test_a_token_made_as_agreed_opens_what_it_lists(server: Place, made: Callable[[], str]) -> None:
+    given = made()
     assert status(server, given) == 200
     assert status(server, given, "/v1/views/secrets/query") == 404
     assert status(server, given, "/metrics") == 403
@@ -116,38 +119,40 @@ def test_a_token_that_lists_nothing_known_is_somebody_who_may_nothing(server: Pl
         assert status(server, token(dovetail=listed)) == 404
 
 
-BAD = {
-    "no signature": by_hand({"alg": "none", "kid": "r"}, lambda _: b""),
-    "no signature in capitals": by_hand({"alg": "NoNe", "kid": "r"}, lambda _: b""),
-    "signed with the public key": by_hand({"alg": "HS256", "kid": "r"}, hs256(PEM)),
-    "signed with the public key and spaces": by_hand({"alg": "HS256", "kid": "r"}, hs256(b"\n " + PEM + b" \n")),
-    "signed with nothing": by_hand({"alg": "HS256", "kid": "r"}, hs256(b"")),
-    "an algorithm that is not allowed": token(algorithm="RS512"),
-    "the key of another": token(STRANGER),
-    "the key of another, brought along": token(
+BAD: dict[str, Callable[[], str]] = {
+    "no signature": lambda: by_hand({"alg": "none", "kid": "r"}, lambda _: b""),
+    "no signature in capitals": lambda: by_hand({"alg": "NoNe", "kid": "r"}, lambda _: b""),
+    "signed with the public key": lambda: by_hand({"alg": "HS256", "kid": "r"}, hs256(PEM)),
+    "signed with the public key and spaces": lambda: by_hand(
+        {"alg": "HS256", "kid": "r"}, hs256(b"\n " + PEM + b" \n")
+    ),
+    "signed with nothing": lambda: by_hand({"alg": "HS256", "kid": "r"}, hs256(b"")),
+    "an algorithm that is not allowed": lambda: token(algorithm="RS512"),
+    "the key of another": lambda: token(STRANGER),
+    "the key of another, brought along": lambda: token(
         STRANGER, headers={"jwk": RSAAlgorithm.to_jwk(STRANGER.public_key(), as_dict=True)}
     ),
-    "a key of another kind": token(EC, "ES256", "r"),
-    "a kid that is a path": token(kid="../../etc/passwd"),
-    "a kid that is SQL": token(kid="r' OR '1'='1"),
-    "a kid that is not there": token(kid="x"),
-    "crit that nobody knows": token(headers={"crit": ["exp2"], "exp2": 1}),
-    "crit that is empty": token(headers={"crit": []}),
-    "ended": token(exp=int(time.time()) - 120),
-    "not yet": token(nbf=int(time.time()) + 120),
-    "of another issuer": token(iss="https://other.example"),
-    "for others": token(aud="others"),
-    **{f"without {name}": token(**{name: None}) for name in ("iss", "aud", "exp", "nbf", "sub")},
-    "exp that is a text": token(exp="tomorrow"),
-    "too long": token(pad="x" * 20_000),
-    "no JSON": "e30.e30.e30",
-    "deep": "W" * 3000 + "." + "W" * 3000 + ".x",
+    "a key of another kind": lambda: token(EC, "ES256", "r"),
+    "a kid that is a path": lambda: token(kid="../../etc/passwd"),
+    "a kid that is SQL": lambda: token(kid="r' OR '1'='1"),
+    "a kid that is not there": lambda: token(kid="x"),
+    "crit that nobody knows": lambda: token(headers={"crit": ["exp2"], "exp2": 1}),
+    "crit that is empty": lambda: token(headers={"crit": []}),
+    "ended": lambda: token(exp=int(time.time()) - 120),
+    "not yet": lambda: token(nbf=int(time.time()) + 120),
+    "of another issuer": lambda: token(iss="https://other.example"),
+    "for others": lambda: token(aud="others"),
+    **{f"without {name}": partial(token, **{name: None}) for name in ("iss", "aud", "exp", "nbf", "sub")},
+    "exp that is a text": lambda: token(exp="tomorrow"),
+    "too long": lambda: token(pad="x" * 9_000),
+    "no JSON": lambda: "e30.e30.e30",
+    "deep": lambda: "W" * 3000 + "." + "W" * 3000 + ".x",
 }
 
 
-@pytest.mark.parametrize("given", BAD.values(), ids=BAD.keys())
-def test_no_other_token_opens_anything(server: Place, given: str) -> None:
-    assert status(server, given) == 401
+@pytest.mark.parametrize("made", BAD.values(), ids=BAD.keys())
+def test_no_other_token_opens_anything(server: Place, made: Callable[[], str]) -> None:
+    assert status(server, made()) == 401
 
 
 def test_keys_are_fetched_once_however_many_unknown_ones_are_asked_for(server: Place) -> None:
