@@ -49,6 +49,7 @@ def test_a_connection_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPa
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
         client.connect(listener.getsockname())
         accepted, _ = listener.accept()
+        accepted.settimeout(20)  # whose error reads otherwise
         with accepted, pytest.raises(TimeoutError, match=r"Connection timed out"):
             accepted.sendall(bytes(50_000_000))
 
