@@ -47,16 +47,13 @@ class Door:
         self._layout = Layout(settings.storage.path)
         self._tokens = Tokens(settings.access)
         self._pepper = kept.pepper(settings.access.pepper, settings.folder, make=True) if self.required else b""
+        self.salt = sha256(b"mask" + self._pepper).hexdigest()
+        """What hashes of masked values are keyed by."""
         self._access, self._stamp = kept.Access(), tuple[int, ...]()
         self._looked = -LOOK_S
         self._lock = threading.Lock()
         if self.required:
             self._newest()
-
-    @property
-    def salt(self) -> str:
-        """What hashes of masked values are keyed by."""
-        return sha256(b"mask" + self._pepper).hexdigest()
 
     async def who(self, authorization: str) -> Principal | None:
         """Who gives this Authorization header; None where it opens nothing."""

@@ -66,10 +66,8 @@ def unmatched(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.Du
 
 def _seen(shape: Shape, plan: Plan, tables: Sequence[str], columns: Sequence[str]) -> Sql:
     """The stored rows with nothing in them that may not be seen: whatever is asked of them, no more comes out."""
-    seen, others = (
-        plan.seen,
-        [c for c in shape.columns if c not in shape.keys and (c not in shape.states or c in columns)],
-    )
+    seen = plan.seen
+    others = [c for c in shape.columns if c not in shape.keys and (c not in shape.states or c in columns)]
     shown = ", ".join(map("r.{}".format, map(quoted, others)))
     masked = sum((_shown(shape, plan, key) + ", " for key in shape.keys), Sql("SELECT ")) + shown
     rows = masked + f" FROM {_union(tables, [*shape.keys, *others])} AS r"

@@ -25,12 +25,12 @@ HASHED = 16
 @dataclass(frozen=True)
 class Seen:
     """Only rows that `only` holds for, on what is stored; columns in the form of their masks; no group of fewer records
-    than `floor`. `salt` keys the hashes; of it the plan's digest has only `salted`."""
+    than `floor`. `salt` keys the hashes; it shows in nothing but the digest."""
 
     only: tuple[Condition, ...] = ()
-    masks: Mapping[str, Mask] = field(default_factory=dict, repr=False)
+    masks: Mapping[str, Mask] = field(default_factory=dict)
     floor: int = 0
-    salt: str = field(default="", repr=False)
+    salt: str = ""
 
     @property
     def whole(self) -> bool:

@@ -42,6 +42,8 @@ from dovetail.shared.tables import Layout
 P = TypeVar("P")
 T = TypeVar("T")
 
+OF_ONE = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
+"""The headers that keep an answer from being given to another, or in another form."""
 AT_ONCE = 4
 """Answers looked up in the database at the same time; more would only share the same cores."""
 LIFE = 55.0
@@ -78,22 +80,19 @@ class Serving:
         if view is None and not self.store.looked:
             raise NotYet("the server has just started and is still looking for its views", next="ask again")
         if view is None:
-            raise NotFound(unknown("view", name, self.views(who)), next="GET /v1/views")
+            raise self._not_there(name, who)
         return view
 
     def seen(self, view: View, who: Principal, shape: Shape | None = None) -> Seen:
         """What of a view somebody may see."""
         grant = who.grant(view.name)
         if grant is None:
-            raise NotFound(unknown("view", view.name, self.views(who)), next="GET /v1/views")
+            raise self._not_there(view.name, who)
         return ALL if grant.whole else seen_by(grant, shape or view.edition.shape, self.door.salt)
 
     def admitted(self, who: Principal) -> AbstractContextManager[None]:
         """Counts a request of somebody while the block runs; raises TooMany. Where nobody is known all are let in."""
         return self._fair.admitted(who) if self.door.required else nullcontext()
-
-    def _turn(self, who: Principal) -> AbstractAsyncContextManager[object, bool | None]:
-        return self._fair.turn(who) if self.door.required else nullcontext()
 
     def note(self, who: Principal, what: str, response: Response, **fields: str) -> Response:
         """Writes into the audit log who asked what, where it is known who asks; gives the response on."""
@@ -115,9 +114,9 @@ class Serving:
         if kind != JSON:
             edition, shown = await self._looked_up(who, view.shown, asked.plan, view.name, edition.seq)
             return self._shown(asked, edition, shown, kind)
-        edition, rows = (
-            found if found else await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq)
-        )
+        if found is None:
+            found = await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq)
+        edition, rows = found
         return self._said(asked, edition, rows)
 
     async def follow(self, view: View, who: Principal, fields: Fields, last: str) -> Response:
@@ -164,10 +163,9 @@ class Serving:
         shown = Shown(found.table, found.kinds, more=False)
         views = tuple(receipt["view"] for receipt in found.receipts)
         first, several = found.receipts[0], found.receipts if len(found.receipts) > 1 else ()
-        headers = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
         if kind == JSON:
-            return views, self._sent(body_of(shown.as_json().json, first, several), kind, headers)
-        return views, self._sent(WRITERS[kind](shown, first), kind, {**headers, RECEIPT: header_of(first)})
+            return views, self._sent(body_of(shown.as_json().json, first, several), kind, OF_ONE)
+        return views, self._sent(WRITERS[kind](shown, first), kind, {**OF_ONE, RECEIPT: header_of(first)})
 
     async def receipt(self, id_: str, who: Principal) -> dict[str, Any]:
         """What an answer with this receipt was made of, whatever was asked."""
@@ -207,10 +205,14 @@ class Serving:
                 return await anyio.to_thread.run_sync(look, asked, limiter=self.lookups)
 
     async def _of_then(self, view: View, receipt: Receipt, look: Callable[[Edition], T], who: Principal) -> T:
-        past = self.store.past.asked
-        with self.parts("lookup", view.name, receipt.seq):
-            async with self._turn(who):
-                return await anyio.to_thread.run_sync(past, view.name, receipt, look, limiter=self.lookups)
+        past: Callable[[Callable[[Edition], T]], T] = partial(self.store.past.asked, view.name, receipt)
+        return await self._looked_up(who, past, look, view.name, receipt.seq)
+
+    def _turn(self, who: Principal) -> AbstractAsyncContextManager[object, bool | None]:
+        return self._fair.turn(who) if self.door.required else nullcontext()
+
+    def _not_there(self, name: str, who: Principal) -> NotFound:
+        return NotFound(unknown("view", name, self.views(who)), next="GET /v1/views")
 
     def _said(self, asked: Asked, edition: Edition, rows: Rows) -> Response:
         _refuse_gaps(asked, edition)
@@ -313,4 +315,4 @@ def _lacking(edition: Edition, asked: Asked, behind: Behind) -> str:
 
 def _headers(receipt_id: str) -> dict[str, str]:
     # Weak: `behind` may differ while the rows are the same.
-    return {"ETag": f'W/"{receipt_id}"', "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
+    return {"ETag": f'W/"{receipt_id}"', **OF_ONE}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dovetail.shared import locks
+from dovetail.shared import locks, private
 from dovetail.shared.errors import IntegrityError, SettingsError, UsageError, unknown
 from dovetail.shared.grants import Grant, Principal, ordered
 from dovetail.shared.keys import Key, id_of, opens
+from dovetail.shared.options import resolved
 from dovetail.shared.tables import Layout
 
 FORMAT = 1
@@ -87,11 +87,10 @@ def stamp(layout: Layout) -> tuple[int, ...]:
 
 def change(layout: Layout, how: Callable[[Access], Access]) -> Access:
     """Replaces what is kept by what `how` makes of it, one process at a time."""
-    folder = layout.access
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locks.held(folder / "lock", "access"):
+    layout.access.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locks.held(layout.access / "lock", "access"):
         changed = how(read(layout))
-        _write(_file(layout), json.dumps(_document(changed), indent=1))
+        private.write(_file(layout), json.dumps(_document(changed), indent=1).encode())
     return changed
 
 
@@ -103,14 +102,12 @@ def pepper(reference: str, folder: Path, *, make: bool = False) -> bytes:
     """
     kind, _, name = reference.partition(":")
     where = "access.pepper in dovetail.toml"
-    if kind == "env":
-        text = os.environ.get(name, "")
-    else:
+    if kind == "file":
         file = folder / Path(name).expanduser()
+        reference = f"file:{file}"
         if make and not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            _write(file, secrets.token_hex(PEPPER_BYTES))
-        text = file.read_text("utf-8").strip() if file.exists() else ""
+            private.write(file, secrets.token_hex(PEPPER_BYTES).encode())
+    text = resolved({"pepper": reference}, folder=folder, where="dovetail.toml: access")["pepper"].strip()
     if len(text) < PEPPER_BYTES:
         raise SettingsError(
             f"{reference} holds no pepper", where=where, why=f"it is empty, or shorter than {PEPPER_BYTES} characters",
@@ -129,14 +126,3 @@ def _document(access: Access) -> dict[str, Any]:
         "grants": {name: g.as_json() for name, g in access.grants.items()},
         "keys": {id_: k.as_json() for id_, k in access.keys.items()},
     }
-
-
-def _write(file: Path, text: str) -> None:
-    """Puts a file that only its owner may read in the place of the one that is there."""
-    half = file.with_name(f".{file.name}-{os.getpid()}")
-    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    half.rename(file)

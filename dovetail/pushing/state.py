@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import orjson
 
 from dovetail.pushing.changes import Change, Group, Groups, applied, keyed
+from dovetail.shared import private
 from dovetail.shared.errors import IntegrityError
 
 FORMAT = 1
@@ -96,11 +96,4 @@ class StateFile:
             "format": FORMAT, "asked": self._asked, "receipt": state.receipt,
             "groups": [astuple(group) for group in state.groups.values()], "begun": begun,
         }  # fmt: skip
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        half = self._path.with_name(f".{self._path.name}")
-        half.unlink(missing_ok=True)
-        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(orjson.dumps(kept))
-            file.flush()
-            os.fsync(file.fileno())  # a name must not outlive a power cut that its bytes do not
-        half.rename(self._path)
+        private.write(self._path, orjson.dumps(kept))

@@ -77,7 +77,7 @@ PUSHES = [
     Mutant(
         "a push",
         "others may read what was delivered",
-        STATE,
+        "shared/private.py",
         "os.O_EXCL, 0o600",
         "os.O_EXCL, 0o644",
         f"{OF_PUSH}::test_what_was_delivered_is_not_delivered_again_when_it_starts_again",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -322,3 +324,21 @@ def serve(
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def serving_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server of the storage under `folder` in a process of its own, and its address."""
+    code = "\n".join(
+        [
+            "from pathlib import Path",
+            "from dovetail.serving.app import serve",
+            "from dovetail.shared.settings import Settings",
+            f"settings = Settings(folder=Path({str(folder)!r}), serving={{'port': 0}})",
+            "serve(settings, on_listening=lambda address: print(address, flush=True))",
+        ]
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True) as one:
+        assert one.stdout is not None
+        yield one, one.stdout.readline().strip()

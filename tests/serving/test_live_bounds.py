@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ import orjson
 import pytest
 from httpx_sse import connect_sse
 from live_stream import LIVE, open_streams, refused, stream
-from serving_stand import Client, Event, Stand, ViewSpec, event, serve
+from serving_stand import Client, Event, Stand, ViewSpec, event, serve, serving_process
 
 from dovetail.serving import live
 
@@ -118,20 +116,8 @@ def test_a_server_that_stops_ends_its_streams_in_order(stand: Stand, tmp_path: P
 
 
 def test_a_process_that_is_told_to_stop_does_not_wait_for_streams(stand: Stand, tmp_path: Path) -> None:
-    code = "\n".join(
-        [
-            "from pathlib import Path",
-            "from dovetail.serving.app import serve",
-            "from dovetail.shared.settings import Settings",
-            f"settings = Settings(folder=Path({str(tmp_path)!r}), serving={{'port': 0}})",
-            "serve(settings, on_listening=lambda address: print(address, flush=True))",
-        ]
-    )
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True) as one:
-        assert one.stdout is not None
+    with serving_process(tmp_path) as (one, address):
         assert one.stderr is not None
-        address = one.stdout.readline().strip()
         with httpx.Client(base_url=address, timeout=30) as http:
             Client.until(lambda: http.get("/v1/views/sales/query").status_code == 200, 30)
             with connect_sse(http, "GET", LIVE) as source:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from serving_stand import serving_process
 
 from dovetail.serving import app
 from dovetail.serving.app import serve
@@ -62,19 +63,7 @@ def test_an_address_that_others_can_reach_is_refused_even_past_the_settings(tmp_
 
 
 def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    code = "\n".join(
-        [
-            "from pathlib import Path",
-            "from dovetail.serving.app import serve",
-            "from dovetail.shared.settings import Settings",
-            f"settings = Settings(folder=Path({str(tmp_path)!r}), serving={{'port': 0}})",
-            "serve(settings, on_listening=lambda address: print(address, flush=True))",
-        ]
-    )
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True) as one:
-        assert one.stdout is not None
-        address = one.stdout.readline().strip()
+    with serving_process(tmp_path) as (one, address):
         assert httpx.get(f"{address}/health").json() == {"up": True}
         one.send_signal(signal.SIGTERM)
         one.wait(20)

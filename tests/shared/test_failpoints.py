@@ -48,7 +48,7 @@ STORES = re.compile(r".*_table|table|ledger|store|self\._(quarantine|failing|rep
 STEPS = {
     "shared/claims.py:_append": ["batch/archive.py:archive", "shared/gaps.py:_pass"],
     "shared/commit.py:_appended": ["shared/commit.py:commit", "shared/commit.py:supersede", "shared/gaps.py:_pass"],
-    "shared/access.py:_write": [],  # one write: grants and keys
+    "shared/private.py:write": [],  # one write: grants and keys, or around it the failpoints of a push
     "shared/audit.py:_set_aside": [],  # one rename, of a log that no answer depends on
     "shared/notes.py:keep": [],  # one write
     "shared/dimensions.py:set": [],  # one write: which dimensions a view's questions may use

@@ -1,0 +1,18 @@
+"""Files that only their owner may read, replaced in one step."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write(file: Path, content: bytes) -> None:
+    """Puts a file in the place of the one that is there; a reader sees one of the two, whole, after a power cut too."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    half = file.with_name(f".{file.name}-{os.getpid()}")
+    half.unlink(missing_ok=True)
+    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())  # a name must not outlive a power cut that its bytes do not
+    half.rename(file)
