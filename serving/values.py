@@ -16,6 +16,12 @@ from dovetail.serving.buckets import instant, iso
 from dovetail.serving.shape import held_type, type_name
 from dovetail.shared.errors import QueryError
 
+GOOD = {
+    pa.bool_(): "true", pa.date32(): "2026-03-01", pa.binary(): "eA==", pa.timestamp("us"): "2026-03-01T06:00",
+    pa.timestamp("us", tz="UTC"): "2026-03-01T06:00Z",
+}  # fmt: skip
+"""How a value of a type is written; all others are numbers."""
+
 
 def typed(text: str, kind: pa.DataType, *, key: str, tz: str) -> Any:
     """The value that `text` writes, as it is held in memory; `key` is what the question calls it.
@@ -26,7 +32,9 @@ def typed(text: str, kind: pa.DataType, *, key: str, tz: str) -> Any:
     try:
         return _reader(kind, tz)(text)
     except (ValueError, InvalidOperation, pa.ArrowInvalid):
-        raise QueryError(f"{key}: '{text}' is not of type {type_name(kind)}") from None
+        raise QueryError(
+            f"{key}: '{text}' is not of type {type_name(kind)}", next=f"{key}={GOOD.get(kind, '1')}"
+        ) from None
 
 
 def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]:
