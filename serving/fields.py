@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
+from dovetail.serving.values import naming
 from dovetail.serving.where import OPS, Given, split
 from dovetail.shared.errors import QueryError, unknown
 
@@ -175,13 +176,6 @@ def _told(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-@contextmanager
-def about(name: str, given: str = "", *, next: str = "") -> Iterator[None]:  # noqa: A002
-    """Has each refusal within name the parameter and what was given as it, and say what to do next."""
-    try:
-        yield
-    except QueryError as error:
-        if name not in error.what or given not in error.what:
-            error.what = f"{name}={given}: {error.what}" if given else f"{name}: {error.what}"
-        error.next = error.next or next or f"{name}={SCALARS[name]}"
-        raise
+def about(name: str, given: str = "", *, next: str = "") -> AbstractContextManager[None]:  # noqa: A002
+    """Has each refusal within name the parameter and what was given as it, and say what to do: to write a good one."""
+    return naming(name, given, next=next or f"{name}={SCALARS.get(name, '…')}")

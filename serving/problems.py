@@ -10,6 +10,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from dovetail.shared.errors import DovetailError, IntegrityError, QueryError, Retry
 
@@ -131,12 +132,14 @@ async def _ours(request: Request, error: Exception) -> Problem:
     return told if told.status_code != 500 else await _crash(request, error)
 
 
-async def _http(_: Request, error: Exception) -> Problem:
+async def _http(request: Request, error: Exception) -> Problem:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else ""
     next_ = "see /docs" if status in (404, 405) else ""
     told = problem("http", detail or "HTTP error", status, detail, next_)
-    told.headers.update(getattr(error, "headers", None) or {})  # which methods are allowed
+    if status == 405:  # the framework names those of the first route of the path
+        at = (r for r in request.app.routes if isinstance(r, Route) and r.matches(request.scope)[0] is not Match.NONE)
+        told.headers["Allow"] = ", ".join(sorted({method for route in at for method in route.methods or ()}))
     return told
 
 

@@ -207,7 +207,7 @@ def _measures(shape: Shape, given: Sequence[str], of: str = "measures") -> tuple
             measure, _, part = name.partition(".")
             parts = shape.measures[measure].presenter.parts if measure in shape.measures else ()
             if part and measure in shape.measures and not parts:
-                raise QueryError(f"{measure} has no parts: '{name}' cannot be asked for", next=f"measures={measure}")
+                raise QueryError(f"{of}={name}: {measure} has no parts", next=f"{of}={measure}")
             with about(of, name, next=_look(shape)):
                 raise QueryError(
                     unknown(f"part of {measure}", part, parts) if parts else unknown("measure", name, shape.measures)
@@ -335,10 +335,10 @@ def _order(
     for text in given:
         name, descending = text.removeprefix("-"), text.startswith("-")
         if name not in (*grouped, *measures):
-            with about("order_by", name, next="order_by is of columns that by, bucket or measures ask for"):
+            with about("order_by", text, next="order_by is of columns that by, bucket or measures ask for"):
                 raise QueryError(unknown("column of this answer", name, (*grouped, *measures)))
         if name in measures:
-            check_order(name, shape.presented(name).result)
+            check_order(text, shape.presented(name).result)
         order.setdefault(name, descending)
     return (*order.items(), *((name, False) for name in grouped if name not in order))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +73,10 @@ def app(folder: Path, *, keys: bool = False) -> Iterator[tuple[FastAPI, str]]:
         try:
             yield made, key
         finally:
-            shutdown_lifespans()
+            with warnings.catch_warnings():  # the client leaves the streams of an app's lifespan open
+                warnings.simplefilter("ignore", ResourceWarning)
+                shutdown_lifespans()
+                gc.collect()
 
 
 @contextmanager
@@ -122,7 +127,10 @@ def _fitted(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         of = name.partition(".")[0]
         return {**schema, "patternProperties": {}, "properties": {f"{of}.{n}{rest}": value for n in names}}
     if name == "keys":
-        row = {"type": "object", "properties": {"country": {"enum": ["FR", None, "x"]}, "product": {"enum": [1, "2", "x"]}}}
+        row = {
+            "type": "object",
+            "properties": {"country": {"enum": ["FR", None, "x"]}, "product": {"enum": [1, "2", "x"]}},
+        }
         return {**schema, "items": {**row, "required": ["country", "product"], "additionalProperties": False}}
     if name in NAMES:
         return {"anyOf": [{"enum": NAMES[name]}, schema]}
