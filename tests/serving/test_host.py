@@ -85,12 +85,14 @@ TARGETS = [
     "/v1/views/sales/../secrets/query", "/v1/views/sales/%2e%2e/secrets/query", "/v1/views/sales%2f..%2fsecrets/query",
     "/V1/views/secrets/query", "/v1/Views/secrets/query", "/v1/views/Secrets/query", "/v1/views/secrets/QUERY",
     "/v1/views/secrets./query", "/v1/views/secrets%20/query", "/v1/views/%73ecrets/query",
-    "/v1/views/secrets/query/", "/v1/views/secrets//query", "/v1//views/secrets/query", "/v1/views/secrets;v=1/query", "/v1/./views/secrets/query",
+    "/v1/views/secrets/query/", "/v1/views/secrets//query",
+    "/v1//views/secrets/query", "/v1/views/secrets;v=1/query", "/v1/./views/secrets/query",
     "/v1/views/secrets/query/..", "/v1/views/secrets/query#", "/v1/views/secrets/%71uery",
     "/%76%31/views/secrets/query",
     "/v1/views/%2573ecrets/query", "/v1/views/secrets%c0%af/query", "/v1/views/secrets%0d%0aX:y/query", "*",
-    "/health?/../v1/views/secrets/query", "/health/", "/Health", "/healthz", "/page.js/../metrics", "/metrics", "/ready",
-    "/metrics/", "/%6detrics", "//metrics", "/openapi.json",
+    "/health?/../v1/views/secrets/query", "/health/", "/Health", "/healthz", "/page.js/../metrics", "/metrics",
+    "/ready",
+    "/metrics/", "/%6detrics", "//metrics", "/openapi.json/",
 ]  # fmt: skip
 
 
@@ -103,8 +105,7 @@ def test_however_a_path_is_written_nobody_sees_more_than_by_the_plain_one(server
     assert b"location:" not in top.lower()
     assert b'"rows"' not in body
     assert b"dovetail_view" not in body
-    if target != "/openapi.json":
-        assert status in (400, 403, 404) or body == b'{"up":true}'
+    assert status in (400, 403, 404) or body == b'{"up":true}'
 
 
 MORE = [

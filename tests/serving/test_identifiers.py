@@ -13,10 +13,13 @@ from serving_stand import MEASURES, Client, Stand, ViewSpec, event, serve
 from dovetail.shared.dimensions import Joins, Versions
 
 NAUGHTY = [
-    '"; DROP TABLE sales; --', 'a"b', "a'b", "a`b", "a\nb", "a\0b", "a\\", "\u202eevil", "\ufeff", "x" * 300, "select",
+    '"; DROP TABLE sales; --', 'a"b', "a'b", "a`b", "a\nb", "a\\", "\u202eevil", "\ufeff", "x" * 300, "select",
     "group", "null", "order by 1", "*", "?", "$1", "{x}", "%s", "_bucket", "_rows", "_n", "_key0", "_asked", "r",
     "a/**/b", "a--b", " ", "é", "\U0001f573", "of products", "count(*)", "1", "-1", "products", "key",
+    *sorted({state.column for measure in MEASURES.values() for state in measure.states}),
 ]  # fmt: skip
+"""Of columns; none has U+0000 in it, where a name ends that Arrow hands on."""
+NEVER = ["a\0b", "\0", "x" * 8_000]
 LINES = [event(country="FR", product=1), event(country="DE", product=2), event(country="DE", product=2)]
 
 
@@ -49,13 +52,15 @@ def test_a_column_of_such_a_name_is_a_column(sales: Client, n: int) -> None:
     name = f"products.{NAUGHTY[n]}"
     one, two = {name: f"{n} one", "lines": 2}, {name: f"{n} two", "lines": 4}
     assert rows(sales, by=[name], order_by=[f"-{name}"]) == [two, one]
-    assert rows(sales, by=[name], order_by=["lines"], bucket="1d")[0]["lines"] == 2
+    assert [row["lines"] for row in rows(sales, by=[name], order_by=["lines"], bucket="1d")] == [2, 4]
+    short = sales.http.post("/v1/views/sales/query", json={"by": [NAUGHTY[n]], "bucket": "1d", "window": "2d"})
+    assert short.status_code in (200, 422), "a name that is that of something else has to be said in full"
     assert rows(sales, where={name: f"{n} two"}) == [{"lines": 4}]
     assert rows(sales, where={name: {"prefix": f"{n} o"}}, by=[name]) == [one]
     assert rows(sales, where={name: {"not": [f"{n} two", None]}}, by=[name]) == [one]
 
 
-@pytest.mark.parametrize("name", NAUGHTY, ids=lambda name: ascii(name)[:20])
+@pytest.mark.parametrize("name", [*NAUGHTY, *NEVER], ids=lambda name: ascii(name)[:20])
 def test_what_is_not_there_is_refused_and_nothing_of_it_is_run(sales: Client, name: str) -> None:
     for body in ({"by": [f"no {name}"]}, {"where": {f"no {name}": 1}}, {"measures": [f"no {name}"]},
                  {"having": {f"no {name}": 1}}, {"order_by": [f"no {name}"]}, {"tz": f"no {name}"},

@@ -55,7 +55,9 @@ BODIES: list[tuple[Problem, tuple[str, int, str, str, str], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("told", "body", "retry"), BODIES, ids=lambda value: str(value[:2]) if value else "")
+@pytest.mark.parametrize(
+    ("told", "body", "retry"), BODIES, ids=lambda value: str(value[:2]) if isinstance(value, tuple) else ""
+)
 def test_a_problem_is_word_for_word(told: Problem, body: tuple[str, int, str, str, str], retry: str) -> None:
     kind, status, title, detail, next_ = body
     expected: dict[str, Any] = {
