@@ -68,7 +68,7 @@ def app(folder: Path, *, keys: bool = False) -> Iterator[tuple[FastAPI, str]]:
         stand.batch("sales")
         stand.commit(LINES)
         key = give(stand.layout, ALL) if keys else ""
-        sections: dict[str, Any] = {"access": REQUIRED} if keys else {}
+        sections: dict[str, Any] = {"access": REQUIRED, "limits": {"requests_per_second": 100_000}} if keys else {}
         made = create_app(Settings(folder=folder, serving={"names": [HOST]}, **sections), log_end=Ends())  # type: ignore[arg-type]
         try:
             yield made, key

@@ -43,13 +43,14 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
-    with app(tmp_path_factory.mktemp("contract")) as (found, _):
+    with app(tmp_path_factory.mktemp("contract"), keys=True) as (found, key):
+        found.state.key = key
         yield found
 
 
 @pytest.fixture(scope="module")
 def http(made: FastAPI) -> Iterator[Session]:
-    with client(made) as found:
+    with client(made, made.state.key) as found:
         yield found
 
 
@@ -103,8 +104,8 @@ def hold(cases: Iterator[Case], http: Session) -> int:
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_it_holds_for_a_few_cases_of_each_operation(schema: BaseSchema, http: Session, label: str) -> None:
     of = operation(schema, label)
-    assert hold(islice(edges(of), None, 300, 10), http)
-    assert hold(random(of, 5), http)
+    assert hold(islice(edges(of), None, 300, 15), http)
+    assert hold(random(of, 4), http)
 
 
 @pytest.mark.long
@@ -121,16 +122,15 @@ def test_every_operation_is_tried(made: FastAPI) -> None:
     assert {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods} == {*OPERATIONS, LIVE}
 
 
-def test_no_operation_ignores_the_key(tmp_path: Any) -> None:
-    with app(tmp_path, keys=True) as (made, key), client(made, key) as http:
-        schema, sent = described(made, named=True), {"Authorization": f"Bearer {key}"}
-        good = 0
-        for label in OPERATIONS:
-            for case in random(operation(schema, label), 5):
-                answer = case.call(session=http)
-                good += answer.status_code == 200 and label != "GET /health"
-                case.validate_response(answer, checks=[checks.ignored_auth], headers=sent)
-        assert good >= 10
+def test_no_operation_ignores_the_key(made: FastAPI, http: Session) -> None:
+    schema, sent = described(made, named=True), {"Authorization": f"Bearer {made.state.key}"}
+    good = set()
+    for label in OPERATIONS:
+        for case in islice(random(operation(schema, label), 5), 3):
+            answer = case.call(session=http)
+            good |= {label} if answer.status_code == 200 else set()
+            case.validate_response(answer, checks=[checks.ignored_auth], headers=sent)
+    assert len(good) >= 8, "who has a key is answered"
 
 
 def test_every_example_works(made: FastAPI, http: Session) -> None:
