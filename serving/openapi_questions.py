@@ -109,15 +109,19 @@ CONDITION: Schema = {
 """A value, several, or these by operator."""
 NAMES: Schema = {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "maxItems": LONGEST_LIST, "items": TEXT}]}
 
+ALSO_IN_BODY: dict[str, Schema] = {
+    "at_least": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+    "max_age": {"type": "integer", "minimum": 0, "maximum": 10**9 - 1},
+    "limit": {"type": "string", "pattern": "^[0-9]+$"},
+    "timeout": {"type": "string", "pattern": r"^[0-9.eE+-]+$"},
+}
+
 
 def _in_body(name: str) -> Schema:
     """What a field may be in a body, where a number may also stand as a text and null is nothing."""
     if name in ("by", "measures", "order_by"):
         return {**NAMES, "description": TEXTS[name]}
-    own = [IN_URL[name], *({"at_least": [{"type": "integer", "minimum": 0, "maximum": 10**18 - 1}],
-                            "max_age": [{"type": "integer", "minimum": 0, "maximum": 10**9 - 1}],
-                            "limit": [{"type": "string", "pattern": "^[0-9]+$"}],
-                            "timeout": [{"type": "string", "pattern": r"^[0-9.eE+-]+$"}]}.get(name, []))]  # fmt: skip
+    own = [IN_URL[name], *([ALSO_IN_BODY[name]] if name in ALSO_IN_BODY else [])]
     return {"anyOf": [*own, {"type": "null"}], "description": TEXTS[name]}
 
 
