@@ -47,7 +47,6 @@ typed = dv.view("typed", source=lines, transform=doubled, measures={"n": dv.sum(
 """
 
 
-@pytest.mark.long
 def test_each_view_is_folded_and_what_does_not_fit_is_told(project: Path) -> None:
     (project / "views.py").write_text(VIEWS)
     done = subprocess.run(

@@ -170,7 +170,6 @@ def test_a_broker_that_is_away_is_said_within_30_seconds(project: Path) -> None:
     assert out.startswith("!  Kafka: no Kafka broker answers at 127.0.0.1:1\n")
 
 
-@pytest.mark.long
 def test_a_check_against_a_topic_says_that_the_broker_is_away(project: Path) -> None:
     with started(project, "check", "--against-topic") as check:
         out, err = check.communicate(timeout=120)

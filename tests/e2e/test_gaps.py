@@ -94,7 +94,6 @@ def keys(*ids: int) -> Counter[str]:
     return Counter(f"k{n % 3}" for n in ids)
 
 
-@pytest.mark.long
 def test_speed_stopped_for_longer_than_retention_takes_from_the_archive_what_kafka_dropped(
     log: Log, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say
 ) -> None:

@@ -22,7 +22,7 @@ from dovetail.shared.states import DeltaStates
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.java
 
 VIEWS = f"""
 import dovetail as dv

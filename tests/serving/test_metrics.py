@@ -55,10 +55,9 @@ def test_the_age_of_a_cut_is_that_of_its_ledger_row(sales: ViewSpec, stand: Stan
     cut = stand.ledger.last()
     assert cut is not None
     time.sleep(0.2)
-    asked_at = time.time()
     age = read(serving, "dovetail_view_cut_age_seconds", view="sales")
     assert age is not None
-    assert asked_at - cut.at <= age <= time.time() - cut.at
+    assert time.time() - cut.at - 0.2 < age < time.time() - cut.at
     stand.commit([event()])  # above the cut, which is where it was
     told(serving)
     later = read(serving, "dovetail_view_cut_age_seconds", view="sales")
@@ -184,8 +183,7 @@ def test_what_is_refused_is_counted_by_its_kind(
     assert {*grown.values()} == {0, 1}
 
 
-@pytest.mark.parametrize("rounds", [125, pytest.param(1250, marks=pytest.mark.long)])
-def test_random_questions_make_no_new_series(tmp_path: Path, stand: Stand, sales: ViewSpec, rounds: int) -> None:
+def test_ten_thousand_questions_make_no_new_series(tmp_path: Path, stand: Stand, sales: ViewSpec) -> None:
     app, random_ = create_app(Settings(folder=tmp_path), log_end=Ends()), random.Random(7)
 
     async def ask(method: str, path: str, query: str = "", **headers: str) -> bytes:
@@ -229,11 +227,11 @@ def test_random_questions_make_no_new_series(tmp_path: Path, stand: Stand, sales
             await some("first")
             await ask("GET", "/metrics")
             before = series((await ask("GET", "/metrics")).decode())
-            for _ in range(rounds):
+            for _ in range(1250):
                 await some(f"w{random_.getrandbits(64):x}")
             return before, series((await ask("GET", "/metrics")).decode())
 
     before, after = asyncio.run(run())
     asked = ("dovetail_http_requests_total", (("route", "/v1/views/{view}/query"), ("status", "2xx")))
-    assert after[asked] - before[asked] == rounds, "those were answered"
+    assert after[asked] - before[asked] == 1250, "those were answered"
     assert {*after} == {*before}

@@ -64,7 +64,7 @@ def ask(view: View, question: TimeQuestion) -> Asked:
     return view.asked(asked, lambda: from_url(asked))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(asked_of_time(one_key=True), min_size=1, max_size=5), st.booleans())
 def test_kept_answers_about_time_stay_true_through_commits_and_promotes(
     world: World, questions: list[TimeQuestion], grow: bool
@@ -86,7 +86,7 @@ def test_kept_answers_about_time_stay_true_through_commits_and_promotes(
         assert by_database(view, asked) == expected
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked_of_time(one_key=False))
 def test_group_bys_of_time_are_true(world: World, question: TimeQuestion) -> None:
     view = world.view("fine")

@@ -222,7 +222,7 @@ def test_no_job_hangs_on_its_receiver(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     says = {
-        "away": "ConnectionError", "silent": "does not answer within|ReadTimeout", "refuses": "500",
+        "away": "ConnectionError", "silent": "does not answer within", "refuses": "500",
         "not installed": "pip install 'dovetail[lineage]'", "no such table": "a table is missing",
     }  # fmt: skip
     if trouble == "silent":
@@ -239,7 +239,7 @@ def test_no_job_hangs_on_its_receiver(
     assert time.monotonic() - began < 30  # it would be a minute and more, were a silent one waited for
     warned = [r.getMessage() for r in caplog.records if r.name == "dovetail.shared.lineage"]
     assert len(warned) == 2
-    assert all(any(said in w for said in says[trouble].split("|")) for w in warned), warned
+    assert all(says[trouble] in w for w in warned), warned
 
 
 def test_an_address_with_a_path_is_used_as_it_is_and_a_key_of_the_environment_is_sent(
