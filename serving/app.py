@@ -12,11 +12,10 @@ import anyio
 import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dovetail.serving import problems, routes, tracing
 from dovetail.serving.behind import LogEnd
-from dovetail.serving.door import Guarded
+from dovetail.serving.door import Guarded, Named
 from dovetail.serving.limits import Bounded
 from dovetail.serving.live import Live
 from dovetail.serving.metrics import Measured
@@ -54,11 +53,14 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
         await anyio.to_thread.run_sync(serving.tracing.stop)
         sys.setswitchinterval(switch)
 
-    app = FastAPI(title="Dovetail", summary="Merged answers of batch and speed.", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="Dovetail", summary="Merged answers of batch and speed.", lifespan=lifespan, redoc_url=None,
+        redirect_slashes=False,  # where to would be made of the Host header
+    )  # fmt: skip
     refused = serving.metrics.count_refused
     app.state.live = serving.live
     problems.install(app, refused)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings), www_redirect=False)
+    app.add_middleware(Named, names=_hosts(settings), on_problem=refused)
     app.add_middleware(Guarded, door=serving.door, on_problem=refused)
     app.add_middleware(Bounded, on_problem=refused)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM, compresslevel=COMPRESSION)

@@ -7,7 +7,7 @@ import re
 import zoneinfo
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -34,9 +34,13 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        known = zoneinfo.available_timezones()
-        what = unknown("time zone", name, known).split(" Known:")[0].rstrip(".:")
+        what = unknown("time zone", name, _zones()).split(" Known:")[0].rstrip(".:")
         raise QueryError(what, next="use an IANA name, as in tz=Europe/Paris") from None
+
+
+@cache
+def _zones() -> set[str]:
+    return zoneinfo.available_timezones()  # which looks through folders
 
 
 def micros(moment: datetime) -> int:

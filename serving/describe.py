@@ -1,14 +1,9 @@
-"""What a view says about itself, and the description of a question for /docs."""
+"""What a view says about itself."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
-from dovetail.serving import lookup
-from dovetail.serving.live import OF_ONE_ANSWER
-from dovetail.serving.query import LIMIT, LONGEST, MOST, TIMEOUT
 from dovetail.serving.seen import Seen
 from dovetail.serving.shape import type_name
 from dovetail.serving.view import View
@@ -74,68 +69,3 @@ def whole(view: View, seen: Seen) -> dict[str, Any]:
         "position": edition.position.as_json(),
         "seq": edition.seq,
     }
-
-
-_TEXTS = {
-    "by": ("list", "Keys or columns of dimensions to group by, separated by commas; none: one total."),
-    "measures": ("list", "Measures to show, or parts of them, as in buyers.low; default all."),
-    "bucket": ("string", "Also group by time: a multiple of the stored bucket, such as 1h or 1d, counted from "
-        "1970-01-01; 1w is a week from Monday, 1mo a month, 1q a quarter, 1y a year. Shown as its first instant."),
-    "window": ("string", "Each row merges this much time, up to the end of its bucket: window=7d with bucket=1d. "
-        "Default bucket: the stored one. Days, weeks and months go back on the calendar of tz. start and end say which "
-        "rows are shown; what lies before start is merged. Records without a time are in no window."),
-    "fill": ("string", "Also a row for each bucket without records, for every group in the answer, from start (or the "
-        "first with records) to end (or the last). null: its measures are null. zero: they are what they say of no "
-        f"rows, or 0 where that is null and they are numbers, averages too. At most {MOST} rows are added."),
-    "start": ("string", "Only from here on: an ISO 8601 date or datetime on a boundary of stored buckets."),
-    "end": ("string", "Only before here; excluded."),
-    "tz": ("string", "The IANA zone of buckets and of times without an offset; default UTC."),
-    "order_by": ("list", "Columns of the answer, with - for descending; nulls last; default the grouped columns."),
-    "limit": ("integer", f"Rows at most; default {LIMIT}, at most {MOST}. `more` in the receipt: some were cut off."),
-    "at_least": ("string", "Wait for an answer that includes this ledger seq, or this record as partition@offset."),
-    "as_of": ("string", "The answer that the receipt of this id stands for, or 410 where it is not kept any more."),
-    "cursor": ("string", "The page after one of which `more` was cut off: its `receipt.next`, and all else as there. "
-        "Pages are of one answer, whatever comes meanwhile."),
-    "max_age": ("string", "Wait for an answer that is no further behind the log than this: 500 ms, 30s, 5m."),
-    "complete": ("string", "required: 409 rather than an answer that lacks records which are gone."),
-    "timeout": ("number", f"Seconds to wait for at_least and max_age; default {TIMEOUT:g}, at most {LONGEST:g}."),
-    "where.KEY": ("list", "Only these values of a key or a dimension's column, separated by commas; "
-        "a backslash keeps a comma in a value."),
-    "where.KEY.null": ("boolean", "true: null matches too."),
-    "where.KEY.OPERATOR": ("list", "lt, lte, gt, gte: below or above one value, which null never is. prefix: a text "
-        "that begins so. not: none of these values; where.KEY=A and where.KEY.not=A share out all rows, those of null "
-        "too, and where.KEY.not.null=true leaves null out."),
-    "having.MEASURE": ("list", "The same of a measure of the answer, as in having.revenue.gte=100; limit counts the "
-        "rows that are left."),
-}  # fmt: skip
-PARAMETERS = [
-    {"name": name, "in": "query", "required": False, "description": text, "schema": {
-        "type": "string" if kind == "list" else kind}}
-    for name, (kind, text) in _TEXTS.items()
-]  # fmt: skip
-LIVE_TEXT = (
-    "Server-sent events. `answer`: the JSON of a query in one line, its receipt's id as the event's; sent at once, and "
-    "when the rows are others than those sent last. `problem`: why there is no answer now, once, as problem+json; the "
-    "next answer follows when there is one. Sends a comment every 10 s."
-)
-LIVE: dict[str, Any] = {
-    "parameters": [
-        *(p for p in PARAMETERS if p["name"] not in OF_ONE_ANSWER),
-        {"name": "every", "in": "query", "required": False, "schema": {"type": "string"}, "description":
-            "The least time between two events, from 50ms to 60s; default 100ms. Only the newest answer is sent."},
-        {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}, "description":
-            "The receipt seen last: where its rows are those of now, nothing is sent until they change."},
-    ],
-    "responses": {"200": {"description": "Events until either side ends it.", "content": {"text/event-stream": {}}}},
-}  # fmt: skip
-BODY = {
-    "content": {
-        "application/json": {
-            "schema": {"type": "object"},
-            "example": {"by": ["country"], "where": {"country": ["FR", None]}, "bucket": "1d", "limit": 10},
-        }
-    }
-}
-LOOKUP = {"content": {"application/json": {"schema": {"type": "object"}, "example": orjson.loads(lookup.EXAMPLE)}}}
-STATEMENT = '{"sql": "SELECT country, MEASURE(revenue) FROM sales GROUP BY country"}'
-SQL = {"content": {"application/json": {"schema": {"type": "object"}, "example": orjson.loads(STATEMENT)}}}

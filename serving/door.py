@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 import anyio
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dovetail.serving.problems import Kind, problem
 from dovetail.serving.tokens import Tokens
@@ -34,6 +35,10 @@ UNKNOWN.headers["WWW-Authenticate"] = "Bearer"
 UNKNOWABLE = problem(
     "unavailable", "Who asks cannot be found out now", 503, "keys and grants, or an issuer's keys, cannot be read",
     "the server's log has more", retry=1,
+)  # fmt: skip
+ELSEWHERE = problem(
+    "http", "That is no name of this server", 400, "the Host header names no host that is served here",
+    "ask by another name, or list this one in serving.names of dovetail.toml",
 )  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -106,6 +111,27 @@ class Guarded:
             return
         scope.setdefault("state", {})["who"] = who
         await self._app(scope, receive, send)
+
+
+class Named:
+    """ASGI middleware: answers only what is asked by a name of this server. The library judges, the answer is ours."""
+
+    def __init__(self, app: ASGIApp, names: Sequence[str], on_problem: Callable[[Kind], None] = lambda _: None) -> None:
+        self._app, self._names, self._on_problem = app, names, on_problem
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        named = False
+
+        async def good(*_: object) -> None:
+            nonlocal named
+            named = True
+
+        async def unsaid(_: Message) -> None: ...
+
+        await TrustedHostMiddleware(good, self._names, www_redirect=False)(scope, receive, unsaid)
+        if not named:
+            self._on_problem(ELSEWHERE.kind)
+        await (self._app if named else ELSEWHERE)(scope, receive, send)
 
 
 def _authorization(scope: Scope) -> str:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
+from dovetail.serving.values import naming
 from dovetail.serving.where import OPS, Given, split
 from dovetail.shared.errors import QueryError, unknown
 
-SCALARS = (
-    "start", "end", "bucket", "window", "fill", "tz", "limit", "cursor", "at_least", "max_age", "timeout", "as_of",
-    "complete",
-)  # fmt: skip
+SCALARS: Mapping[str, str] = {
+    "start": "2026-03-01", "end": "2026-03-02T06:00Z", "bucket": "1h", "window": "7d", "fill": "zero",
+    "tz": "Europe/Paris", "limit": "100", "cursor": "s1.38.4d1f0a9b2c3d4e~1000", "at_least": "2@3141", "max_age": "30s",
+    "timeout": "5", "as_of": "s1.38.4d1f0a9b2c3d4e", "complete": "required",
+}  # fmt: skip
+"""What has one value, with a good one."""
 LISTS = ("by", "measures", "order_by")
 CONDITIONS = ("where", "having")
 """`where.KEY` is of stored rows, `having.MEASURE` of an answer's."""
@@ -60,7 +64,7 @@ def from_url(query: str, *, also: Sequence[str] = ()) -> Fields:
         else:
             _known(name, also)
             if name in scalars:
-                raise QueryError(f"{name} is given twice")
+                raise QueryError(f"{name} is given twice", why=f"as '{scalars[name]}' and as '{text}'", next="once")
             scalars[name] = text
     return _bounded(Fields(scalars, lists, **conditions))
 
@@ -80,7 +84,7 @@ def parsed(body: bytes, *, example: str = EXAMPLE) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise QueryError(f"the body is not JSON: {error}", next=example) from None
     if not isinstance(given, dict):
-        raise QueryError(f"the body is not a JSON object such as {example}")
+        raise QueryError("the body is not a JSON object", next=example)
     _check_depth(given)
     return given
 
@@ -90,7 +94,7 @@ def _check_depth(given: Any) -> None:
     while level:
         depth += 1
         if depth > DEEPEST:
-            raise QueryError(f"the body is nested more than {DEEPEST} deep")
+            raise QueryError(f"the body is nested more than {DEEPEST} deep", next=EXAMPLE)
         inside = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list))
         level = [v for values in inside for v in values]
 
@@ -119,13 +123,13 @@ def _bounded(fields: Fields) -> Fields:
 
 def _conditions(kind: str, given: Any) -> Conditions:
     if not isinstance(given, dict):
-        raise QueryError(f"{kind} is not an object such as in {EXAMPLE}")
-    return {key: _by_operator(key, each) for key, each in given.items()}
+        raise QueryError(f"{kind}: {_told(given)} is not an object", next=EXAMPLE)
+    return {key: _by_operator(f"{kind}.{key}", each) for key, each in given.items()}
 
 
-def _by_operator(key: str, given: Any) -> Given:
+def _by_operator(name: str, given: Any) -> Given:
     by_operator = given if isinstance(given, dict) else {"in": given}
-    return {op: [None if v is None else as_text(key, v) for v in _listed(vs)] for op, vs in by_operator.items()}
+    return {op: [None if v is None else as_text(name, v) for v in _listed(vs)] for op, vs in by_operator.items()}
 
 
 def _known(name: str, also: Sequence[str] = ()) -> None:
@@ -138,7 +142,7 @@ def _known(name: str, also: Sequence[str] = ()) -> None:
 
 def _null(name: str, text: str) -> bool:
     if text != "true":
-        raise QueryError(f"{name}={text}: only {name}=true can be asked")
+        raise QueryError(f"{name}={text}: only {name}=true can be asked", next=f"{name}=true, or leave it out")
     return True
 
 
@@ -165,4 +169,13 @@ def as_text(name: str, value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    raise QueryError(f"{name}: {orjson.dumps(value).decode()} is not a text, a number or a truth value")
+    raise QueryError(f"{name}: {_told(value)} is not a text, a number or a truth value", next=EXAMPLE)
+
+
+def _told(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def about(name: str, given: str = "", *, next: str = "") -> AbstractContextManager[None]:  # noqa: A002
+    """Has each refusal within name the parameter and what was given as it, and say what to do: to write a good one."""
+    return naming(name, given, next=next or f"{name}={SCALARS.get(name, '…')}")

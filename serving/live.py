@@ -20,7 +20,7 @@ from sse_starlette.sse import AppStatus, SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from dovetail.serving import problems
-from dovetail.serving.fields import Fields
+from dovetail.serving.fields import Fields, about
 from dovetail.serving.problems import TooMany
 from dovetail.serving.view import View
 from dovetail.shared import duration
@@ -73,7 +73,10 @@ def checked(fields: Fields) -> Fields:
     """The same question; raises QueryError for what cannot be asked of a stream."""
     for name in OF_ONE_ANSWER:
         if name in fields.scalars:
-            raise QueryError(f"{name} is of one answer, not of a stream of them", next="GET /v1/views/{view}/query")
+            raise QueryError(
+                f"{name} is of one answer, not of a stream of them",
+                next=f"leave out {name}, or GET /v1/views/VIEW/query",
+            )
     _every(fields)
     return fields
 
@@ -244,4 +247,5 @@ def _every(fields: Fields) -> float:
     try:
         return duration.pace(fields.scalars.get("every", EVERY))
     except DeclarationError as error:
-        raise QueryError(error.what, next=error.next) from None
+        with about("every", fields.scalars.get("every", EVERY), next="every=1s"):
+            raise QueryError(error.what, next=error.next) from None

@@ -146,10 +146,10 @@ def _key(types: Mapping[str, pa.DataType], given: Any, tz: str) -> Key:
     if given.keys() != types.keys():
         for name in given:
             if name not in types:
-                raise QueryError(f"keys: {unknown('key', name, types)}")
+                raise QueryError(f"keys: {unknown('key', name, types)}", next="name all keys, and no others")
         lacking = ", ".join(name for name in types if name not in given)
         raise QueryError(f"one of keys does not say {lacking}", next="name all keys, or ask a query")
     return tuple(
-        None if given[name] is None else typed(as_text(name, given[name]), kind, key=f"keys.{name}", tz=tz)
+        None if given[name] is None else typed(as_text(f"keys.{name}", given[name]), kind, key=f"keys.{name}", tz=tz)
         for name, kind in types.items()
     )

@@ -10,6 +10,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from dovetail.shared.errors import DovetailError, IntegrityError, QueryError, Retry
 
@@ -20,6 +21,8 @@ Kind = Literal[
     "too-many", "too-large", "query", "integrity", "not-yet", "http", "crash",
 ]  # fmt: skip
 """What a problem's `type` ends with: a fixed set, which is counted by."""
+LONGEST = 2_000
+"""Characters of a detail: of what was given, which may be long, its beginning and what is said at the end."""
 
 
 class NotFound(QueryError):
@@ -83,6 +86,8 @@ class Problem(Response):
 
 def problem(kind: Kind, title: str, status: int, detail: str, next_: str = "", *, retry: float = 0) -> Problem:
     """A problem as it is answered; with the seconds after which to `retry`, where that may help."""
+    if len(detail) > LONGEST:
+        detail = f"{detail[: LONGEST // 2]} … {detail[-LONGEST // 2 :]}"
     body = {"type": f"urn:dovetail:{kind}", "title": title, "status": status, "detail": detail, "next": next_}
     after = {"Retry-After": str(max(1, round(retry)))} if retry else None
     told = Problem(orjson.dumps(body), status_code=status, headers=after)
@@ -127,11 +132,15 @@ async def _ours(request: Request, error: Exception) -> Problem:
     return told if told.status_code != 500 else await _crash(request, error)
 
 
-async def _http(_: Request, error: Exception) -> Problem:
+async def _http(request: Request, error: Exception) -> Problem:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else ""
     next_ = "see /docs" if status in (404, 405) else ""
-    return problem("http", detail or "HTTP error", status, detail, next_)
+    told = problem("http", detail or "HTTP error", status, detail, next_)
+    if status == 405:  # the framework names those of the first route of the path
+        at = (r for r in request.app.routes if isinstance(r, Route) and r.matches(request.scope)[0] is not Match.NONE)
+        told.headers["Allow"] = ", ".join(sorted({method for route in at for method in route.methods or ()}))
+    return told
 
 
 async def _invalid(_: Request, error: Exception) -> Problem:
@@ -139,5 +148,5 @@ async def _invalid(_: Request, error: Exception) -> Problem:
 
 
 async def _crash(request: Request, error: Exception) -> Problem:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)  # no URL: a Host is in it
     return problem(*CRASH)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from dovetail.serving.buckets import MICROS, calendar, instant, on_boundary, zone
 from dovetail.serving.dimensions import Joined
-from dovetail.serving.fields import Conditions, Fields
+from dovetail.serving.fields import Conditions, Fields, about
 from dovetail.serving.seen import ALL, Seen
 from dovetail.serving.shape import Shape
 from dovetail.serving.where import Condition, read
@@ -24,6 +25,8 @@ from dovetail.shared.position import RecordId
 Fill = Literal["zero", "null"]
 LIMIT, MOST = 1_000, 100_000
 TIMEOUT, LONGEST = 10.0, 60.0
+PLAIN = re.compile("[0-9.eE+-]+")
+"""What numbers are written with."""
 
 
 @dataclass(frozen=True)
@@ -133,18 +136,23 @@ def plan(shape: Shape, fields: Fields, seen: Seen = ALL) -> Asked:
     Raises:
         QueryError: it names what is not there, a value is not of its type, or the stored buckets cannot answer it.
     """
-    tz = fields.scalars.get("tz", "UTC")
-    tz = zone(tz).key
+    with about("tz", tz := fields.scalars.get("tz", "UTC")):
+        tz = zone(tz).key
     bucket, window = _bucket_and_window(shape, fields.scalars.get("bucket"), fields.scalars.get("window"))
     start, end = (_time(shape, name, fields.scalars.get(name), bucket, window, tz) for name in ("start", "end"))
     if start is not None and end is not None and end <= start:
-        raise QueryError("end does not lie after start", why="end is excluded")
-    by = _names(shape, fields.lists.get("by", ()))
+        raise QueryError(
+            f"end={fields.scalars['end']}: end does not lie after start", why="end is excluded",
+            next="a later end, or none",
+        )  # fmt: skip
+    by = _names(shape, fields.lists.get("by", ()), "by")
     measures = _measures(shape, fields.lists.get("measures", ())) or tuple(shape.measures)
     cursor = Cursor.parse(fields.scalars["cursor"]) if "cursor" in fields.scalars else None
     shown = (*by, *(["bucket"] if bucket else []))
     if len(set(shown)) < len(shown):
-        raise QueryError("a key is called bucket: it cannot be asked for together with bucket=")
+        raise QueryError(
+            "a key is called bucket: it cannot be asked for together with bucket=", next="by=bucket, or bucket=1h alone"
+        )
     return Asked(
         Plan(
             by=by,
@@ -158,7 +166,7 @@ def plan(shape: Shape, fields: Fields, seen: Seen = ALL) -> Asked:
             window=window,
             fill=_fill(fields.scalars.get("fill"), bucket),
             tz=tz if bucket else "UTC",
-            order_by=_order(fields.lists.get("order_by", ()), shown, measures),
+            order_by=_order(shape, fields.lists.get("order_by", ()), shown, measures),
             limit=int(_number("limit", fields.scalars.get("limit"), LIMIT, 1, MOST)),
             offset=cursor.offset if cursor else 0,
             seen=seen,
@@ -170,37 +178,49 @@ def plan(shape: Shape, fields: Fields, seen: Seen = ALL) -> Asked:
     )
 
 
+def check_order(name: str, kind: pa.DataType) -> None:
+    """Raises QueryError where values of a measure have no order."""
+    if pa.types.is_nested(kind):
+        raise QueryError(f"order_by={name}: lists and structs have no order", next="order by another column")
+
+
 def patience(fields: Fields) -> float:
     """How long a question may wait, in seconds: not at all without `at_least` or `max_age`."""
     return _timeout(fields) if fields.scalars.keys() & {"at_least", "max_age"} else 0.0
 
 
-def _names(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
+def _names(shape: Shape, given: Sequence[str], of: str) -> tuple[str, ...]:
     for name in given:
         if name not in shape.keys and shape.attribute(name) is None:
             never = [d.name for d in shape.dimensions if not d.n]
             if never:
                 raise NotYet(f"'{name}' is no key, and dimension {never[0]} has never been read", next="dovetail batch")
-            hint = "bucket=1d groups by time" if name == "bucket" else ""
-            raise QueryError(unknown("key", name, [*shape.keys, *shape.attributes]), next=hint)
+            hint = "bucket=1d groups by time" if name == "bucket" else _look(shape)
+            with about(*((of, name) if of == "by" else (f"{of}.{name}", "")), next=hint):
+                raise QueryError(unknown("key", name, [*shape.keys, *shape.attributes]))
     return tuple(dict.fromkeys(given))
 
 
-def _measures(shape: Shape, given: Sequence[str]) -> tuple[str, ...]:
+def _measures(shape: Shape, given: Sequence[str], of: str = "measures") -> tuple[str, ...]:
     for name in given:
         if shape.asked(name) is None:
             measure, _, part = name.partition(".")
             parts = shape.measures[measure].presenter.parts if measure in shape.measures else ()
             if part and measure in shape.measures and not parts:
-                raise QueryError(f"{measure} has no parts: '{name}' cannot be asked for", next=f"measures={measure}")
-            if part and parts:
-                raise QueryError(unknown(f"part of {measure}", part, parts))
-            raise QueryError(unknown("measure", name, shape.measures))
+                raise QueryError(f"{of}={name}: {measure} has no parts", next=f"{of}={measure}")
+            with about(of, name, next=_look(shape)):
+                raise QueryError(
+                    unknown(f"part of {measure}", part, parts) if parts else unknown("measure", name, shape.measures)
+                )
     return tuple(dict.fromkeys(given))
 
 
+def _look(shape: Shape) -> str:
+    return f"GET /v1/views/{shape.view} has its keys and measures"
+
+
 def _where(shape: Shape, given: Conditions, tz: str, seen: Seen) -> tuple[Condition, ...]:
-    _names(shape, list(given))
+    _names(shape, list(given), "where")
     keys = [key for key in (*shape.keys, *shape.attributes) if key in given]
     return tuple(c for key in keys for c in read(key, given[key], seen.type(shape, key), tz=tz))
 
@@ -208,7 +228,7 @@ def _where(shape: Shape, given: Conditions, tz: str, seen: Seen) -> tuple[Condit
 def _having(shape: Shape, given: Conditions, measures: Sequence[str], tz: str) -> tuple[Condition, ...]:
     for name in given:
         if name not in measures:
-            shown = ",".join((*measures, *_measures(shape, [name])))
+            shown = ",".join((*measures, *_measures(shape, [name], "having")))
             raise QueryError(f"having.{name}: {name} is not in the answer", next=f"measures={shown}")
     kinds = {name: shape.presented(name).result for name in measures if name in given}
     return tuple(c for name in kinds for c in read(name, given[name], kinds[name], tz=tz, of="having"))
@@ -224,10 +244,7 @@ def _bucket_and_window(shape: Shape, bucket: str | None, window: str | None) -> 
 
 def _bucket(shape: Shape, text: str) -> Span:
     stored = _stored_bucket(shape, "bucket")
-    try:
-        span = duration.bucket_span(text)
-    except DeclarationError as error:
-        raise QueryError(error.what) from None
+    span = _span("bucket", text, duration.bucket_span)
     if span.unit == "s" and span.n % stored:
         raise QueryError(
             f"a bucket of {text} is no multiple of the stored {length(stored)}", next=f"bucket={length(stored)}"
@@ -243,10 +260,15 @@ def _bucket(shape: Shape, text: str) -> Span:
 
 def _window(shape: Shape, text: str) -> Span:
     _stored_bucket(shape, "window")
-    try:
-        return duration.span(text)
-    except DeclarationError as error:
-        raise QueryError(error.what) from None
+    return _span("window", text, duration.span)
+
+
+def _span(name: str, text: str, read: Callable[[str], Span]) -> Span:
+    with about(name, text):
+        try:
+            return read(text)
+        except DeclarationError as error:
+            raise QueryError(error.what) from None
 
 
 def _check_made_of(bucket: Span, window: Span) -> None:
@@ -272,16 +294,19 @@ def _fill(text: str | None, bucket: Span | None) -> Fill | None:
     if text is None:
         return None
     if text not in get_args(Fill):
-        raise QueryError(unknown("fill", text, get_args(Fill)))
+        with about("fill", text):
+            raise QueryError(unknown("fill", text, get_args(Fill)))
     if bucket is None:
-        raise QueryError("fill is of buckets, and none are asked for", next=f"bucket=1d&fill={text}")
+        raise QueryError(f"fill={text}: fill is of buckets, and none are asked for", next=f"bucket=1d&fill={text}")
     return cast(Fill, text)
 
 
 def _time(shape: Shape, name: str, text: str | None, bucket: Span | None, window: Span | None, tz: str) -> int | None:
     if text is None:
         return None
-    stored, us = _stored_bucket(shape, name), instant(text, tz)
+    stored = _stored_bucket(shape, name)
+    with about(name, text):
+        us = instant(text, tz)
     if bucket is not None:  # what no start or end could mend is said first
         calendar(tz, bucket, stored).starts([us - us % (stored * MICROS)])
     on_boundary(name, us, stored, tz)
@@ -298,17 +323,22 @@ def _since(shape: Shape, start: int | None, bucket: Span | None, window: Span | 
 
 def _stored_bucket(shape: Shape, name: str) -> int:
     if shape.bucket_seconds is None:
-        raise QueryError(f"{name} cannot be asked of {shape.view}: it has no bucket")
+        raise QueryError(f"{name} cannot be asked of {shape.view}: it has no bucket", next=f"leave out {name}")
     return shape.bucket_seconds
 
 
-def _order(given: Sequence[str], grouped: Sequence[str], measures: Sequence[str]) -> tuple[tuple[str, bool], ...]:
+def _order(
+    shape: Shape, given: Sequence[str], grouped: Sequence[str], measures: Sequence[str]
+) -> tuple[tuple[str, bool], ...]:
     """Column and whether descending; the grouped columns that are not named come last, ascending."""
     order: dict[str, bool] = {}
     for text in given:
         name, descending = text.removeprefix("-"), text.startswith("-")
         if name not in (*grouped, *measures):
-            raise QueryError(unknown("column of this answer", name, (*grouped, *measures)))
+            with about("order_by", text, next="order_by is of columns that by, bucket or measures ask for"):
+                raise QueryError(unknown("column of this answer", name, (*grouped, *measures)))
+        if name in measures:
+            check_order(text, shape.presented(name).result)
         order.setdefault(name, descending)
     return (*order.items(), *((name, False) for name in grouped if name not in order))
 
@@ -321,11 +351,12 @@ def _number(name: str, text: str | None, default: float, least: float, most: flo
     if text is None:
         return default
     try:
-        value = float(int(text)) if name == "limit" else float(text)
+        # Python would read 1_000 too, and digits of any script.
+        value = (float(int(text)) if name == "limit" else float(text)) if PLAIN.fullmatch(text) else float("nan")
     except ValueError:
         value = float("nan")
     if not least <= value <= most:
-        raise QueryError(f"{name}={text}: write a number from {least:g} to {most:g}")
+        raise QueryError(f"{name}={text}: write a number from {least:g} to {most:g}", next=f"{name}={default:g}")
     return value
 
 
@@ -334,18 +365,19 @@ def _max_age(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return duration.parse(text if not text.isdecimal() else f"{text}s").total_seconds()
+        return duration.parse(f"{text}s" if text.isdecimal() else text).total_seconds()
     except DeclarationError:
         raise QueryError(f"max_age={text} is no length of time", next="max_age=30s, or 500 ms, 5m, 1h") from None
 
 
 def _whole(text: str | None) -> bool:
     if text not in (None, "required"):
-        raise QueryError(f"complete={text}: only complete=required can be asked")
+        raise QueryError(f"complete={text}: only complete=required can be asked", next="complete=required")
     return text is not None
 
 
 def _at_least(text: str | None) -> int | RecordId | None:
     if text is None:
         return None
-    return int(text) if text.isdecimal() and len(text) < 19 else RecordId.parse(text)
+    with about("at_least", text):
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else RecordId.parse(text)

@@ -7,11 +7,13 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from sse_starlette import EventSourceResponse
 
-from dovetail.serving import describe, live, lookup, page, query
+from dovetail.serving import describe, live, lookup, openapi, page, query
 from dovetail.serving.fields import Fields, from_json, from_object, from_url, parsed
 from dovetail.serving.formats import chosen
+from dovetail.serving.openapi_questions import KNOWN, LOOKUP_BODY, OF_LIVE, OF_QUERY, QUERY_BODY, SQL_BODY, STATEMENT
 from dovetail.serving.problems import Forbidden, TooLarge
 from dovetail.serving.query import Asked
 from dovetail.serving.service import Serving, understood
@@ -21,6 +23,8 @@ from dovetail.shared.grants import Principal
 
 PAST = ("as_of", "cursor")
 """What makes a question one about an earlier answer."""
+REFUSED = (404, 406, 409, 410, 422, 429, 503)
+"""What a question may be refused with."""
 LARGEST_BODY = 1 << 20
 
 
@@ -31,24 +35,34 @@ def add(app: FastAPI, serving: Serving) -> None:
     _add_sql(app, serving)
     _add_care(app, serving)
     page.add(app)
+    openapi.install(app, keys=serving.door.required)
 
 
 def _add_views(app: FastAPI, serving: Serving) -> None:
-    @app.get("/v1/views", tags=["views"], summary="The views that answer")
+    @app.get("/v1/views", tags=["views"], summary="The views that answer", responses=openapi.of_document("Views"))
     async def views(request: Request) -> Response:
         return _json({"views": [describe.line(view) for view in serving.views(_who(request)).values()]})
 
-    @app.get("/v1/views/{view}", tags=["views"], summary="Keys, measures and standing of a view")
+    @app.get(
+        "/v1/views/{view}", tags=["views"], summary="Keys, measures and standing of a view",
+        responses=openapi.of_document("View", 404, 422, 503),
+    )  # fmt: skip
     async def one(view: str, request: Request) -> Response:
         who = _who(request)
         held = serving.view(view, who)
         return _json(describe.whole(held, serving.seen(held, who)))
 
-    @app.get("/v1/status", tags=["views"], summary="What is wrong, and where each view stands in its log")
+    @app.get(
+        "/v1/status", tags=["views"], summary="What is wrong, and where each view stands in its log",
+        responses=openapi.of_document("Status"),
+    )  # fmt: skip
     async def status(request: Request) -> Response:
         return _json(await serving.status(_who(request)))
 
-    @app.get("/v1/receipts/{receipt}", tags=["views"], summary="What the answer with this receipt was made of")
+    @app.get(
+        "/v1/receipts/{receipt}", tags=["views"], summary="What the answer with this receipt was made of",
+        responses=openapi.of_document("Account", 404, 410, 422, 503),
+    )  # fmt: skip
     async def receipt(receipt: str, request: Request) -> Response:
         return _json(await serving.receipt(receipt, _who(request)))
 
@@ -56,7 +70,7 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
 def _add_questions(app: FastAPI, serving: Serving) -> None:
     @app.get(
         "/v1/views/{view}/query", tags=["questions"], summary="Merged rows with their receipt",
-        openapi_extra={"parameters": describe.PARAMETERS},
+        openapi_extra={"parameters": OF_QUERY}, responses=openapi.of_answer(*REFUSED),
     )  # fmt: skip
     async def ask(view: str, request: Request) -> Response:
         raw = request.scope["query_string"].decode("latin-1")
@@ -64,7 +78,8 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
 
     @app.get(
         "/v1/views/{view}/live", tags=["questions"], summary="The answer now, and again whenever its rows change",
-        description=describe.LIVE_TEXT, openapi_extra=describe.LIVE, response_class=EventSourceResponse,
+        description=openapi.LIVE_TEXT, openapi_extra={"parameters": OF_LIVE}, response_class=EventSourceResponse,
+        responses=openapi.of_events(404, 409, 422, 429, 503),
     )  # fmt: skip
     async def follow(view: str, request: Request) -> Response:
         who, raw = _who(request), request.scope["query_string"].decode("latin-1")
@@ -75,7 +90,7 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
 
     @app.post(
         "/v1/views/{view}/query", tags=["questions"], summary="The same, asked as JSON",
-        openapi_extra={"requestBody": describe.BODY},
+        openapi_extra={"requestBody": QUERY_BODY, "parameters": [KNOWN]}, responses=openapi.of_answer(*REFUSED, 413),
     )  # fmt: skip
     async def ask_json(view: str, request: Request) -> Response:
         serving.view(view, _who(request))  # before anything is read for who may not ask it
@@ -85,7 +100,7 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
 
     @app.post(
         "/v1/views/{view}/lookup", tags=["questions"], summary="A row for each of many keys",
-        openapi_extra={"requestBody": describe.LOOKUP},
+        openapi_extra={"requestBody": LOOKUP_BODY, "parameters": [KNOWN]}, responses=openapi.of_answer(*REFUSED, 413),
     )  # fmt: skip
     async def look_up(view: str, request: Request) -> Response:
         who = _who(request)
@@ -108,13 +123,14 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
 def _add_sql(app: FastAPI, serving: Serving) -> None:
     @app.post(
         "/v1/sql", tags=["questions"], summary="Rows that a statement in SQL asks of views",
-        openapi_extra={"requestBody": describe.SQL},
+        openapi_extra={"requestBody": SQL_BODY},
+        responses=openapi.of_answer(404, 406, 413, 422, 429, 503, tagged=False),
     )  # fmt: skip
     async def sql(request: Request) -> Response:
-        who, given = _who(request), parsed(await _body(request), example=describe.STATEMENT)
+        who, given = _who(request), parsed(await _body(request), example=STATEMENT)
         text = given.pop("sql", None)
         if given or not isinstance(text, str):
-            raise QueryError("the body is not an object with a text as sql alone", next=describe.STATEMENT)
+            raise QueryError("the body is not an object with a text as sql alone", next=STATEMENT)
         with serving.admitted(who):
             views, answer = await serving.statement(text, who, _form(request))
         return serving.note(who, "sql", answer, view=", ".join(views))
@@ -156,18 +172,24 @@ def _known(request: Request) -> str:
 
 
 def _add_care(app: FastAPI, serving: Serving) -> None:
-    @app.get("/health", tags=["care"], summary="The process is up")
+    @app.get("/health", tags=["care"], summary="The process is up", responses=openapi.of_document("Up"))
     async def health() -> Response:
         return _json({"up": True})
 
-    @app.get("/ready", tags=["care"], summary="Every view can be answered")
+    @app.get(
+        "/ready", tags=["care"], summary="Every view can be answered",
+        responses=openapi.of_document("Ready", 403, 503, also=503),
+    )  # fmt: skip
     async def ready(request: Request) -> Response:
         _operator(request)
         standing = {name: describe.standing(view) for name, view in sorted(serving.store.views.items())}
         good = serving.store.looked and all(s == "ready" for s in standing.values())
         return _json({"ready": good, "views": standing}, status=200 if good else 503)
 
-    @app.get("/metrics", tags=["care"], summary="Figures for Prometheus")
+    @app.get(
+        "/metrics", tags=["care"], summary="Figures for Prometheus", response_class=PlainTextResponse,
+        responses=openapi.of_text(403),
+    )  # fmt: skip
     async def metrics(request: Request) -> Response:
         _operator(request)
         return Response(serving.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")

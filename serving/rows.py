@@ -11,7 +11,7 @@ import duckdb
 from dovetail.serving.dimensions import Joined
 from dovetail.serving.query import Plan
 from dovetail.serving.seen import unmasked
-from dovetail.serving.shape import BUCKET, ROWS, Shape, alias, quoted, sql_type
+from dovetail.serving.shape import BUCKET, ROWS, Shape, alias, held_as, quoted, sql_type
 from dovetail.serving.where import Condition
 
 
@@ -89,16 +89,16 @@ def _shown(shape: Shape, plan: Plan, key: str) -> Sql:
 
 def _joined(shape: Shape, plan: Plan, dimension: Joined) -> Sql:
     """The join of a dimension, its columns as they are seen."""
-    masked = Sql(f" LEFT JOIN (SELECT {quoted(dimension.key)}")
+    masked = Sql(f" LEFT JOIN (SELECT {quoted(held_as(dimension.key))}")
     for name in dimension.types:
-        text, values = plan.seen.column(shape, f"{dimension.name}.{name}", quoted(name))
-        masked += Sql(f", {text} AS {quoted(name)}", tuple(values))
+        text, values = plan.seen.column(shape, f"{dimension.name}.{name}", quoted(held_as(name)))
+        masked += Sql(f", {text} AS {quoted(held_as(name))}", tuple(values))
     key = quoted(dimension.key) if plan.seen.whole else unmasked(dimension.key)
     return masked + f" FROM {dimension.table}) AS {alias(dimension.name)} ON {_matches(shape, dimension, key)}"
 
 
 def _matches(shape: Shape, dimension: Joined, key: str) -> str:
-    of_dimension = f"{alias(dimension.name)}.{quoted(dimension.key)}"
+    of_dimension = f"{alias(dimension.name)}.{quoted(held_as(dimension.key))}"
     # A CSV's keys are text, whatever the view's are.
     return f"TRY_CAST({of_dimension} AS {sql_type(shape.keys[dimension.key])}) = r.{key}"
 

@@ -17,7 +17,7 @@ from dovetail.serving.answer import Rows, Shown
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
 from dovetail.serving.door import Door
 from dovetail.serving.edition import Edition, tag
-from dovetail.serving.fields import Fields
+from dovetail.serving.fields import Fields, about
 from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
 from dovetail.serving.limits import Fair
 from dovetail.serving.live import Live, Told
@@ -142,7 +142,9 @@ class Serving:
     ) -> Response:
         """The answer that an earlier receipt stands for, or the page of it that a cursor names."""
         cursor = Cursor.parse(fields.scalars["cursor"]) if "cursor" in fields.scalars else None
-        receipt = Receipt.parse(cursor.receipt if cursor else fields.scalars["as_of"])
+        named = "cursor" if cursor else "as_of"
+        with about(named, fields.scalars[named]):
+            receipt = Receipt.parse(cursor.receipt if cursor else fields.scalars["as_of"])
 
         def look(edition: Edition) -> tuple[Asked, Edition, Shown]:
             asked = read(edition.shape)

@@ -48,7 +48,7 @@ class Attribute:
 
     @property
     def sql(self) -> str:
-        return f"{alias(self.dimension.name)}.{quoted(self.column)}"
+        return f"{alias(self.dimension.name)}.{quoted(held_as(self.column))}"
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,15 @@ class Shape:
         """The columns of dimensions, by every name that they may be asked for by."""
         found = {f"{d.name}.{c}": Attribute(d, c, kind) for d in self.dimensions for c, kind in d.types.items()}
         columns = [c for d in self.dimensions for c in d.types]
-        taken = {*self.keys, *self.measures, "bucket", *(c for c in columns if columns.count(c) > 1)}
+        taken = {
+            *self.keys,
+            *self.measures,
+            *self.states,
+            "bucket",
+            BUCKET,
+            ROWS,
+            *(c for c in columns if columns.count(c) > 1),
+        }
         return {**{a.column: a for a in found.values() if a.column not in taken}, **found}
 
     def grouping_type(self, name: str) -> pa.DataType:
@@ -176,6 +184,11 @@ def typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
 def alias(dimension: str) -> str:
     """What a dimension's table is called in a statement."""
     return quoted(f"of {dimension}")
+
+
+def held_as(column: str) -> str:
+    """What a dimension's column is called in its table: as no key, state or bucket is, whoever named it."""
+    return f"of {column}"
 
 
 def quoted(name: str) -> str:

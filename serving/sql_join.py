@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dovetail.serving.fields import Fields
-from dovetail.serving.query import MOST
+from dovetail.serving.query import MOST, check_order
 from dovetail.serving.shape import Shape, type_name
 from dovetail.serving.sql import Kind, Statement
 from dovetail.serving.sql_names import Measure
@@ -44,6 +44,9 @@ def joined(asked: Statement, shape_of: Callable[[str], Shape], ask: Ask) -> Answ
     questions = [(view, fields(asked, side, shapes[side])) for side, view in asked.views]
     parts = dict(zip(shapes, _at_one_seq(questions, ask), strict=True))
     _check_comparable(asked, [*parts.values()])
+    for source, _ in asked.order:
+        if isinstance(source, Measure):
+            check_order(source.name, shapes[source.side].presented(source.name).result)
     rows = _rows(asked, {side: part.table for side, part in parts.items()})
     rows = _ordered(asked, _having(asked, shapes, rows))
     cut = {"more": True} if rows.num_rows > asked.offset + asked.limit else {}

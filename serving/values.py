@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -16,6 +17,12 @@ from dovetail.serving.buckets import instant, iso
 from dovetail.serving.shape import held_type, type_name
 from dovetail.shared.errors import QueryError
 
+GOOD = {
+    pa.bool_(): "true", pa.date32(): "2026-03-01", pa.binary(): "eA==", pa.timestamp("us"): "2026-03-01T06:00",
+    pa.timestamp("us", tz="UTC"): "2026-03-01T06:00Z",
+}  # fmt: skip
+"""How a value of a type is written; all others are numbers."""
+
 
 def typed(text: str, kind: pa.DataType, *, key: str, tz: str) -> Any:
     """The value that `text` writes, as it is held in memory; `key` is what the question calls it.
@@ -24,9 +31,24 @@ def typed(text: str, kind: pa.DataType, *, key: str, tz: str) -> Any:
         QueryError: it is none of that type, or the type cannot be asked for.
     """
     try:
-        return _reader(kind, tz)(text)
+        with naming(key, text, next=f"{key}={GOOD.get(kind, '1')}"):
+            return _reader(kind, tz)(text)
     except (ValueError, InvalidOperation, pa.ArrowInvalid):
-        raise QueryError(f"{key}: '{text}' is not of type {type_name(kind)}") from None
+        raise QueryError(
+            f"{key}: '{text}' is not of type {type_name(kind)}", next=f"{key}={GOOD.get(kind, '1')}"
+        ) from None
+
+
+@contextmanager
+def naming(name: str, given: str, *, next: str) -> Iterator[None]:  # noqa: A002
+    """Has each QueryError within say `name` and `given`, and what is `next` where it does not."""
+    try:
+        yield
+    except QueryError as error:
+        if name not in error.what or given not in error.what:
+            error.what = f"{name}={given}: {error.what}" if given else f"{name}: {error.what}"
+        error.next = error.next or next
+        raise
 
 
 def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]:

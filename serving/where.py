@@ -73,14 +73,14 @@ def read(name: str, given: Given, kind: pa.DataType, *, tz: str, of: str = "wher
         QueryError: a value is not of that type, or the operator asks what it does not have.
     """
     if pa.types.is_nested(kind):
-        raise QueryError(f"{of}.{name}: lists and structs cannot be compared")
+        raise QueryError(f"{of}.{name}: lists and structs cannot be compared", next=f"leave out {of}.{name}")
     found = []
     for op in sorted(given):
         values, label = given[op], f"{of}.{name}" + ("" if op == "in" else f".{op}")
         if op not in get_args(Op):
-            raise QueryError(unknown(f"operator of {of}.{name}", op, OPS))
+            raise QueryError(unknown(f"operator of {of}.{name}", op, OPS), next=f"{of}.{name}.gte=…")
         if not values:
-            raise QueryError(f"{label} has no value")
+            raise QueryError(f"{label} has no value", next="give one, or null")
         if op not in ("in", "not"):
             _check_one(label, op, values, kind)
         known = {None if v is None else typed(v, kind, key=label, tz=tz) for v in values}
@@ -101,9 +101,13 @@ def split(name: str) -> tuple[str, str]:
 
 def _check_one(label: str, op: str, values: Sequence[str | None], kind: pa.DataType) -> None:
     if len(values) > 1 or values[0] is None:
-        raise QueryError(f"{label} takes one value", why="null is neither above nor below" if None in values else "")
+        told = ", ".join("null" if v is None else f"'{v}'" for v in values)
+        raise QueryError(
+            f"{label} takes one value, not {told}", why="null is neither above nor below" if None in values else "",
+            next=f"{label}=…",
+        )  # fmt: skip
     if op == "prefix" and not pa.types.is_string(kind):
-        raise QueryError(f"{label}: only a text has a prefix")
+        raise QueryError(f"{label}: only a text has a prefix", next=f"{label.removesuffix(f'.{op}')}.gte=…")
     if pa.types.is_boolean(kind) or pa.types.is_binary(kind):
         raise QueryError(
             f"{label}: of two values of this type none is the larger", next=f"{label.removesuffix(f'.{op}')}=…"

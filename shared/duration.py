@@ -133,7 +133,7 @@ def length(seconds: int) -> str:
 
 
 def _read(text: str) -> tuple[int, str]:
-    match = re.fullmatch(r"\s*(\d{1,9})\s*([a-z]+)\s*", text)
+    match = re.fullmatch(r"\s*([0-9]{1,9})\s*([a-z]+)\s*", text)
     if not match:
         raise _no_length(text)
     return int(match[1]), match[2]

@@ -165,7 +165,7 @@ class RecordId:
         >>> RecordId.parse("2@3141")
         RecordId(partition=2, offset=3141)
         """
-        match = re.fullmatch(r"(\d{1,9})@(\d{1,18})", text)
+        match = re.fullmatch(r"([0-9]{1,9})@([0-9]{1,18})", text)
         if not match:
             raise QueryError(f"'{text}' is not a record: write partition@offset, as in 2@3141")
         return cls(int(match[1]), int(match[2]))

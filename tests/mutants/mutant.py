@@ -70,6 +70,7 @@ RULES = {
     "17": "What must survive is in table rows, whose format is known and whose files may be joined.",
     "live answers": "A stream has each change once, the newest, and costs no more than it is allowed to.",
     "a question": "Rows are those that are asked for, in one answer, as fresh and whole as it says.",
+    "the contract": "The interface answers as it is described, and says of what is wrong which it is and what to do.",
     "access": "Who asks is known, and sees what a grant of theirs lets them see, whichever way they ask.",
     "SQL": "A statement is answered as SQL means it, or refused; nothing of its text is run.",
     "archive": "The master holds each record once, and claims no more than it holds.",

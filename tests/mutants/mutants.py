@@ -7,6 +7,7 @@ from mutants_of_access import ACCESS
 from mutants_of_answers import ANSWERS
 from mutants_of_checks import CHECKS
 from mutants_of_client import CLIENTS
+from mutants_of_contract import CONTRACTS
 from mutants_of_ledger import LEDGERS
 from mutants_of_live import LIVES
 from mutants_of_operations import OPERATIONS
@@ -20,6 +21,6 @@ from mutants_of_watching import WATCHING
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
-    *WATCHING, *LIVES, *PUSHES,
+    *WATCHING, *LIVES, *PUSHES, *CONTRACTS,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

@@ -13,6 +13,7 @@ import pytest
 from access_stand import ALL, PEPPER, Place, give, place, some
 
 from dovetail.serving.door import LOOK_S
+from dovetail.serving.edition import tag
 from dovetail.shared import access, asking, keys
 from dovetail.shared.errors import QueryError
 from dovetail.shared.grants import Grant
@@ -100,6 +101,39 @@ def test_each_sees_the_views_of_its_grants_and_no_sign_of_others(server: Place) 
                         assert all(v not in answer.text.replace(f"'{view}'", "") for v in {"sales", "secrets"} - may)
                         told = [r.text.replace(v, "VIEW") for r, v in ((answer, view), (unknown, "nowhere"))]
                         assert told[0].partition("did you mean")[0] == told[1].partition("did you mean")[0]
+
+
+def test_a_view_that_one_may_not_ask_and_one_that_is_not_there_are_told_alike_on_every_route(server: Place) -> None:
+    receipt = server.client.receipt("secrets")["id"]
+    sql = ["SELECT country FROM {} GROUP BY country", "SELECT MEASURE(a.lines) FROM sales a JOIN {} USING (country)",
+           "SELECT nothing FROM {}", "SELECT country FROM sales JOIN {} USING (country) GROUP BY country"]  # fmt: skip
+    odd = [{"accept": "image/png"}, {"if-none-match": f'W/"{receipt}"'}, {"range": "bytes=0-1"}]
+
+    def told(http: httpx.Client, view: str) -> list[Any]:
+        asked = [(m, p.replace("{view}", view)) for m, p in routes(server) if "{view}" in p]
+        answers = [ask(http, method, path) for method, path in asked]
+        answers += [http.request(m, p, content=b"{", headers=h) for m, p in asked if "live" not in p for h in odd]
+        query = f"/v1/views/{view}/query"
+        answers += [
+            http.get(f"{query}?{more}") for more in (f"as_of={receipt}", f"cursor={receipt}~1", "by=x", "at_least=9")
+        ]
+        answers += [http.post("/v1/sql", json={"sql": text.format(view)}) for text in sql]
+        answers += [http.request(m, query) for m in ("DELETE", "PUT", "HEAD", "OPTIONS")]
+        of_it = receipt.replace(tag("secrets"), tag(view))
+        answers += [http.get(f"/v1/receipts/{of_it}"), http.get(f"/v1/views/sales/query?as_of={of_it}")]
+        return [
+            (
+                a.status_code,
+                {n: v for n, v in a.headers.items() if n != "date"},
+                a.text.replace(view, "VIEW").replace(of_it, "ID"),
+            )
+            for a in answers
+        ]
+
+    with server.as_(SALES) as http:
+        forbidden, unknown = told(http, "secrets"), told(http, "nothere")  # of one length, and like no other name
+        assert forbidden == unknown
+    assert {status for status, _, _ in forbidden} <= {404, 405, 422}
 
 
 def test_a_receipt_of_a_view_that_one_may_not_ask_is_not_there(server: Place) -> None:

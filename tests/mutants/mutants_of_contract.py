@@ -1,0 +1,36 @@
+"""The interface as it is described, and what it refuses, without its guards."""
+
+from __future__ import annotations
+
+from mutant import Mutant
+
+OF_BAD, OF_CONTRACT, OF_HOST, OF_RAW = (f"tests/serving/test_{n}.py" for n in ("bad_input", "contract", "host", "raw"))
+IN_URL = f"{OF_BAD}::test_in_a_url"
+ENDLESS = f"{OF_RAW}::test_a_body_without_end_is_refused_after_a_mebibyte"
+HOLDS = f"{OF_CONTRACT}::test_it_holds_for_a_few_cases_of_each_operation"
+
+CONTRACTS = [
+    Mutant("the contract", "a list is put in order", "serving/query.py",
+           "    if pa.types.is_nested(kind):\n        raise QueryError(f\"order_by", "    if False:\n"
+           "        raise QueryError(f\"order_by", IN_URL),
+    Mutant("the contract", "a refusal does not say of what it is", "serving/values.py",
+           "if name not in error.what or given not in error.what:", "if False:", IN_URL),
+    Mutant("the contract", "numbers are read as Python writes them", "serving/query.py",
+           "if PLAIN.fullmatch(text) else", "if text else", IN_URL),
+    Mutant("the contract", "a status is answered that is not described", "serving/routes.py",
+           "REFUSED = (404, 406, 409, 410, 422, 429, 503)", "REFUSED = (404, 406, 409, 410, 429, 503)", HOLDS),
+    Mutant("the contract", "what a receipt holds is not described", "serving/openapi_answers.py",
+           '"approximate": _list(TEXT), ', "", HOLDS),
+    Mutant("the contract", "a body is read as long as it comes", "serving/routes.py",
+           "if len(body) > LARGEST_BODY:", "if False:", ENDLESS),
+    Mutant("access", "whatever the server is called it answers", "serving/door.py",
+           "await (self._app if named else ELSEWHERE)(", "await self._app(",
+           f"{OF_HOST}::test_a_host_that_is_none_of_the_servers_names_is_refused_and_opens_nothing"),
+    Mutant("access", "a path is sent on to what the Host header names", "serving/app.py",
+           "redirect_slashes=False,", "redirect_slashes=True,",
+           f"{OF_HOST}::test_however_a_path_is_written_nobody_sees_more_than_by_the_plain_one"),
+    Mutant("access", "a refusal knows the views of others", "serving/service.py",
+           'unknown("view", name, self.views(who))', 'unknown("view", name, self.store.views)',
+           "tests/serving/test_access.py::"
+           "test_a_view_that_one_may_not_ask_and_one_that_is_not_there_are_told_alike_on_every_route"),
+]  # fmt: skip
