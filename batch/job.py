@@ -13,22 +13,25 @@ from dovetail.batch import recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
 from dovetail.shared import lineage, pauses
+from dovetail.shared.commit import detach
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
 from dovetail.shared.judge import Judge
-from dovetail.shared.ledger import VersionId
+from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.locks import held
+from dovetail.shared.locks import held, is_held
 from dovetail.shared.log import Log
-from dovetail.shared.manifest import Manifest, RunId, unnamed
+from dovetail.shared.manifest import Manifest, RunId, needed, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import slices
 from dovetail.shared.project import Project
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
 from dovetail.shared.upkeep import tidy
+
+BETWEEN_PARTS = 600.0
 
 
 @lineage.of_batch
@@ -54,7 +57,7 @@ def run(
     """
     layout, source = project.layout, view.source
     pauses.refuse(layout, "batch", view.name)
-    with held(layout.lock(f"batch-{view.name}"), f"a batch of {view.name}"):
+    with held(layout.lock(f"batch-{view.name}"), f"a batch of {view.name}", patience=patience(layout, view.name)):
         ledger = open_ledger(project, source, log)
         put_in_force(project, source, ledger, spark)
         manifests = DeltaManifest(layout.manifest(view.name))
@@ -70,17 +73,19 @@ def run(
             view.name,
             version,
             full=full,
-            owner=f"{socket.gethostname()}:{os.getpid()}",
+            owner=owner(),
             manifests=manifests,
             ledger=ledger,
             master=master,
             keep=project.settings.retention.rollbacks,
+            window=project.settings.retention.rollback_seconds,
             on_plan=on_plan,
         )
         if manifest is not None:
             manifest = raise_floors(manifests)
             failpoint("batch.floors_raised")
             _delete_unnamed_runs(layout, manifest)
+            retire(layout, manifest, ledger)
         _tidy_if_stopped(project, view)
         return manifest
 
@@ -97,6 +102,29 @@ def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
     for folder in (f for f in stored if f.name in gone):
         shutil.rmtree(folder, ignore_errors=True)
         failpoint("batch.run_deleted")
+
+
+def owner() -> str:
+    """This process, as pins and notes name it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def patience(layout: Layout, view: str) -> float:
+    """Seconds that a batch waits for the one that holds its lock: as long as a part takes, where that is what runs."""
+    return BETWEEN_PARTS if is_held(layout.lock(f"reprocess-{view}")) else 0.0
+
+
+def retire(layout: Layout, manifest: Manifest, ledger: DeltaLedger) -> None:
+    """Takes out of force what nothing answers from, may go back to, or is being computed beside. For the holder of the
+    batch lock: the manifest has let go of it first."""
+    last = ledger.last()
+    if last is None or is_held(layout.lock(f"reprocess-{manifest.view}")):
+        return
+    wanted = needed(manifest)
+    for version in last.versions:
+        if view_of(version) == manifest.view and version not in wanted:
+            detach(ledger, version, note="replaced, and no longer kept to be gone back to")
+            failpoint("batch.retired")
 
 
 def live(project: Project, view: View) -> Manifest | None:

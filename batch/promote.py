@@ -1,7 +1,8 @@
-"""Which runs answer for a view: pin, promote, roll back and prune, each one replacement of the manifest."""
+"""Which runs answer for a view: pin, stage, promote, roll back and prune, each one replacement of the manifest."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -23,10 +24,12 @@ def promote(
     runs: tuple[Run, ...],
     note: str,
     keep: int | None = None,
+    window: float = 0.0,
 ) -> Manifest:
     """Makes `runs` answer for the view, if nothing else was promoted since `started` was read.
 
-    `keep` earlier sets of runs stay to be rolled back to.
+    `keep` earlier sets of runs stay to be rolled back to, and each other version that answered in the last `window`
+    seconds.
 
     Raises:
         Busy: another promote or rollback came first, the run's pin was dropped, or the version is no longer in force
@@ -38,28 +41,61 @@ def promote(
         same_generation(view, started, now)
         still_pinned(now, runs[-1])
         serveable(version, seq, ledger)
+        if now is None:
+            return rules.first(view, runs, note)
         kept = KEEP if keep is None else keep
-        return rules.promoted(now, runs, keep=kept, note=note) if now else rules.first(view, runs, note)
+        return rules.promoted(now, runs, keep=kept, note=note, now=time.time(), window=window)
 
     return _swapped(store, replaced)
 
 
-def rollback(
-    store: ManifestStore, ledger: LedgerStore, *, view: str, to: tuple[Run, ...], note: str = "rollback"
+def stage(store: ManifestStore, runs: tuple[Run, ...], *, note: str) -> Manifest:
+    """Names `runs`, the last of which is pinned, as what has been computed beside of their version.
+
+    Raises:
+        Busy: the run's pin was dropped.
+    """
+
+    def replaced(now: Manifest | None) -> Manifest:
+        if now is None or runs[-1].id not in now.pins:
+            raise Busy(f"run {runs[-1].id} was not pinned all the time, so its table may be gone")
+        return rules.staged(now, runs, note=note)
+
+    return _swapped(store, replaced)
+
+
+def unstage(store: ManifestStore, version: VersionId, *, note: str) -> Manifest:
+    """Gives up what was computed beside of a version."""
+    return _swapped(store, lambda now: rules.unstaged(_known(now), version, note=note))
+
+
+def switch(
+    store: ManifestStore,
+    ledger: LedgerStore,
+    *,
+    view: str,
+    started: Manifest | None,
+    to: tuple[Run, ...],
+    note: str,
+    keep: int | None = None,
+    window: float = 0.0,
 ) -> Manifest:
-    """Makes `to`, one of the sets in `manifest.rollback`, answer for the view again.
+    """Makes `to`, a set of runs that is staged or kept to be gone back to, answer for the view: forth or back.
 
     Raises:
         UsageError: that set of runs is not kept any more.
-        Busy: its version is no longer in force for every record since.
+        Busy: another promote or rollback came first, or the version is no longer in force for every record since.
     """
     version, seq = to[-1].version, to[-1].to_seq
 
     def replaced(now: Manifest | None) -> Manifest:
-        if now is None or to not in now.rollback or now.floor(version) > seq:
-            raise UsageError(f"{view} cannot go back to {version} at seq {seq}: it is not kept")
+        same_generation(view, started, now)
+        if now is None or to not in (*now.staged, *now.rollback) or now.floor(version) > seq:
+            raise UsageError(
+                f"{view} cannot go to {version} at seq {seq}: it is not kept", next=f"dovetail history {view}"
+            )
         serveable(version, seq, ledger)
-        return rules.rolled_back(now, to, note=note)
+        return rules.promoted(now, to, keep=KEEP if keep is None else keep, note=note, now=time.time(), window=window)
 
     return _swapped(store, replaced)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,11 +109,13 @@ def run(
     ledger: LedgerStore,
     master: Master,
     keep: int | None = None,
+    window: float = 0.0,
     on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> Manifest | None:
     """Plans, computes and promotes one run; None when there was nothing new. Only for the holder of the batch lock.
 
-    `keep` earlier sets of runs stay to be rolled back to.
+    `keep` earlier sets of runs stay to be rolled back to, and each other version that answered in the last `window`
+    seconds.
 
     Killed at any moment it leaves the old runs answering, and a table that nothing names.
     """
@@ -122,7 +125,25 @@ def run(
     if planned is None:
         return None
     on_plan(planned)
-    run_id = RunId(uuid.uuid4().hex[:16])
+    with computed(planned, owner=owner, manifests=manifests, master=master) as written:
+        failpoint("batch.before_promote")
+        kind = "full" if full else "incremental"
+        runs, note = (*planned.joins, written), f"{kind} batch by {owner}"
+        manifest = promote.promote(
+            manifests, ledger, view=view, started=started, runs=runs, note=note, keep=keep, window=window
+        )
+        failpoint("batch.after_promote")
+        return manifest
+
+
+@contextmanager
+def computed(planned: Plan, *, owner: str, manifests: ManifestStore, master: Master) -> Iterator[Run]:
+    """Writes the run that is planned, and gives it; it is pinned while the block runs, which is to name it.
+
+    Raises:
+        IntegrityError: the master and the ledger disagree.
+    """
+    version, run_id = planned.version, RunId(uuid.uuid4().hex[:16])
     with promote.pin(manifests, run_id, version, planned.cut_seq, owner=owner):
         failpoint("batch.pinned")
         apart = unarchived(planned.rows, master.passed())
@@ -131,17 +152,10 @@ def run(
         done = master.write_run(version, run_id, planned.span)
         failpoint("batch.run_written")
         lacks = [row.range.overlap(p) for row in apart if version not in row.versions for p in master.passed()]
-        written = Run(
+        yield Run(
             run_id, version, planned.from_seq, planned.cut_seq, planned.span, done.state_rows, planned.records,
             lacks=" ".join(str(each) for each in lacks if not each.empty), failed=done.failed,
         )  # fmt: skip
-        failpoint("batch.before_promote")
-        kind = "full" if full else "incremental"
-        runs = (*planned.joins, written)
-        note = f"{kind} batch by {owner}"
-        manifest = promote.promote(manifests, ledger, view=view, started=started, runs=runs, note=note, keep=keep)
-        failpoint("batch.after_promote")
-        return manifest
 
 
 def check_counts(rows: Sequence[LedgerRow], held: Mapping[int, int]) -> None:

@@ -16,6 +16,8 @@ from dovetail.shared.duration import ago
 from dovetail.shared.errors import Busy
 
 TRIES = 5
+WAIT = 0.2
+"""Seconds between two looks at a lock that is waited for."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,18 @@ class Owner:
 
 
 @contextmanager
-def held(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock at `path`; raises Busy with the owner's host, pid and age when another process does."""
+def held(path: Path, what: str, *, patience: float = 0.0) -> Iterator[None]:
+    """Holds the lock at `path`; raises Busy with the owner's host, pid and age when another process does.
+
+    Waits for that one up to `patience` seconds.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not _taken(descriptor):
+        until = time.monotonic() + patience
+        while not (taken := _taken(descriptor)) and time.monotonic() < until:
+            time.sleep(WAIT)
+        if not taken:
             raise Busy(f"{what} runs already: {_owner(descriptor)}", where=str(path), next="stop that one first")
         note = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "what": what})
         os.ftruncate(descriptor, 0)

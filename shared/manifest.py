@@ -57,7 +57,9 @@ class Manifest:
 
     `revision` counts every replacement and is what compare-and-set compares; `generation` grows only when the answer's
     parts change (promote, rollback). Floors: per version the seq at or below which speed states may be gone.
-    Pins: by the run that is being written.
+    Pins: by the run that is being written. Staged: sets of runs that are computed beside and answer once they are
+    promoted, one a version. Replaced: when a version last stopped to answer, in seconds since 1970; for people, and
+    for how long it may be gone back to.
     """
 
     view: str
@@ -67,11 +69,14 @@ class Manifest:
     rollback: tuple[tuple[Run, ...], ...] = ()
     floors: Mapping[VersionId, int] = field(default_factory=dict)
     pins: Mapping[RunId, Pin] = field(default_factory=dict)
+    staged: tuple[tuple[Run, ...], ...] = ()
+    replaced: Mapping[VersionId, float] = field(default_factory=dict)
     note: str = ""
     at: float = 0.0
 
     def __post_init__(self) -> None:
-        adjoining(self.runs)
+        for runs in (self.runs, *self.staged):
+            adjoining(runs)
 
     @property
     def live(self) -> VersionId:
@@ -86,8 +91,21 @@ class Manifest:
     def cut(self) -> Position:
         return self.runs[-1].cut
 
+    @property
+    def sets(self) -> tuple[tuple[Run, ...], ...]:
+        """Every set of runs that answers, may be gone back to or may be promoted."""
+        return (self.runs, *self.rollback, *self.staged)
+
     def floor(self, version: VersionId) -> int:
         return self.floors.get(version, -1)
+
+    def staged_of(self, version: VersionId) -> tuple[Run, ...]:
+        """What has been computed beside of a version; empty where nothing has."""
+        return next((runs for runs in self.staged if runs[-1].version == version), ())
+
+    def earlier_of(self, version: VersionId) -> tuple[Run, ...]:
+        """The newest set of runs of a version that may be gone back to; empty where there is none."""
+        return next((runs for runs in self.rollback if runs[-1].version == version), ())
 
 
 class ManifestStore(Protocol):
@@ -113,28 +131,50 @@ def first(view: str, runs: tuple[Run, ...], note: str) -> Manifest:
     return Manifest(view=view, revision=0, generation=0, runs=runs, note=note)
 
 
-def promoted(old: Manifest, runs: tuple[Run, ...], *, keep: int, note: str) -> Manifest:
-    """`runs` answer from now on; the `keep` latest earlier sets stay to be rolled back to."""
+def promoted(
+    old: Manifest, runs: tuple[Run, ...], *, keep: int, note: str, now: float = 0.0, window: float = 0.0
+) -> Manifest:
+    """`runs` answer from now on.
+
+    To be gone back to stay the `keep` latest earlier sets, and of each other version that answered less than `window`
+    seconds before `now` the newest one.
+    """
+    replaced = _replaced(old, runs, now)
+    earlier = (old.runs, *(each for each in old.rollback if each != runs))
+    fresh = {v for v, at in replaced.items() if at > now - window}
+    newest = {each[-1].version: i for i, each in reversed([*enumerate(earlier)])}
     return replace(
         old,
         revision=old.revision + 1,
         generation=old.generation + 1,
         runs=runs,
-        rollback=((old.runs, *old.rollback))[:keep],
+        rollback=tuple(
+            each
+            for i, each in enumerate(earlier)
+            if i < keep or (each[-1].version in fresh and newest[each[-1].version] == i)
+        ),
+        staged=tuple(each for each in old.staged if each != runs),
+        replaced=replaced,
         note=note,
     )
 
 
-def rolled_back(old: Manifest, to: tuple[Run, ...], *, note: str) -> Manifest:
-    """`to`, one of the earlier sets, answers again, and the set that answered until now takes its place among them."""
-    return replace(
-        old,
-        revision=old.revision + 1,
-        generation=old.generation + 1,
-        runs=to,
-        rollback=(old.runs, *(runs for runs in old.rollback if runs != to)),
-        note=note,
-    )
+def staged(old: Manifest, runs: tuple[Run, ...], *, note: str) -> Manifest:
+    """`runs` are what has been computed beside of their version; what answers stays as it is."""
+    others = tuple(each for each in old.staged if each[-1].version != runs[-1].version)
+    return replace(old, revision=old.revision + 1, staged=(*others, runs), note=note)
+
+
+def unstaged(old: Manifest, version: VersionId, *, note: str) -> Manifest:
+    """What was computed beside of a version is given up."""
+    left = tuple(each for each in old.staged if each[-1].version != version)
+    return replace(old, revision=old.revision + 1, staged=left, note=note)
+
+
+def _replaced(old: Manifest, runs: tuple[Run, ...], now: float) -> dict[VersionId, float]:
+    version = runs[-1].version
+    stopped = {} if old.live == version else {old.live: now}
+    return {v: at for v, at in {**old.replaced, **stopped}.items() if v != version}
 
 
 def pinned(old: Manifest, run: RunId, pin: Pin) -> Manifest:
@@ -148,10 +188,10 @@ def unpinned(old: Manifest, runs: Iterable[RunId]) -> Manifest:
 
 
 def needed(manifest: Manifest) -> dict[VersionId, int]:
-    """Per version that is live, a rollback target or being computed: the seq above which its states must stay."""
+    """Per version that is live, kept, staged or being computed: the seq above which its states must stay."""
     lowest: dict[VersionId, int] = {}
     for version, seq in [
-        *((runs[-1].version, runs[-1].to_seq) for runs in (manifest.runs, *manifest.rollback)),
+        *((runs[-1].version, runs[-1].to_seq) for runs in manifest.sets),
         *((pin.version, pin.seq) for pin in manifest.pins.values()),
     ]:
         lowest[version] = min(seq, lowest.get(version, seq))
@@ -181,5 +221,5 @@ def unnamed(stored: Iterable[RunId], manifest: Manifest) -> set[RunId]:
 
     List the tables first and read the manifest after: a batch pins its run before it writes the table.
     """
-    named = {run.id for runs in (manifest.runs, *manifest.rollback) for run in runs}
+    named = {run.id for runs in manifest.sets for run in runs}
     return set(stored) - named - set(manifest.pins)

@@ -17,8 +17,8 @@ from dovetail.shared.manifest import Manifest, Pin, Run, RunId
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
-FORMAT = 2
-"""2: `failed` came. Older rows have none of it."""
+FORMAT = 3
+"""2: `failed` came; 3: `staged` and `replaced`. Older rows have none of them."""
 SCHEMA = pa.schema(
     [
         ("revision", pa.int64()),
@@ -57,7 +57,7 @@ class DeltaManifest:
         return [_manifest(r) for r in sorted(rows, key=lambda r: r["revision"])]
 
     def swap(self, new: Manifest) -> None:
-        new = replace(new, at=new.at or time.time())
+        new = replace(new, at=time.time())
 
         def unchanged() -> bool:
             now = self.read()
@@ -82,6 +82,8 @@ def _stored(manifest: Manifest) -> dict[str, Any]:
         "rollback": [[_stored_run(r) for r in runs] for runs in manifest.rollback],
         "floors": dict(manifest.floors),
         "pins": {k: asdict(p) for k, p in manifest.pins.items()},
+        "staged": [[_stored_run(r) for r in runs] for runs in manifest.staged],
+        "replaced": dict(manifest.replaced),
     }
 
 
@@ -135,6 +137,8 @@ def _parsed(row: dict[str, Any], stored: dict[str, Any]) -> Manifest:
         rollback=tuple(tuple(_run(r) for r in runs) for runs in stored["rollback"]),
         floors={VersionId(v): s for v, s in stored["floors"].items()},
         pins={RunId(k): Pin(VersionId(p["version"]), p["seq"], p["owner"]) for k, p in stored["pins"].items()},
+        staged=tuple(tuple(_run(r) for r in runs) for runs in stored.get("staged", ())),
+        replaced={VersionId(v): at for v, at in stored.get("replaced", {}).items()},
         note=row["note"],
         at=row["at"],
     )

@@ -267,11 +267,24 @@ class ArchiveSettings(Section):
     max_records_per_commit: Count = Field(default=500_000, description="the most records in one write")
 
 
+class BatchSettings(Section):
+    """[batch]: what is computed from the master dataset."""
+
+    records_per_part: Count = Field(
+        default=20_000_000,
+        description="about so many records are reprocessed as one part, which is not computed again after a kill",
+    )
+
+
 class RetentionSettings(Section):
     """[retention]: how much is kept, and from when on status warns."""
 
     rollbacks: Annotated[int, Field(ge=0)] = Field(
         default=2, description="earlier sets of runs of a view that it can be rolled back to"
+    )
+    rollback_window: Duration = Field(
+        default="7 days",
+        description='how long a version that was replaced is kept up to date, to be rolled back to, as in "7 days"',
     )
     warn_quarantine: Size = Field(
         default=1_000_000_000, description='status warns when a quarantine is larger, as in "500 MB"'
@@ -283,6 +296,10 @@ class RetentionSettings(Section):
         default=0.5,
         description='status warns when this much of the time that Kafka keeps an unread record is over; "" for never',
     )
+
+    @property
+    def rollback_seconds(self) -> float:
+        return duration.parse(self.rollback_window).total_seconds()
 
 
 class TelemetrySettings(Section):
@@ -329,6 +346,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = Field(default_factory=LimitSettings)
     speed: SpeedSettings = Field(default_factory=SpeedSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
+    batch: BatchSettings = Field(default_factory=BatchSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     dev: DevSettings = Field(default_factory=DevSettings)

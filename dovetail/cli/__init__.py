@@ -15,6 +15,7 @@ from dovetail.cli import (
     access,
     ask,
     care,
+    change,
     clean,
     explain,
     gap,
@@ -62,7 +63,23 @@ def common(
     context.obj = profile
 
 
-for group in (start, run, push, ask, explain, prove, care, access, clean, pause, unlock, gap, quarantine, torture):
+for group in (
+    start,
+    run,
+    push,
+    ask,
+    explain,
+    prove,
+    change,
+    care,
+    access,
+    clean,
+    pause,
+    unlock,
+    gap,
+    quarantine,
+    torture,
+):
     group.register(app)
 
 

@@ -98,7 +98,7 @@ def test_a_pin_goes_when_the_batch_fails(store):
 def test_another_generation_since_the_start_is_refused(store):
     started, new = store.now, run("x", -1, 5)
     with promote.pin(store, new.id, A, 5, owner="batch"):
-        promote.rollback(store, ALWAYS_A, view="sales", to=(FIRST,))
+        promote.switch(store, ALWAYS_A, view="sales", started=store.now, to=(FIRST,), note="back")
         with pytest.raises(Busy, match="generation 1 to 2"):
             promoted(store, new, started=started)
     assert store.now.runs == (FIRST,)
@@ -155,22 +155,24 @@ def test_dropping_pins_leaves_a_manifest_without_any_as_it_is(store):
 
 
 def test_a_rollback_puts_an_earlier_set_back(store):
-    promote.rollback(store, ALWAYS_A, view="sales", to=(FIRST,))
+    promote.switch(store, ALWAYS_A, view="sales", started=store.now, to=(FIRST,), note="back")
     assert (store.now.runs, store.now.rollback) == ((FIRST,), ((FIRST, SECOND),))
 
 
 def test_a_rollback_to_what_is_not_kept_is_refused(store):
     for other in (Manifests(), store):
         with pytest.raises(UsageError, match="not kept"):
-            promote.rollback(other, ALWAYS_A, view="sales", to=(run("gone", -1, 1),))
+            promote.switch(other, ALWAYS_A, view="sales", started=other.now, to=(run("gone", -1, 1),), note="back")
 
 
 def test_a_rollback_below_the_floor_is_refused(store):
     store.now = rules.Manifest("sales", 1, 1, (FIRST, SECOND), ((FIRST,),), {A: 3})
     with pytest.raises(UsageError, match="not kept"):
-        promote.rollback(store, ALWAYS_A, view="sales", to=(FIRST,))
+        promote.switch(store, ALWAYS_A, view="sales", started=store.now, to=(FIRST,), note="back")
 
 
 def test_a_rollback_to_a_version_that_missed_a_row_is_refused(store):
     with pytest.raises(Busy, match="not in force for every record"):
-        promote.rollback(store, Ledger({A}, {A}, {A}, {B}, {A}), view="sales", to=(FIRST,))
+        promote.switch(
+            store, Ledger({A}, {A}, {A}, {B}, {A}), view="sales", started=store.now, to=(FIRST,), note="back"
+        )

@@ -39,6 +39,9 @@ WRITES = (
     "access rotate",
     "access revoke",
     "push",
+    "reprocess",
+    "promote",
+    "rollback",
 )
 
 
@@ -72,7 +75,7 @@ def test_help_shows_the_verbs_in_their_groups(run: Run) -> None:
     said = run("--help")
     assert said.code == 0
     titles = [line.split("─ ")[1].split(" ─")[0] for line in said.out.splitlines() if line.startswith("╭─ ")]
-    assert titles == ["Options", "Start", "Run", "Ask", "Care"]
+    assert titles == ["Options", "Start", "Run", "Ask", "Change", "Care"]
     for verb in VERBS:
         assert f"│ {verb.split()[0]} " in said.out
 

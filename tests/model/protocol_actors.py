@@ -304,11 +304,11 @@ class Simulation:
         if manifest is None or not manifest.rollback:
             return
         try:
-            promote.rollback(store, world.ledger, view=view, to=world.rng.choice(manifest.rollback))
-        except UsageError:
+            promote.switch(
+                store, world.ledger, view=view, started=manifest, to=world.rng.choice(manifest.rollback), note="back"
+            )
+        except (UsageError, Busy):
             self.allow(generation_of(world, view) != manifest.generation, "rolled back too late")
-        except Busy as busy:
-            raise Red("error", f"rollback: {busy}") from busy
 
     def prune(self, view: str, actor: Actor) -> None:
         """Floors first; then the run tables that nothing names. States are deleted by their owner: speed, or batch."""

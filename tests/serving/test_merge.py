@@ -114,7 +114,7 @@ def test_a_rollback_answers_from_the_earlier_runs(stand: Stand, serving: Client)
     manifests = stand.manifest("sales")
     now = manifests.read()
     assert now is not None
-    manifests.swap(rules.rolled_back(now, now.rollback[0], note="back"))
+    manifests.swap(rules.promoted(now, now.rollback[0], keep=2, note="back"))
     serving.until(lambda: len(serving.receipt("sales")["runs"]) == len(now.rollback[0]))
     assert serving.rows("sales", by="product") == truth(stand.events, by=["product"])
 

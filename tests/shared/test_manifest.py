@@ -50,10 +50,36 @@ def test_a_promotion_keeps_the_latest_earlier_sets():
 
 
 def test_a_rollback_swaps_places_with_what_answered():
-    back = rules.rolled_back(promoted_thrice(), (FIRST,), note="")
+    back = rules.promoted(promoted_thrice(), (FIRST,), keep=2, note="")
     assert back.runs == (FIRST,)
     assert back.rollback == ((OTHER,), (FIRST, SECOND))
     assert (back.revision, back.generation) == (3, 3)
+
+
+def test_a_version_that_was_replaced_stays_for_its_window_by_its_newest_set():
+    manifest = rules.promoted(rules.first("sales", (FIRST,), ""), (FIRST, SECOND), keep=0, note="")
+    manifest = rules.promoted(manifest, (OTHER,), keep=0, note="", now=1000.0, window=60)
+    assert manifest.rollback == ((FIRST, SECOND),)
+    nightly = (OTHER, run("b2", 8, 9, B))
+    later = rules.promoted(manifest, nightly, keep=0, note="", now=1059.0, window=60)
+    assert later.rollback == ((FIRST, SECOND),), "of the version that answers nothing stays, of the other its newest"
+    assert rules.promoted(later, (OTHER,), keep=0, note="", now=1060.0, window=60).rollback == ()
+    back = rules.promoted(later, (FIRST, SECOND), keep=0, note="", now=1059.0, window=60)
+    assert (back.live, back.replaced, back.rollback) == (A, {B: 1059.0}, (nightly,))
+
+
+def test_what_is_staged_is_kept_until_it_is_promoted_and_changes_no_answer():
+    manifest = rules.first("sales", (FIRST, SECOND), "")
+    part, whole = (run("x", -1, 3, B),), (run("x", -1, 3, B), run("y", 3, 5, B))
+    staged = rules.staged(rules.staged(manifest, part, note=""), whole, note="")
+    assert (staged.generation, staged.runs, staged.staged) == (manifest.generation, manifest.runs, (whole,))
+    assert rules.unnamed([RunId("x"), RunId("y"), RunId("z")], staged) == {RunId("z")}
+    assert rules.pruned(staged).floors == {A: 7, B: 5}
+    promoted = rules.promoted(staged, whole, keep=1, note="")
+    assert (promoted.runs, promoted.staged, promoted.rollback) == (whole, (), ((FIRST, SECOND),))
+    assert rules.unstaged(staged, B, note="").staged == ()
+    with pytest.raises(IntegrityError):
+        rules.staged(manifest, (run("y", 3, 5, B), run("x", -1, 3, B)), note="")
 
 
 def test_pins_and_prunes_replace_the_manifest_but_not_what_answers():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,10 +40,14 @@ def test_a_manifest_that_is_not_there_is_none(path):
 def test_a_manifest_reads_back_as_it_was_written(store, path):
     manifest = rules.promoted(store.read(), (FIRST, SECOND), keep=2, note="a · note")
     manifest = rules.pruned(manifest)
-    pinned = rules.replace(rules.pinned(manifest, RunId("x"), Pin(A, 5, "batch 1")), revision=1, at=1_700_000_000.25)
-    store.swap(pinned)
+    manifest = rules.staged(rules.pinned(manifest, RunId("x"), Pin(A, 5, "batch 1")), (FIRST,), note="a · note")
+    written = rules.replace(manifest, revision=1, replaced={A: 1_700_000_000.25})
+    before = time.time()
+    store.swap(written)
     for reader in (store, DeltaManifest(path)):
-        assert reader.read() == pinned
+        found = reader.read()
+        assert found == rules.replace(written, at=found.at)
+        assert before <= found.at <= time.time()
 
 
 def test_a_held_manifest_sees_what_another_swaps(store, path):
@@ -90,7 +95,7 @@ def stored(**other) -> pa.Table:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (stored(format=3), "format 3 is newer"),
+        (stored(format=4), "format 4 is newer"),
         (stored(manifest='{"runs": [{"id"'), "revision 1, is torn"),
         (stored(manifest='{"runs": []}'), "revision 1, is torn"),
     ],

@@ -1,0 +1,104 @@
+"""Which set of runs a view goes to next, and what it was before: what `promote`, `rollback` and `history` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dovetail.batch import promote
+from dovetail.shared.declare import View
+from dovetail.shared.errors import UsageError
+from dovetail.shared.ledger import LedgerStore, VersionId, covered
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.manifest import Manifest, Run
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.project import Project
+from dovetail.shared.versions import short
+
+
+@dataclass(frozen=True)
+class Change:
+    """One time at which what answers for a view became another."""
+
+    generation: int
+    at: float
+    version: VersionId
+    seq: int
+    runs: int
+    note: str
+
+
+def to_promote(manifest: Manifest, declared: VersionId, named: str = "") -> tuple[Run, ...]:
+    """What `promote` makes answer: of the version named, or else of the one declared, what was computed beside, or else
+    the newest set that answered before.
+
+    Raises:
+        UsageError: there is none; says what would make it.
+    """
+    version = _version(manifest, named) if named else declared
+    found = manifest.staged_of(version) or manifest.earlier_of(version)
+    if found:
+        return found
+    if version == manifest.live:
+        raise UsageError(f"{version} answers for {manifest.view} already", next=f"dovetail history {manifest.view}")
+    raise UsageError(
+        f"{version} has not been computed: there is nothing to promote", next=f"dovetail reprocess {manifest.view}"
+    )
+
+
+def to_go_back(manifest: Manifest, named: str = "") -> tuple[Run, ...]:
+    """What `rollback` makes answer: the newest earlier set of the version named, or else of another version than the
+    one that answers, or else of any.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if named and (found := manifest.earlier_of(_version(manifest, named))):
+        return found
+    others = [runs for runs in manifest.rollback if runs[-1].version != manifest.live]
+    if named or not manifest.rollback:
+        raise UsageError(
+            f"{manifest.view} keeps nothing{f' of {named}' if named else ''} to go back to",
+            next=f"dovetail history {manifest.view}",
+        )
+    return (others or manifest.rollback)[0]
+
+
+def ready(runs: tuple[Run, ...], ledger: LedgerStore) -> bool:
+    """Whether speed answers for every record after these runs."""
+    return covered(runs[-1].version, runs[-1].to_seq, ledger.rows(after=runs[-1].to_seq - 1))
+
+
+def switch(project: Project, view: View, started: Manifest, to: tuple[Run, ...], *, note: str) -> Manifest:
+    """Makes a set of runs answer; see `promote.switch`."""
+    layout, retention = project.layout, project.settings.retention
+    return promote.switch(
+        DeltaManifest(layout.manifest(view.name)),
+        DeltaLedger(layout.ledger(view.source.name)),
+        view=view.name,
+        started=started,
+        to=to,
+        note=note,
+        keep=retention.rollbacks,
+        window=retention.rollback_seconds,
+    )
+
+
+def history(manifests: Sequence[Manifest]) -> list[Change]:
+    """The times at which what answers became another, newest first."""
+    found = dict[int, Change]()
+    for each in manifests:
+        if each.generation not in found:
+            found[each.generation] = Change(each.generation, each.at, each.live, each.seq, len(each.runs), each.note)
+    return [*reversed(found.values())]
+
+
+def _version(manifest: Manifest, named: str) -> VersionId:
+    known = sorted({runs[-1].version for runs in manifest.sets})
+    found = [v for v in known if v.startswith(named) or v.split("@")[1].startswith(named.removeprefix("@"))]
+    if len(found) != 1:
+        raise UsageError(
+            f"'{named}' names {'none' if not found else 'several'} of {', '.join(map(short, known))}",
+            next=f"dovetail history {manifest.view}",
+        )
+    return found[0]

@@ -1,0 +1,224 @@
+"""Reprocessing: computes the history of a changed view beside what answers, part by part, and promotes nothing.
+
+The version is attached to the running speed job first; then its history is computed up to a ledger row from which on
+speed answers for it. Each finished part is named in the manifest, so that a killed one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from dovetail.batch import promote
+from dovetail.batch.job import BETWEEN_PARTS, catch_up_if_stopped, owner
+from dovetail.batch.master import DeltaMaster
+from dovetail.batch.recompute import Plan, computed
+from dovetail.shared import pauses
+from dovetail.shared.commit import detach
+from dovetail.shared.declare import View
+from dovetail.shared.errors import Busy, NotYet, UsageError
+from dovetail.shared.failpoints import failpoint
+from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
+from dovetail.shared.judge import Judge
+from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.locks import held
+from dovetail.shared.log import Log
+from dovetail.shared.manifest import Manifest, ManifestStore, Run, needed
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position
+from dovetail.shared.project import Project
+
+PATIENCE = 120.0
+"""Seconds that the archive may stand still while it is waited for."""
+LOOK = 0.5
+"""Seconds between two looks at how far the archive is."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The records of the parts that are done and of all that there are, and the seconds and records of this try."""
+
+    version: VersionId
+    done: int
+    records: int
+    computed: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Records a second; 0 before the first part."""
+        return self.computed / self.seconds if self.seconds else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the rest takes at this rate; None where it is not known."""
+        return (self.records - self.done) / self.rate if self.rate else None
+
+
+def run(
+    project: Project,
+    view: View,
+    log: Log,
+    spark: SparkSession,
+    *,
+    from_scratch: bool = False,
+    max_rate: float = 0.0,
+    on_part: Callable[[Progress], None] = lambda _: None,
+) -> tuple[Manifest, VersionId]:
+    """Computes the declared version of `view` over all of its history, beside what answers; gives it with the manifest
+    that names it.
+
+    Args:
+        from_scratch: also where the declared version is the one that answers.
+        max_rate: records a second that are not exceeded over the parts of this try; 0 for as fast as it goes.
+
+    Raises:
+        UsageError: the declaration is what answers, or nothing answers yet.
+        Busy: a reprocessing of this view is running.
+        Paused: a person has paused the batch of this view; what is done stays.
+        NotYet: the archive has not come far enough, and does not.
+        IntegrityError: the master and the ledger disagree.
+    """
+    layout, source = project.layout, view.source
+    pauses.refuse(layout, "batch", view.name)
+    with held(layout.lock(f"reprocess-{view.name}"), f"a reprocessing of {view.name}"):
+        ledger = open_ledger(project, source, log)
+        put_in_force(project, source, ledger, spark)
+        manifests = DeltaManifest(layout.manifest(view.name))
+        refuse_unchanged(project, view, from_scratch=from_scratch)
+        version = attach_declared(project, view, ledger, spark)
+        stop = project.settings.speed.stop_if_quarantined
+        judge = Judge.of_commits(source, ledger, layout, log, spark, stop=stop)
+        master = DeltaMaster(layout, source, spark, judge=judge)
+        catch_up_if_stopped(project, source, ledger, master)
+        size = project.settings.batch.records_per_part
+        began, computed_here, goal = time.monotonic(), 0, ledger.rows()[-1].seq
+        while (planned := next_part(manifests, ledger, master.claim, version, goal=goal, size=size)) is not None:
+            pauses.refuse(layout, "batch", view.name)
+            lock = layout.lock(f"batch-{view.name}")
+            with held(lock, f"a part of the reprocessing of {view.name}", patience=BETWEEN_PARTS):
+                promote.drop_pins(manifests)
+                written = _part(planned, manifests, master)
+            computed_here += written.records
+            if max_rate:
+                time.sleep(max(0.0, computed_here / max_rate - (time.monotonic() - began)))
+            everything = sum(row.books.consumed for row in ledger.rows() if row.seq <= goal)
+            done = sum(r.records for r in (*planned.joins, written))
+            on_part(Progress(version, done, max(done, everything), computed_here, time.monotonic() - began))
+        found = manifests.read()
+        if found is None:
+            raise RuntimeError("there is no manifest any more")
+        return found, version
+
+
+def refuse_unchanged(project: Project, view: View, *, from_scratch: bool) -> None:
+    """Raises UsageError where there is nothing to compute beside what answers."""
+    now, declared = DeltaManifest(project.layout.manifest(view.name)).read(), project.version(view)
+    if now is None:
+        raise UsageError(f"nothing answers for {view.name} yet", next=f"dovetail batch {view.name}")
+    if now.live == declared and not from_scratch:
+        raise UsageError(
+            f"{view.name} is declared as it answers, {declared}: there is nothing to reprocess",
+            next=f"change it, or dovetail reprocess {view.name} --from-scratch",
+        )
+
+
+def ahead(project: Project, view: View) -> tuple[VersionId, int]:
+    """The declared version, and how many records of the ledger are still to be computed for it."""
+    layout, version = project.layout, project.version(view)
+    now = DeltaManifest(layout.manifest(view.name)).read()
+    done = now.staged_of(version) if now else ()
+    rows = DeltaLedger(layout.ledger(view.source.name)).rows(after=done[-1].to_seq if done else -1)
+    return version, sum(row.books.consumed for row in rows)
+
+
+def give_up(project: Project, view: View) -> VersionId:
+    """Lets go of what was computed beside of the declared version of `view`, and takes the version out of force unless
+    something else needs it. The next batch deletes its runs.
+
+    Raises:
+        UsageError: nothing was computed of it.
+        Busy: a reprocessing of this view is running.
+    """
+    layout, version = project.layout, project.version(view)
+    with held(layout.lock(f"reprocess-{view.name}"), f"giving up what was reprocessed of {view.name}"):
+        manifests, ledger = DeltaManifest(layout.manifest(view.name)), DeltaLedger(layout.ledger(view.source.name))
+        now, last = manifests.read(), ledger.last()
+        if (
+            now is None
+            or last is None
+            or not (now.staged_of(version) or version in set(last.versions) - set(needed(now)))
+        ):
+            raise UsageError(
+                f"nothing of {version} was computed beside what answers", next=f"dovetail history {view.name}"
+            )
+        now = promote.unstage(manifests, version, note=f"given up by {owner()}")
+        failpoint("reprocess.unstaged")
+        if version not in needed(now):
+            detach(ledger, version, note="given up")
+        return version
+
+
+def next_part(
+    manifests: ManifestStore,
+    ledger: LedgerStore,
+    claim: Callable[[], Position],
+    version: VersionId,
+    *,
+    goal: int,
+    size: int,
+) -> Plan | None:
+    """The next ledger rows to compute, of about `size` records; None where row `goal` is reached and speed goes on.
+
+    Waits for the archive where it lags behind the goal.
+
+    Raises:
+        NotYet: it has not moved for PATIENCE seconds.
+    """
+    now = manifests.read()
+    done = now.staged_of(version) if now else ()
+    at = done[-1].to_seq if done else -1
+    rows = ledger.rows(after=at)
+    if at >= goal and covered(version, at, ledger.rows(after=at - 1)):
+        return None
+    if rows and version not in rows[-1].versions:
+        raise Busy(f"{version} was taken out of force meanwhile: {rows[-1].note}", next="dovetail status")
+    until = time.monotonic() + PATIENCE
+    while not (taken := _taken(rows, claim(), goal=max(goal, _attached(rows, version)), size=size)):
+        if time.monotonic() > until:
+            raise NotYet(
+                f"{version} is computed up to seq {at}, and the archive does not come to seq {rows[0].seq}",
+                next="dovetail archive, then reprocess again: it goes on from there",
+            )
+        time.sleep(LOOK)
+    return Plan(version, done, taken)
+
+
+def _attached(rows: Sequence[LedgerRow], version: VersionId) -> int:
+    """The row from which on the version is in force to the end."""
+    return next((row.seq + 1 for row in reversed(rows) if version not in row.versions), 0)
+
+
+def _taken(rows: Sequence[LedgerRow], claim: Position, *, goal: int, size: int) -> tuple[LedgerRow, ...]:
+    """The first of the rows up to `goal` that lie in the master whole, as many as hold `size` records."""
+    taken, records = list[LedgerRow](), 0
+    for row in rows:
+        if row.seq > goal or records >= size or not claim.reaches(row.to):
+            break
+        taken.append(row)
+        records += row.books.consumed
+    return tuple(taken)
+
+
+def _part(planned: Plan, manifests: ManifestStore, master: DeltaMaster) -> Run:
+    """Computes and names one part. Only for the holder of the batch lock."""
+    with computed(planned, owner=owner(), manifests=manifests, master=master) as written:
+        failpoint("reprocess.before_staged")
+        note = f"reprocess by {owner()}: {written.records:,} records up to seq {written.to_seq}"
+        promote.stage(manifests, (*planned.joins, written), note=note)
+        failpoint("reprocess.staged")
+        return written

@@ -1,0 +1,180 @@
+"""The verbs of a change: reprocess, promote, rollback, history."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dovetail.cli.output import Output, counted
+from dovetail.cli.session import find_log, load_project, start_spark, writable
+
+if TYPE_CHECKING:
+    from dovetail.shared.declare import View
+    from dovetail.shared.manifest import Manifest, Run
+    from dovetail.shared.project import Project
+
+PANEL = "Change"
+VIEW = typer.Argument(help="Which view.")
+BECAUSE = typer.Option("", help="Why; dovetail history shows it.", metavar="TEXT")
+DRY_RUN = typer.Option(False, "--dry-run", help="Say what would answer; change nothing.")
+JSON = typer.Option(False, "--json", help="One JSON document.")
+
+
+def register(app: typer.Typer) -> None:
+    for verb in (reprocess, promote, rollback, history):
+        app.command(rich_help_panel=PANEL)(verb)
+
+
+def reprocess(
+    context: typer.Context,
+    view: str = VIEW,
+    from_scratch: bool = typer.Option(
+        False, "--from-scratch", help="Compute what answers now once more, from the first record on."
+    ),
+    max_rate: float = typer.Option(0, min=0, help="Records a second that are not exceeded; 0 for no limit."),
+    give_up: bool = typer.Option(False, "--give-up", help="Let go of what was computed, and of the version."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be computed; write nothing."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON document a line."),
+) -> None:
+    """Compute a changed view over its whole history, beside what answers; promotes nothing.
+
+    Killed or paused it goes on where it was, by the same command. Speed, archive and nightly batches go on meanwhile.
+    """
+    from dovetail.batch import change, reprocessing
+
+    output, project = Output(as_json=as_json), load_project(context, logged=True)
+    named = project.view(view)
+    if dry_run:
+        reprocessing.refuse_unchanged(project, named, from_scratch=from_scratch)
+        version, records = reprocessing.ahead(project, named)
+        output.line(f"{version}: {counted(records, 'record')} would be computed. Nothing written.")
+        output.result({"view": view, "version": version, "records": records, "written": False})
+        return
+    writable(project.settings)
+    if give_up:
+        version = reprocessing.give_up(project, named)
+        output.line(f"{version} is given up")
+        output.result({"view": view, "version": version, "given_up": True})
+        return
+    log = find_log(project.settings)
+    reprocessing.refuse_unchanged(project, named, from_scratch=from_scratch)
+    spark = start_spark(project.settings, "reprocess", heavy=True, on_progress=output.progress())
+
+    def tell(so_far: reprocessing.Progress) -> None:
+        left = f", {so_far.left:,.0f} s left" if so_far.left else ""
+        text = f"{so_far.done:,} of {counted(so_far.records, 'record')}, {so_far.rate:,.0f} a second{left}"
+        output.event(f"{so_far.version}: {text}", done=so_far.done, records=so_far.records, rate=so_far.rate)
+
+    manifest, version = reprocessing.run(
+        project, named, log, spark, from_scratch=from_scratch, max_rate=max_rate, on_part=tell
+    )
+    runs = change.to_promote(manifest, version)
+    output.line(
+        f"{version} is computed up to seq {runs[-1].to_seq}, {counted(sum(r.state_rows for r in runs), 'state row')}, "
+        f"and kept up to date. {manifest.live} answers until: dovetail promote {view}"
+    )
+    output.result({"view": view, "version": version, "seq": runs[-1].to_seq, "live": manifest.live, "ready": True})
+
+
+def promote(
+    context: typer.Context,
+    view: str = VIEW,
+    to: str = typer.Option("", help="Which version; the declared one where not given.", metavar="VERSION"),
+    because: str = BECAUSE,
+    dry_run: bool = DRY_RUN,
+    as_json: bool = JSON,
+) -> None:
+    """Let what was reprocessed answer, for all readers at once; what answered until now can be gone back to."""
+    from dovetail.batch import change
+
+    output, project = Output(as_json=as_json), load_project(context)
+    named, manifest = project.view(view), _manifest(project, view)
+    runs = change.to_promote(manifest, project.version(named), to)
+    _switch(output, project, named, manifest, runs, what="promote", because=because, dry_run=dry_run)
+
+
+def rollback(
+    context: typer.Context,
+    view: str = VIEW,
+    to: str = typer.Option("", help="Which version; the one before where not given.", metavar="VERSION"),
+    because: str = BECAUSE,
+    dry_run: bool = DRY_RUN,
+    as_json: bool = JSON,
+) -> None:
+    """Let the version before answer again, with every record that came since."""
+    from dovetail.batch import change
+
+    output, project = Output(as_json=as_json), load_project(context)
+    named, manifest = project.view(view), _manifest(project, view)
+    runs = change.to_go_back(manifest, to)
+    _switch(output, project, named, manifest, runs, what="rollback", because=because, dry_run=dry_run)
+
+
+def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> None:
+    """Show what answered for a view when, who changed it and why, and what it can go to."""
+    from dovetail.batch import change
+    from dovetail.shared.ledger_table import DeltaLedger
+    from dovetail.shared.manifest_table import DeltaManifest
+
+    output, project = Output(as_json=as_json), load_project(context)
+    named, manifest = project.view(view), _manifest(project, view)
+    changes = change.history(DeltaManifest(project.layout.manifest(view)).history())
+    ledger = DeltaLedger(project.layout.ledger(named.source.name))
+    output.table(
+        ["generation", "when", "version", "seq", "runs", "what"],
+        [(c.generation, _when(c.at), c.version, c.seq, c.runs, c.note) for c in changes],
+        right=["generation", "seq", "runs"],
+    )
+    kept = [("back", runs) for runs in manifest.rollback] + [("forth", runs) for runs in manifest.staged]
+    for way, runs in kept:
+        verb = "rollback" if way == "back" else "promote"
+        lacks = "" if change.ready(runs, ledger) else ", but is not kept up to date any more"
+        said = f"{runs[-1].version} up to seq {runs[-1].to_seq}{lacks}"
+        output.line(f"{way:<5} {said}: dovetail {verb} {view} --to {runs[-1].version}")
+    output.result(
+        {
+            "view": view, "live": manifest.live, "declared": project.version(named),
+            "changes": [vars(c) for c in changes],
+            "kept": [
+                {"way": way, "version": runs[-1].version, "seq": runs[-1].to_seq, "ready": change.ready(runs, ledger)}
+                for way, runs in kept
+            ],
+        }
+    )  # fmt: skip
+
+
+def _manifest(project: Project, view: str) -> Manifest:
+    from dovetail.shared.errors import UsageError
+    from dovetail.shared.manifest_table import DeltaManifest
+
+    project.view(view)
+    found = DeltaManifest(project.layout.manifest(view)).read()
+    if found is None:
+        raise UsageError(f"nothing answers for {view} yet", next=f"dovetail batch {view}")
+    return found
+
+
+def _switch(
+    output: Output, project: Project, view: View, manifest: Manifest, runs: tuple[Run, ...], *,
+    what: str, because: str, dry_run: bool,
+) -> None:  # fmt: skip
+    from dovetail.batch import change
+
+    said: dict[str, Any] = {"view": view.name, "from": manifest.live, "to": runs[-1].version, "seq": runs[-1].to_seq}
+    if dry_run:
+        output.line(f"{runs[-1].version} would answer for {view.name} instead of {manifest.live}. Nothing changed.")
+        output.result({**said, "changed": False})
+        return
+    writable(project.settings)
+    note = f"{what} by {getpass.getuser()} on {socket.gethostname()}" + (f": {because}" if because else "")
+    now = change.switch(project, view, manifest, runs, note=note)
+    output.line(f"{now.live} answers for {view.name}, generation {now.generation}. Back: dovetail rollback {view.name}")
+    output.result({**said, "generation": now.generation, "changed": True})
+
+
+def _when(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -1,0 +1,73 @@
+"""Which set of runs a view can go to, forth and back, and what its history says."""
+
+from __future__ import annotations
+
+import pytest
+
+from dovetail.batch import change
+from dovetail.shared import manifest as rules
+from dovetail.shared.errors import UsageError
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.manifest import Run, RunId
+from dovetail.shared.position import Position, Range
+
+OLD, NEW, THIRD = VersionId("sales@0a11"), VersionId("sales@0b22"), VersionId("sales@c333")
+
+
+def runs(version: VersionId, to_seq: int = 5) -> tuple[Run, ...]:
+    return (Run(RunId(f"{version}-{to_seq}"), version, -1, to_seq, Range(Position({0: 0}), Position({0: to_seq}))),)
+
+
+FIRST = rules.first("sales", runs(OLD), "first")
+STAGED = rules.staged(FIRST, runs(NEW), note="part")
+PROMOTED = rules.promoted(STAGED, runs(NEW), keep=2, note="promote by ann: faster", now=10.0)
+
+
+def test_what_was_computed_of_the_declared_version_is_promoted():
+    assert change.to_promote(STAGED, NEW) == runs(NEW)
+    assert change.to_promote(rules.staged(STAGED, runs(THIRD), note=""), NEW, "c3") == runs(THIRD)
+
+
+def test_a_version_that_answered_before_can_be_promoted_again():
+    assert change.to_promote(PROMOTED, OLD) == runs(OLD)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "declared", "named", "message", "next_"),
+    [
+        (FIRST, NEW, "", "has not been computed", "dovetail reprocess sales"),
+        (PROMOTED, NEW, "", "answers for sales already", "dovetail history sales"),
+        (STAGED, NEW, "sales@0", "'sales@0' names several of sales@0a11, sales@0b22", "dovetail history sales"),
+        (STAGED, NEW, "ff", "'ff' names none of sales@0a11, sales@0b22", "dovetail history sales"),
+    ],
+)
+def test_where_there_is_nothing_to_promote_it_is_said(manifest, declared, named, message, next_):
+    with pytest.raises(UsageError, match=message) as said:
+        change.to_promote(manifest, declared, named)
+    assert said.value.next == next_
+
+
+def test_a_rollback_goes_to_the_version_before_whatever_nights_lie_between():
+    nightly = rules.promoted(PROMOTED, runs(NEW, 7), keep=2, note="", now=11.0, window=60.0)
+    assert nightly.rollback == (runs(NEW), runs(OLD))
+    assert change.to_go_back(nightly) == runs(OLD)
+    assert change.to_go_back(nightly, "0b") == runs(NEW)
+
+
+def test_without_another_version_it_goes_to_the_runs_before():
+    nightly = rules.promoted(FIRST, runs(OLD, 7), keep=2, note="")
+    assert change.to_go_back(nightly) == runs(OLD)
+
+
+def test_where_nothing_is_kept_it_is_said():
+    with pytest.raises(UsageError, match="sales keeps nothing to go back to"):
+        change.to_go_back(STAGED)
+    with pytest.raises(UsageError, match="sales keeps nothing of 0b to go back to"):
+        change.to_go_back(STAGED, "0b")
+
+
+def test_history_tells_each_change_of_what_answers_once():
+    told = change.history([FIRST, STAGED, PROMOTED, rules.pruned(PROMOTED)])
+    assert [(c.generation, c.version, c.note) for c in told] == [
+        (1, NEW, "promote by ann: faster"), (0, OLD, "first"),
+    ]  # fmt: skip
