@@ -295,4 +295,28 @@ ANSWERS = [
         "        if False:",
         "tests/serving/test_dimensions.py::test_a_receipt_whose_parts_are_pruned_is_gone_and_one_that_never_was_is_unknown",
     ),
+    Mutant(
+        "a question",
+        "a historical question reads the speed rows",
+        "serving/edition.py",
+        "if self.speed.within(plan.since, plan.end) else",
+        "if True else",
+        "tests/serving/test_speed_rows.py::test_a_historical_question_reads_no_speed_rows",
+    ),
+    Mutant(
+        "a question",
+        "a late record that a commit brings is left unread",
+        FOLLOW,
+        "        speed = published.speed.and_(added)\n",
+        "        speed = published.speed\n",
+        "tests/serving/test_speed_rows.py::test_a_late_record_is_counted_where_it_lies_and_read_nowhere_else",
+    ),
+    Mutant(
+        "a question",
+        "a window that reaches back to the speed rows leaves them unread",
+        "serving/edition.py",
+        "self.speed.within(plan.since, plan.end)",
+        "self.speed.within(plan.start, plan.end)",
+        "tests/serving/test_speed_rows.py::test_the_bounds_are_those_of_the_question",
+    ),
 ]
