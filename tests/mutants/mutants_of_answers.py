@@ -319,4 +319,12 @@ ANSWERS = [
         "self.speed.within(plan.start, plan.end)",
         "tests/serving/test_speed_rows.py::test_the_bounds_are_those_of_the_question",
     ),
+    Mutant(
+        "a question",
+        "keys that came since are not looked for in a dimension",
+        "serving/unmatched.py",
+        "edition.token if changes else 0",
+        "0",
+        "tests/serving/test_dimensions.py::test_keys_that_a_dimension_lacks_are_counted_once_wherever_they_are",
+    ),
 ]
