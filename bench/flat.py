@@ -1,14 +1,17 @@
 """Answers as history grows from 1 to 100 days, and as commits above the cut grow from 10 to 10,000.
 
-One client, random keys of 1,000, the same four questions each time. The commits are written as the speed layer writes
-them, with its upkeep, while the server follows.
+One client, random keys of 1,000, four questions in turn. The control is the same view with one day of history and no
+commit, asked in the same rounds. Commits are written as the speed layer writes them, with its upkeep, while the server
+follows.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,18 +33,22 @@ COMMITTED = 20
 FAST = "with_commits"
 MEASURES = {"lines": dv.count(), "revenue": dv.sum("amount"), "most": dv.max("quantity")}
 
+_numbers = itertools.count()
+
 
 def run(folder: Path) -> list[dict[str, Any]]:
     layout = Layout(folder / "data")
     views = {f"of_{days}_days": days for days in DAYS}
     stored = {name: StoredView(layout, name, MEASURES, facts(24 * days)) for name, days in (views | {FAST: 1}).items()}
+    control = next(iter(views))
     with served(folder, *stored) as port, Connection(port) as http:
-        by_days = {days: _measured(http, name, days) for name, days in views.items()}
-        by_commits = {}
+        taken = _measured(http, views)
+        rows = _rows({f"{days:,} days of history": taken[name] for name, days in views.items()}, taken[control])
         for commits in COMMITS:
             _commit(layout, stored[FAST], port, upto=commits)
-            by_commits[commits] = _measured(http, FAST, 1)
-    return [*_rows("days of history", by_days), *_rows("commits", by_commits)]
+            taken = _measured(http, {control: 1, FAST: 1})
+            rows += _rows({f"{commits:,} commits": taken[FAST]}, taken[control])
+    return sorted(rows, key=lambda row: str(row["what"]))
 
 
 def facts(hours: int, products: int = PRODUCTS) -> pa.Table:
@@ -76,42 +83,39 @@ def _commit(layout: Layout, view: StoredView, port: int, *, upto: int) -> None:
     time.sleep(1)
 
 
-def _measured(http: Connection, view: str, days: int) -> Mapping[str, list[float]]:
-    """By question its seconds."""
-    path, last = f"/v1/views/{view}/query?measures=lines,revenue,most", (T0 + timedelta(days=days - 1)).isoformat()
-    start, dice = f"start={last.replace('+00:00', 'Z')}", random.Random(days)
-
-    def anew() -> str:
-        return f"limit={dice.randrange(2_000, 100_000)}"  # another question, of which nothing is kept
-
-    def key(product: int | None = None) -> str:
-        n = dice.randrange(PRODUCTS) if product is None else product
-        return f"where.product=S{n:05}&where.region=region%20{n % REGIONS:02}"
-
-    questions: dict[str, Callable[[], str]] = {
-        "one key, asked for before": lambda: f"{path}&{key()}",
-        "one key, for the first time": lambda: f"{path}&{key()}&{anew()}",
-        "one key's last day by hours, for the first time": lambda: f"{path}&{key()}&bucket=1h&{start}&{anew()}",
-        "last day of all keys, by region": lambda: f"{path}&by=region&{start}",
-    }
-    for product in range(PRODUCTS):
-        http.timed(get(f"{path}&{key(product)}"))
-    taken: dict[str, list[float]] = {what: [] for what in questions}
-    for _ in range(ROUNDS):  # in turn
-        for what, question in questions.items():
-            taken[what].append(http.timed(get(question())))
+def _measured(http: Connection, views: Mapping[str, int]) -> dict[str, dict[str, list[float]]]:
+    """By view and question the seconds; all are asked in turn. `views` are given with their days of history."""
+    taken: dict[str, dict[str, list[float]]] = {view: defaultdict(list) for view in views}
+    for view in views:
+        for product in range(PRODUCTS):
+            http.timed(get(_path(view, product)))
+    for _ in range(ROUNDS):
+        for view, days in views.items():
+            for what, path in _questions(view, days, random.randrange(PRODUCTS)).items():
+                taken[view][what].append(http.timed(get(path)))
     return taken
 
 
-def _rows(of: str, measured: Mapping[int, Mapping[str, list[float]]]) -> list[dict[str, Any]]:
-    first = {what: figures(taken)["p50 ms"] for what, taken in next(iter(measured.values())).items()}
+def _questions(view: str, days: int, product: int) -> dict[str, str]:
+    last = (T0 + timedelta(days=days - 1)).strftime("%Y-%m-%d")
+    anew = f"limit={2_000 + next(_numbers)}"  # another question, of which nothing is kept
+    return {
+        "one key, asked for before": _path(view, product),
+        "one key, for the first time": f"{_path(view, product)}&{anew}",
+        "one key's last day by hours, for the first time": f"{_path(view, product)}&bucket=1h&start={last}&{anew}",
+        "last day of all keys, by region": f"{_path(view)}&by=region&start={last}",
+    }
+
+
+def _path(view: str, product: int | None = None) -> str:
+    key = "" if product is None else f"&where.product=S{product:05}&where.region=region%20{product % REGIONS:02}"
+    return f"/v1/views/{view}/query?measures=lines,revenue,most{key}"
+
+
+def _rows(by_size: Mapping[str, Mapping[str, list[float]]], control: Mapping[str, list[float]]) -> list[dict[str, Any]]:
     return [
-        {
-            "what": what,
-            "of": f"{n:,} {of}",
-            **(found := figures(taken[what])),
-            "of the first": found["p50 ms"] / first[what],
-        }
-        for what in first
-        for n, taken in measured.items()
+        {"what": what, "of": size, **(found := figures(seconds)), "of one day": found["p50 ms"] / p50}
+        for size, taken in by_size.items()
+        for what, seconds in taken.items()
+        for p50 in [figures(control[what])["p50 ms"]]
     ]
