@@ -13,11 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import answers, batch, freshness, quantiles, repeats, rollup, start
+from bench import answers, batch, flat, freshness, lookups, quantiles, repeats, rollup, start
 
 BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "answers": answers.run,
     "rollup": rollup.run,
+    "lookups": lookups.run,
+    "flat": flat.run,
     "quantiles": quantiles.run,
     "freshness": freshness.run,
     "batch": batch.run,

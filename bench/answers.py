@@ -1,28 +1,35 @@
 """Answers: keyed merged answers over HTTP against a bare FastAPI route that returns the same rows as a dict.
 
-Four clients with a connection each, random keys, commits arriving all the while; and the same for a group-by.
+Eight clients with a connection each, random keys, commits arriving all the while; and the same for a group-by. A second
+control is FastAPI over PostgreSQL, where finished rows lie ready under a covering index and nothing changes them.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
 
-from bench.layers import Bed, bed, free_port, percentile
+from bench.layers import Bed, bed, free_port
+from bench.load import figures, get, load
 
-CLIENTS, SECONDS, ROUNDS = 4, 5, 3
+CLIENTS, SECONDS, ROUNDS = 8, 5, 3
 SHOPS, PRODUCTS = 40, 50
 HISTORY, RATE = 60_000, 200
+HERE = Path(__file__).parent.parent
+NO_POSTGRES = (
+    "FastAPI over PostgreSQL is left out: apt-get install postgresql, or any PostgreSQL with initdb on the path"
+)
 VIEWS = """
 import dovetail as dv
 
@@ -41,35 +48,29 @@ def run(folder: Path) -> list[dict[str, Any]]:
     keys = [(f"s{s}", f"p{p}") for s in range(SHOPS) for p in range(PRODUCTS)]
     keyed = [f"/v1/views/sales/query?by=shop,product&where.shop={s}&where.product={p}" for s, p in keys]
     grouped = ["/v1/views/sales/query?by=product&measures=revenue&order_by=-revenue&limit=10"]
-    with bed(folder, VIEWS) as it:
+    routes = [f"/q?shop={s}&product={p}" for s, p in keys]
+    with bed(folder, VIEWS) as it, ExitStack() as stack:
         _fill(it)
-        answers = {path: httpx.get(f"http://127.0.0.1:{it.port}{path}").json() for path in keyed}
-        port = free_port()
-        bare = _start_bare(folder, {f"{s}|{p}": answers[path] for (s, p), path in zip(keys, keyed, strict=True)}, port)
-        writer = _start_writer(it)
-        try:
-            questions = {
-                "bare FastAPI route, same rows as a dict": (port, [f"/q?shop={s}&product={p}" for s, p in keys]),
-                "dovetail, keyed merged answer": (it.port, keyed),
-                "dovetail, group-by of all": (it.port, grouped),
-            }
-            rounds = {what: list[tuple[int, list[float]]]() for what in questions}
-            for _ in range(ROUNDS):  # in turn, so that a slow minute of the machine meets all alike
-                for what, (at, paths) in questions.items():
-                    rounds[what].append(_load(at, paths))
-        finally:
-            writer.kill()
-            bare.kill()
+        answers = [httpx.get(f"http://127.0.0.1:{it.port}{path}").json() for path in keyed]
+        questions = {
+            "bare FastAPI route, same rows as a dict": (stack.enter_context(_bare(folder, keys, answers)), routes),
+            "dovetail, keyed merged answer": (it.port, keyed),
+            "dovetail, group-by of all": (it.port, grouped),
+        }
+        if (port := stack.enter_context(_covered(answers))) is not None:
+            questions["FastAPI over PostgreSQL, covering index"] = port, routes
+        stack.enter_context(_writer(it))
+        rounds = {what: list[list[float]]() for what in questions}
+        for _ in range(ROUNDS):  # in turn, so that a slow minute of the machine meets all alike
+            for what, (at, paths) in questions.items():
+                rounds[what].append(load(at, [get(path) for path in paths], clients=CLIENTS, seconds=SECONDS))
     rows = [_row(what, measured) for what, measured in rounds.items()]
-    for row in rows:
-        row["of bare"] = row["requests/s"] / rows[0]["requests/s"]
-    return rows
+    return [{**row, "of bare": row["requests/s"] / rows[0]["requests/s"]} for row in rows]
 
 
-def _row(what: str, rounds: list[tuple[int, list[float]]]) -> dict[str, Any]:
-    seconds = [s for _, latencies in rounds for s in latencies]
-    rate = sorted(n / SECONDS for n, _ in rounds)[len(rounds) // 2]
-    return {"what": what, "requests/s": rate, **{f"p{p} ms": percentile(seconds, p) * 1000 for p in (50, 99)}}
+def _row(what: str, rounds: list[list[float]]) -> dict[str, Any]:
+    rate = median(len(taken) / SECONDS for taken in rounds)
+    return {"what": what, "requests/s": rate, **figures([one for taken in rounds for one in taken])}
 
 
 def _fill(it: Bed) -> None:
@@ -97,25 +98,54 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def _start_writer(it: Bed) -> subprocess.Popen[bytes]:
+@contextmanager
+def _writer(it: Bed) -> Iterator[None]:
     topic = it.project.source("events").topic
     code = f"from bench.answers import produce; produce({it.log.bootstrap!r}, {topic!r}, 10**9, rate={RATE})"
-    return subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent.parent)
+    with _running("-c", code):
+        yield
 
 
-def _start_bare(folder: Path, rows: dict[str, Any], port: int) -> subprocess.Popen[bytes]:
-    file = folder / "rows.json"
-    file.write_text(json.dumps(rows))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.bare", str(file), str(port)], cwd=Path(__file__).parent.parent
-    )
-    for _ in range(100):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    return process
+@contextmanager
+def _bare(folder: Path, keys: list[tuple[str, str]], answers: list[Any]) -> Iterator[int]:
+    file, port = folder / "rows.json", free_port()
+    file.write_text(json.dumps({f"{s}|{p}": answer for (s, p), answer in zip(keys, answers, strict=True)}))
+    with _running("-m", "bench.bare", str(file), str(port), port=port):
+        yield port
+
+
+@contextmanager
+def _covered(answers: list[Any]) -> Iterator[int | None]:
+    """The port of FastAPI over PostgreSQL with the same rows; None where there is no PostgreSQL."""
+    from bench import covered
+    from tests.postgres import binaries, postgres
+
+    if binaries() is None:
+        print(NO_POSTGRES, file=sys.stderr)
+        yield None
+        return
+    with postgres() as server:
+        database, port = f"host=127.0.0.1 port={server.port} user=tester password=secret dbname=postgres", free_port()
+        covered.fill(database, [row for answer in answers for row in answer["rows"]])
+        with _running("-m", "bench.covered", database, str(port), str(CLIENTS), port=port):
+            yield port
+
+
+@contextmanager
+def _running(*arguments: str, port: int | None = None) -> Iterator[None]:
+    """A Python process, once it listens at `port` where one is given."""
+    process = subprocess.Popen([sys.executable, *arguments], cwd=HERE)
+    try:
+        while port is not None and process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def produce(bootstrap: str, topic: str, count: int, *, rate: float = 0) -> None:
@@ -136,39 +166,3 @@ def produce(bootstrap: str, topic: str, count: int, *, rate: float = 0) -> None:
         elif n % 10_000 == 0:
             producer.flush(30)
     producer.flush(30)
-
-
-def _load(port: int, paths: list[str]) -> tuple[int, list[float]]:
-    """The requests answered in SECONDS by CLIENTS processes, and each one's seconds."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(CLIENTS) as pool:
-        results = pool.starmap(_client, [(port, paths, seed) for seed in range(CLIENTS)])
-    latencies = [s for result in results for s in result]
-    return len(latencies), latencies
-
-
-def _client(port: int, paths: list[str], seed: int) -> list[float]:
-    """One kept-alive connection, one request after the other; light, so that the server is what is measured."""
-    dice, latencies, held = random.Random(seed), list[float](), b""
-    requests = [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for path in paths]
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        end = time.perf_counter() + SECONDS
-        while (began := time.perf_counter()) < end:
-            connection.sendall(dice.choice(requests))
-            held = _one_answer(held, lambda: connection.recv(65536))
-            latencies.append(time.perf_counter() - began)
-    return latencies
-
-
-def _one_answer(held: bytes, receive: Callable[[], bytes]) -> bytes:
-    while (split := held.find(b"\r\n\r\n")) < 0:
-        held += receive()
-    head = held[:split].lower()
-    if not head.startswith(b"http/1.1 200"):
-        raise RuntimeError(f"not an answer: {held[:300]!r}")
-    start = head.index(b"content-length: ") + 16
-    length = int(head[start:].split(b"\r\n")[0])
-    while len(held) < split + 4 + length:
-        held += receive()
-    return held[split + 4 + length :]

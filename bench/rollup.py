@@ -1,18 +1,17 @@
-"""Rollups: 10,000 products' hourly states of 30 days to one row per product line over HTTP, against DuckDB.
+"""Group-bys over HTTP, against DuckDB in this process on finished values of the same rows.
 
-The control is DuckDB in this process, doing the same join and group-by on finished values of the same rows. Storage is
-written directly: what is measured is serving. And what one merged HyperLogLog state costs.
+10,000 products' hourly states of 30 days to one row a product line, joined at question time; 2 million states by a
+stored key, by product line and by day. The control has the same threads, sorts its rows as we do, holds one finished
+value where we hold states, and answers nobody over a network. And what one merged HyperLogLog state costs.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,65 +21,76 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import write_deltalake
 
 import dovetail as dv
-from bench.layers import free_port
-from dovetail.shared import manifest as manifests
+from bench.tables import StoredView, buckets, served
 from dovetail.shared.dimensions import Joins, Versions
-from dovetail.shared.ledger import LedgerRow, VersionId
-from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.manifest import Run, RunId
-from dovetail.shared.manifest_table import DeltaManifest
-from dovetail.shared.position import Position, Range
-from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
 
-PRODUCTS, HOURS, LINES, ROUNDS = 10_000, 24 * 30, 50, 7
+HOURS, LINES, REGIONS, ROUNDS = 24 * 30, 50, 20, 15
+WHOLE, TWO_MILLION = 10_000, 2_800
+"""Products of the larger and of the smaller view: times HOURS, their state rows."""
 SKETCHED_PRODUCTS, SKETCHED_HOURS = 1_000, 24
-T0 = datetime(2026, 3, 1, tzinfo=UTC)
 EXACT = {"lines": dv.count(), "revenue": dv.sum("amount"), "most": dv.max("quantity"), "mean": dv.avg("amount")}
-ORIGIN = Position({0: 0})
+FINISHED = """
+    sum(lines)::BIGINT, sum(revenue), max(most), CAST(round(sum(revenue) / sum(lines), 6) AS DECIMAL(38,6))
+"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """The same question to a view, and in SQL to the control."""
+
+    what: str
+    products: int
+    url: str
+    sql: str
+
+    @property
+    def view(self) -> str:
+        return f"exact_{self.products}"
+
+
+QUESTIONS = [
+    Question("by product line, of a dimension", WHOLE, "by=line", "line"),
+    Question("by product line, of a dimension", TWO_MILLION, "by=line", "line"),
+    Question("by region, a stored key", TWO_MILLION, "by=region", "region"),
+    Question("by region and day", TWO_MILLION, "by=region&bucket=1d&limit=100000", "region, hour // 24"),
+]
 
 
 def run(folder: Path) -> list[dict[str, Any]]:
-    layout, port = Layout(folder / "data"), free_port()
-    (folder / "dovetail.toml").write_text(f"[serving]\nport = {port}\n")
-    plain = _exact(layout)
+    layout = Layout(folder / "data")
+    plain = {products: _exact(layout, products) for products in (WHOLE, TWO_MILLION)}
     sketched = _sketched(layout)
-    server = subprocess.Popen([sys.executable, "-m", "dovetail", "serve"], cwd=folder, stderr=subprocess.DEVNULL)
-    try:
+    rows: list[dict[str, Any]] = []
+    with served(folder, *(q.view for q in QUESTIONS), "sketched") as port, httpx.Client(timeout=60) as http:
         base = f"http://127.0.0.1:{port}/v1/views"
-        _wait(f"{base}/exact/query?limit=1")
-        _wait(f"{base}/sketched/query?limit=1")
-        control = _control(plain)
-        asked = _timed(lambda: _rows(f"{base}/exact/query?by=line&measures={','.join(EXACT)}&order_by=line"))
-        true = _timed(control)
-        if [list(map(str, r.values())) for r in asked[1]] != [list(map(str, r)) for r in true[1]]:
-            raise RuntimeError("the rollup and its control differ")
-        merged = _timed(lambda: _rows(f"{base}/sketched/query?by=line&measures=buyers"))
-    finally:
-        server.terminate()
-        server.wait()
-    rows = PRODUCTS * HOURS
-    return [
-        {"what": "DuckDB, finished values, in process", "states": rows, "ms": true[0] * 1000, "of control": 1.0},
-        {"what": "dovetail, exact measures, HTTP", "states": rows, "ms": asked[0] * 1000,
-         "of control": asked[0] / true[0]},
-        {"what": f"dovetail, HyperLogLog: {merged[0] / sketched * 1e6:.1f} µs a state", "states": sketched,
-         "ms": merged[0] * 1000, "of control": float("nan")},
-    ]  # fmt: skip
+        controls = {products: _control(facts) for products, facts in plain.items()}
+        for asked in QUESTIONS:
+            control = partial(controls[asked.products], asked.sql)
+            get = partial(http.get, f"{base}/{asked.view}/query?measures={','.join(EXACT)}&{asked.url}")
+            _compare(get().json()["rows"], control(), asked)
+            ours, true = _in_turn(lambda get=get: get().content, control)
+            of = {"states": asked.products * HOURS}
+            rows.append({"what": f"DuckDB, {asked.what}", **of, "ms": true * 1000, "of control": 1.0})
+            rows.append({"what": f"dovetail, {asked.what}", **of, "ms": ours * 1000, "of control": ours / true})
+        url = f"{base}/sketched/query?by=line&measures=buyers"
+        merged, _ = _in_turn(lambda: http.get(url).content, lambda: None)
+    what = f"dovetail, HyperLogLog: {merged / sketched * 1e6:.1f} µs a state"
+    return [*rows, {"what": what, "states": sketched, "ms": merged * 1000, "of control": float("nan")}]
 
 
-def _exact(layout: Layout) -> pa.Table:
-    rows, dice = PRODUCTS * HOURS, np.random.default_rng(1)
-    product = pa.array([f"S{n:05}" for n in range(PRODUCTS)])
+def _exact(layout: Layout, products: int) -> pa.Table:
+    rows, dice = products * HOURS, np.random.default_rng(1)
+    of_row = np.repeat(np.arange(products), HOURS)
     lines = pa.array(dice.integers(1, 20, rows))
     revenue = pa.array(dice.integers(100, 1_000_000, rows)).cast(pa.decimal128(20, 0))
     plain = pa.table(
         {
-            "product": product.take(pa.array(np.repeat(np.arange(PRODUCTS), HOURS))),
-            "hour": pa.array(np.tile(np.arange(HOURS), PRODUCTS)),
+            "product": pa.array([f"S{n:05}" for n in range(products)]).take(pa.array(of_row)),
+            "region": pa.array([f"region {n:02}" for n in range(REGIONS)]).take(pa.array(of_row % REGIONS)),
+            "hour": pa.array(np.tile(np.arange(HOURS), products)),
             "lines": lines,
             "revenue": pc.multiply(revenue, pa.scalar(Decimal("0.01"))).cast(pa.decimal128(18, 2)),
             "most": pa.array(dice.integers(1, 100, rows).astype(np.int32)),
@@ -89,7 +99,7 @@ def _exact(layout: Layout) -> pa.Table:
     count, total, most = (EXACT[m].states[0].column for m in ("lines", "revenue", "most"))
     states = {count: lines, total: plain["revenue"].cast(pa.decimal128(38, 2)), most: plain["most"]}
     states |= {EXACT["mean"].states[1].column: lines}
-    _stored(layout, "exact", EXACT, _keyed(plain, states))
+    _stored(layout, f"exact_{products}", EXACT, _keyed(plain, states), products)
     return plain
 
 
@@ -113,81 +123,57 @@ def _sketched(layout: Layout) -> int:
         }
     )
     states = {measures["buyers"].states[0].column: pa.array([sketch(n) for n in range(rows)])}
-    _stored(layout, "sketched", measures, _keyed(plain, states))
+    _stored(layout, "sketched", measures, _keyed(plain, states), SKETCHED_PRODUCTS)
     return rows
 
 
 def _keyed(plain: pa.Table, states: dict[str, Any]) -> pa.Table:
-    start = int(T0.timestamp()) * 1_000_000
-    micros = pc.add(pc.multiply(plain["hour"], 3_600_000_000), start)
-    bucket = micros.cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
-    return pa.table({"product": plain["product"], "_bucket": bucket, **states, "_rows": pa.repeat(1, len(plain))})
+    keys = {name: plain[name] for name in ("product", "region") if name in plain.column_names}
+    return pa.table({**keys, "_bucket": buckets(plain["hour"]), **states, "_rows": pa.repeat(1, len(plain))})
 
 
-def _stored(layout: Layout, view: str, measures: dict[str, dv.Measure], states: pa.Table) -> None:
-    """A view whose one run holds `states`, with the dimension of products."""
-    version, source = VersionId(f"{view}@0000000000000000"), f"of_{view}"
-    folder = layout.version(version)
-    folder.mkdir(parents=True)
-    bundle = {
-        "format": 1, "version": version, "source": source, "topic": source, "decoder": {}, "keys": ["product"],
-        "bucket_seconds": 3600, "measures": {n: m.as_json() for n, m in measures.items()}, "where": "",
-        "module": "views", "attribute": view,
-    }  # fmt: skip
-    (folder / "bundle.json").write_text(json.dumps(bundle))
-    DeltaStates(layout, source).create(version, states.schema)
-    ledger = DeltaLedger(layout.ledger(source))
-    for seq, kind in enumerate(("open", "attach")):
-        ledger.append(LedgerRow(seq, 0, kind, Range(ORIGIN, ORIGIN), {version: 0} if seq else {}, "t"))  # type: ignore[arg-type]
-    made = Run(RunId("bench"), version, -1, 1, Range(ORIGIN, ORIGIN), states.num_rows, states.num_rows)
-    write_deltalake(str(layout.run(version, made.id)), states)
-    DeltaManifest(layout.manifest(view)).swap(manifests.first(view, (made,), "bench"))
+def _stored(layout: Layout, view: str, measures: dict[str, dv.Measure], states: pa.Table, products: int) -> None:
+    """A view with the dimension of products."""
+    StoredView(layout, view, measures, states)
     Joins(layout, view).set(["products"])
-    products = {
-        "product": [f"S{n:05}" for n in range(PRODUCTS)],
-        "line": [f"line {n % LINES:02}" for n in range(PRODUCTS)],
+    named = {
+        "product": [f"S{n:05}" for n in range(products)],
+        "line": [f"line {n % LINES:02}" for n in range(products)],
     }
-    Versions(layout, "products").add(pa.table(products), key="product")
+    if products == WHOLE:
+        Versions(layout, "products").add(pa.table(named), key="product")
 
 
-def _control(plain: pa.Table) -> Callable[[], list[tuple[Any, ...]]]:
+def _control(plain: pa.Table) -> Callable[[str], list[tuple[Any, ...]]]:
     connection = duckdb.connect()
     connection.register("incoming", plain)
-    connection.execute("CREATE TABLE facts AS SELECT * FROM incoming ORDER BY product, hour")
+    connection.execute("CREATE TABLE facts AS SELECT * FROM incoming ORDER BY product, region, hour")
     connection.execute(
         f"CREATE TABLE products AS SELECT printf('S%05d', n) AS product, printf('line %02d', n % {LINES}) AS line "
-        f"FROM range({PRODUCTS}) AS r(n)"
+        f"FROM range({WHOLE}) AS r(n)"
     )
-    question = """
-        SELECT line, sum(lines)::BIGINT, sum(revenue), max(most),
-               CAST(round(sum(revenue) / sum(lines), 6) AS DECIMAL(38,6))
-        FROM facts JOIN products USING (product) GROUP BY line ORDER BY line
-    """
-    return lambda: connection.execute(question).fetchall()
+
+    def asked(by: str) -> list[tuple[Any, ...]]:
+        rows = "facts JOIN products USING (product)" if by == "line" else "facts"
+        return connection.execute(f"SELECT {by}, {FINISHED} FROM {rows} GROUP BY ALL ORDER BY ALL").fetchall()
+
+    return asked
 
 
-def _rows(url: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = httpx.get(url, timeout=60).json()["rows"]
-    return found
+def _compare(said: list[dict[str, Any]], true: list[tuple[Any, ...]], asked: Question) -> None:
+    grouped = asked.sql.count(",") + 1
+    measures = [list(map(str, list(row.values())[grouped:])) for row in said]
+    if measures != [list(map(str, row[grouped:])) for row in true]:
+        raise RuntimeError(f"{asked.what}: the answer and its control differ")
 
 
-def _timed(what: Callable[[], Any]) -> tuple[float, Any]:
-    """The median seconds of some rounds after a first one, and what came of the last."""
-    what()
-    seconds = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        found = what()
-        seconds.append(time.perf_counter() - began)
-    return median(seconds), found
-
-
-def _wait(url: str) -> None:
-    for _ in range(600):
-        try:
-            if httpx.get(url, timeout=60).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise RuntimeError(f"{url} does not answer")
+def _in_turn(*questions: Callable[[], Any]) -> list[float]:
+    """The median seconds of each, asked in turn after a first time."""
+    taken = [list[float]() for _ in questions]
+    for n in range(ROUNDS + 1):
+        for seconds, ask in zip(taken, questions, strict=True):
+            began = time.perf_counter()
+            ask()
+            if n:
+                seconds.append(time.perf_counter() - began)
+    return [median(seconds) for seconds in taken]

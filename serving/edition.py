@@ -11,6 +11,7 @@ from typing import Any
 from dovetail.serving.depth import Depth
 from dovetail.serving.query import Cursor, Plan
 from dovetail.serving.shape import Shape
+from dovetail.serving.speed_rows import SpeedRows
 from dovetail.serving.tail import Account
 from dovetail.shared.ledger import Judged
 from dovetail.shared.manifest import Manifest
@@ -40,13 +41,17 @@ class Edition:
     position: Position
     account: Account
     runs: tuple[str, ...]
-    speed: str
+    speed: SpeedRows
     broken: Mapping[Judged, int] = field(default_factory=dict)
     depth: Depth = field(default_factory=Depth)
 
     @property
     def tables(self) -> tuple[str, ...]:
-        return (*self.runs, self.speed)
+        return (*self.runs, self.speed.table)
+
+    def tables_of(self, plan: Plan) -> tuple[str, ...]:
+        """Those that may hold what a plan asks for: speed's not, where it has no rows of that time."""
+        return self.tables if self.speed.within(plan.since, plan.end) else self.runs or self.tables
 
     def id(self, plan: Plan) -> str:
         """Names the rows of an answer: equal ids, equal rows. With `tag` in it, so that it tells its view."""

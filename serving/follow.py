@@ -19,6 +19,7 @@ from dovetail.serving.kept import MANY, Kept, by_key, patches, render
 from dovetail.serving.query import Plan
 from dovetail.serving.runs import Runs
 from dovetail.serving.shape import BUCKET, ROWS, Shape, quoted
+from dovetail.serving.speed_rows import SpeedRows
 from dovetail.serving.tail import LedgerTail, StatesTail
 from dovetail.serving.view import View
 from dovetail.shared import versions
@@ -141,13 +142,13 @@ class ViewFollower:
             self._manifest = parts.manifest if parts else None
             return False
         rows = pa.concat_tables([shape.held(states.schema.empty_table()), *map(shape.held, parts.commits.values())])
-        speed = self._database.load(rows, order=())
+        speed = SpeedRows.of(self._database.load(rows, order=()), rows)
         self._speed_rows = self._merged_rows = rows.num_rows
         old = self.view.published
         depth = Depth.of(shape.version, parts.rows)
         edition = replace(self._edition(shape, parts.manifest, parts.last, ledger, runs, speed), depth=depth)
         gone = self._runs.dropped(manifest.live, manifest.runs)
-        self._swap(edition, [*gone, *([old.speed] if old else [])], patched=None)
+        self._swap(edition, [*gone, *([old.speed.table] if old else [])], patched=None)
         return True
 
     def _advance(self, published: Edition) -> bool:
@@ -173,7 +174,8 @@ class ViewFollower:
         if problem:
             raise IntegrityError(problem)
         added = shape.held(pa.concat_tables([states.schema.empty_table(), *(stored[c] for c in named)]))
-        edition = self._edition(shape, published.manifest, rows[-1], ledger, published.runs, published.speed)
+        speed = published.speed.and_(added)
+        edition = self._edition(shape, published.manifest, rows[-1], ledger, published.runs, speed)
         edition = replace(edition, depth=published.depth.deeper(shape.version, rows))
         self._append(edition, added)
         ledger.forget(edition.seq - LEDGER_ROWS)
@@ -190,8 +192,9 @@ class ViewFollower:
         return self._shape
 
     def _edition(
-        self, shape: Shape, manifest: Manifest, last: LedgerRow, ledger: LedgerTail, runs: tuple[str, ...], speed: str
-    ) -> Edition:
+        self, shape: Shape, manifest: Manifest, last: LedgerRow, ledger: LedgerTail, runs: tuple[str, ...],
+        speed: SpeedRows,
+    ) -> Edition:  # fmt: skip
         account = ledger.account(last.seq)
         return Edition(next(_tokens), shape, manifest, last.seq, last.to, account, runs, speed, ledger.broken)
 
@@ -200,7 +203,7 @@ class ViewFollower:
             self.view.kept.open = False
         patched = self._patched(edition.shape, added)
         self.view.announce(edition)
-        self._database.append(self.view.name, edition.token, edition.speed, added)
+        self._database.append(self.view.name, edition.token, edition.speed.table, added)
         self.view.publish(edition, patched=patched)
         render(edition.shape, (patched or {}).values())
         self._speed_rows += added.num_rows
@@ -230,11 +233,11 @@ class ViewFollower:
         merged = [f"{shape.merged(c)} AS {quoted(c)}" for c in shape.states]
         merged.append(f"CAST(sum({ROWS}) AS BIGINT) AS {ROWS}")
         grouping = f" GROUP BY {', '.join(groups)}" if groups else ""
-        select = f"SELECT {', '.join([*groups, *merged])} FROM {edition.speed}{grouping}"  # noqa: S608  our own names
+        select = f"SELECT {', '.join([*groups, *merged])} FROM {edition.speed.table}{grouping}"  # noqa: S608  our own names
         try:
-            speed = self._database.rewritten(select, shape.gathered)
+            speed = replace(edition.speed, table=self._database.rewritten(select, shape.gathered))
         except duckdb.DataError:  # a sum too large for its type is refused to whoever asks for it, and to nobody else
             self._merged_rows = self._speed_rows
             return
-        self._speed_rows = self._merged_rows = self._database.count(speed)
-        self._swap(replace(edition, token=next(_tokens), speed=speed), [edition.speed], patched={})
+        self._speed_rows = self._merged_rows = self._database.count(speed.table)
+        self._swap(replace(edition, token=next(_tokens), speed=speed), [edition.speed.table], patched={})

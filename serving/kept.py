@@ -34,12 +34,14 @@ class Kept:
     one group, and rendering merges the windows.
     """
 
-    __slots__ = ("_rows", "_shape", "groups", "key", "plan")
+    __slots__ = ("_rows", "_shape", "groups", "key", "named", "plan")
 
     def __init__(self, shape: Shape, plan: Plan, key: Key, groups: Mapping[int | None, tuple[Any, ...]]) -> None:
         self.plan, self.key, self.groups = plan, key, groups
         self._shape = shape
         self._rows: Rows | None = None
+        self.named = b""
+        """Its row with its keys before it, once a lookup has shown it."""
 
     @property
     def small(self) -> bool:

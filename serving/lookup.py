@@ -26,6 +26,7 @@ from dovetail.shared.measures import GatheredKind
 MOST = 1_000
 """Keys in one lookup."""
 REMEMBERED = 100_000
+TEXT = pa.string()
 EXAMPLE = '{"keys": [{"country": "FR", "product": 1}], "measures": ["revenue"]}'
 TAKEN = ("measures", "start", "end", "tz", "at_least", "max_age", "timeout", "complete", "as_of")
 """What a lookup takes besides its keys."""
@@ -98,23 +99,34 @@ def kept_of_keys(shape: Shape, plan: Plan, found: Mapping[Key, States]) -> list[
 
 def of_each_key(shape: Shape, plan: Plan) -> dict[Key, Plan]:
     """The questions about each key alone."""
-    names, each = tuple(shape.keys), replace(plan, keys=None)
+    names, each = tuple(shape.keys), _one_of(replace(plan, keys=None))
     return {key: of_key(names, each, key) for key in plan.keys or ()}
 
 
 def rows_of_kept(shape: Shape, plan: Plan, kept: Mapping[Key, Kept]) -> Rows:
     """The answer to a lookup, put together from those about each key alone."""
-    keys = plan.keys or ()
-    columns = [rendered(pa.array([k[i] for k in keys], held_type(t)), t) for i, t in enumerate(shape.keys.values())]
-    named = [orjson.dumps(dict(zip(shape.keys, values, strict=True))) for values in zip(*columns, strict=True)]
-    rows = [one[:-1] + b"," + kept[key].rows().json[2:-1] for one, key in zip(named, keys, strict=True)]
-    return Rows(b"[" + b",".join(rows) + b"]", more=False)
+    _name(shape, [one for one in kept.values() if not one.named])
+    return Rows(b"[" + b",".join([kept[key].named for key in plan.keys or ()]) + b"]", more=False)
+
+
+def _name(shape: Shape, kept: Sequence[Kept]) -> None:
+    """Puts before the row of each what its keys are."""
+    columns = [rendered(pa.array([k.key[i] for k in kept], held_type(t)), t) for i, t in enumerate(shape.keys.values())]
+    for one, values in zip(kept, zip(*columns, strict=True), strict=True):
+        keys = orjson.dumps(dict(zip(shape.keys, values, strict=True)))
+        one.named = keys[:-1] + b"," + one.rows().json[2:-1]
 
 
 @lru_cache(REMEMBERED)
 def of_key(names: tuple[str, ...], each: Plan, key: Key) -> Plan:
     """The question about one key alone. Remembered, with its digest: else that would be most of what a lookup costs."""
     return each.of_key(names, key)
+
+
+@lru_cache(1_000)
+def _one_of(plan: Plan) -> Plan:
+    """The first of equal plans: the same object is found in a cache without comparing its every field."""
+    return plan
 
 
 def _none(shape: Shape, plan: Plan) -> States:
@@ -149,7 +161,10 @@ def _key(types: Mapping[str, pa.DataType], given: Any, tz: str) -> Key:
                 raise QueryError(f"keys: {unknown('key', name, types)}", next="name all keys, and no others")
         lacking = ", ".join(name for name in types if name not in given)
         raise QueryError(f"one of keys does not say {lacking}", next="name all keys, or ask a query")
-    return tuple(
-        None if given[name] is None else typed(as_text(f"keys.{name}", given[name]), kind, key=f"keys.{name}", tz=tz)
-        for name, kind in types.items()
-    )
+    return tuple([_value(name, given[name], kind, tz) for name, kind in types.items()])
+
+
+def _value(name: str, given: Any, kind: pa.DataType, tz: str) -> Any:
+    if given is None or (type(given) is str and kind == TEXT):
+        return given
+    return typed(as_text(f"keys.{name}", given), kind, key=f"keys.{name}", tz=tz)

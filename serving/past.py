@@ -19,6 +19,7 @@ from dovetail.serving.edition import Edition, tag
 from dovetail.serving.problems import Gone
 from dovetail.serving.runs import Runs
 from dovetail.serving.shape import Shape
+from dovetail.serving.speed_rows import SpeedRows
 from dovetail.serving.tail import LedgerTail, StatesTail
 from dovetail.shared import versions
 from dovetail.shared.errors import QueryError
@@ -100,7 +101,7 @@ class Past:
         held = pa.concat_tables([shape.held(states.schema.empty_table()), *(shape.held(stored[c]) for c in named)])
         runs = tuple(self._runs.load(shape, run) for run in manifest.runs if run.id != ORIGIN)
         account = LedgerTail.accounted(self._layout.ledger(shape.source), receipt.seq)
-        speed = self._database.load(held, order=())
+        speed = SpeedRows.of(self._database.load(held, order=()), held)
         return Edition(-1, shape, manifest, receipt.seq, rows[-1].to, account, runs, speed)
 
     def _manifest(self, view: str, receipt: Receipt) -> Manifest:

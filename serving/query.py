@@ -76,10 +76,12 @@ class Plan:
 
     def states(self, shape: Shape) -> tuple[str, ...]:
         """The state columns that its measures are presented from."""
-        return tuple(dict.fromkeys(column for m in self.measures for column in shape.presented(m).columns))
+        return shape.states_of(self.measures)
 
     def dimensions(self, shape: Shape) -> tuple[Joined, ...]:
         """Those whose columns are asked for."""
+        if not shape.dimensions:
+            return ()
         asked = [shape.attribute(name) for name in (*self.by, *(c.name for c in self.where))]
         return tuple({a.dimension.name: a.dimension for a in asked if a}.values())
 

@@ -29,9 +29,9 @@ LARGEST_BODY = 1 << 20
 
 
 def add(app: FastAPI, serving: Serving) -> None:
-    """Adds every route."""
-    _add_views(app, serving)
+    """Adds every route, those first that are asked most: they are tried one after the other."""
     _add_questions(app, serving)
+    _add_views(app, serving)
     _add_sql(app, serving)
     _add_care(app, serving)
     page.add(app)

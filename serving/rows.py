@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
 from dovetail.serving.dimensions import Joined
 from dovetail.serving.query import Plan
 from dovetail.serving.seen import unmasked
@@ -52,16 +50,11 @@ def column(shape: Shape, name: str) -> str:
     return f"r.{quoted(name)}" if found is None else found.sql
 
 
-def unmatched(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """How many of the view's keys each dimension that is asked for lacks, null not counted; who may not see all of the
-    view is not told."""
-    found = {}
-    for d in plan.dimensions(shape) if plan.seen.whole else ():
-        keys = " UNION ".join(f"SELECT DISTINCT {quoted(d.key)} FROM {t}" for t in tables)  # noqa: S608
-        lacking = f"FROM ({keys}) AS r ANTI JOIN {d.table} AS {alias(d.name)} ON {_matches(shape, d, quoted(d.key))}"
-        counted = cursor.execute(f"SELECT count(r.{quoted(d.key)}) {lacking}").fetchall()
-        found[d.name] = int(counted[0][0])
-    return found
+def matches(shape: Shape, dimension: Joined, key: str) -> str:
+    """The SQL condition that a row of a dimension is that of the key `key` of the row `r`."""
+    of_dimension = f"{alias(dimension.name)}.{quoted(held_as(dimension.key))}"
+    # A CSV's keys are text, whatever the view's are.
+    return f"TRY_CAST({of_dimension} AS {sql_type(shape.keys[dimension.key])}) = r.{key}"
 
 
 def _seen(shape: Shape, plan: Plan, tables: Sequence[str], columns: Sequence[str]) -> Sql:
@@ -72,7 +65,7 @@ def _seen(shape: Shape, plan: Plan, tables: Sequence[str], columns: Sequence[str
     masked = sum((_shown(shape, plan, key) + ", " for key in shape.keys), Sql("SELECT ")) + shown
     rows = masked + f" FROM {_union(tables, [*shape.keys, *others])} AS r"
     for d in _of(shape, seen.only):
-        rows += f" LEFT JOIN {d.table} AS {alias(d.name)} ON {_matches(shape, d, quoted(d.key))}"
+        rows += f" LEFT JOIN {d.table} AS {alias(d.name)} ON {matches(shape, d, quoted(d.key))}"
     rows += _all([Sql(c.sql(column(shape, c.name)), tuple(c.bound)) for c in seen.only])
     if not seen.floor:
         return Sql("(") + rows + ")"
@@ -94,13 +87,7 @@ def _joined(shape: Shape, plan: Plan, dimension: Joined) -> Sql:
         text, values = plan.seen.column(shape, f"{dimension.name}.{name}", quoted(held_as(name)))
         masked += Sql(f", {text} AS {quoted(held_as(name))}", tuple(values))
     key = quoted(dimension.key) if plan.seen.whole else unmasked(dimension.key)
-    return masked + f" FROM {dimension.table}) AS {alias(dimension.name)} ON {_matches(shape, dimension, key)}"
-
-
-def _matches(shape: Shape, dimension: Joined, key: str) -> str:
-    of_dimension = f"{alias(dimension.name)}.{quoted(held_as(dimension.key))}"
-    # A CSV's keys are text, whatever the view's are.
-    return f"TRY_CAST({of_dimension} AS {sql_type(shape.keys[dimension.key])}) = r.{key}"
+    return masked + f" FROM {dimension.table}) AS {alias(dimension.name)} ON {matches(shape, dimension, key)}"
 
 
 def _of(shape: Shape, conditions: Sequence[Condition]) -> list[Joined]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dovetail.serving.dimensions import Joined
 
 BUCKET, ROWS = "_bucket", "_rows"
+REMEMBERED = 1_000
+"""Lists of measures of which it is remembered which states they are presented from."""
 
 SQL_TYPES = {
     pa.bool_(): "BOOLEAN", pa.int8(): "TINYINT", pa.int16(): "SMALLINT", pa.int32(): "INTEGER", pa.int64(): "BIGINT",
@@ -66,6 +68,7 @@ class Shape:
     kinds: Mapping[str, StateKind]
     dimensions: tuple[Joined, ...] = ()
     _asked: dict[str, Asked] = field(default_factory=dict, compare=False, repr=False)
+    _states_of: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, bundle: Bundle, stored: pa.Schema) -> Shape:
@@ -135,6 +138,16 @@ class Shape:
         found = self.asked(name)
         if found is None:
             raise KeyError(name)
+        return found
+
+    def states_of(self, measures: tuple[str, ...]) -> tuple[str, ...]:
+        """The state columns that measures, or parts of them, are presented from."""
+        found = self._states_of.get(measures)
+        if found is None:
+            if len(self._states_of) >= REMEMBERED:  # who asks chooses how many there are
+                self._states_of.clear()
+            columns = (column for m in measures for column in self.presented(m).columns)
+            found = self._states_of[measures] = tuple(dict.fromkeys(columns))
         return found
 
     @cached_property

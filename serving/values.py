@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
@@ -90,9 +91,10 @@ def _not_finite(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
+@lru_cache(1_000)
 def _reader(kind: pa.DataType, tz: str) -> Callable[[str], Any]:
     if pa.types.is_integer(kind):
-        return lambda text: pa.scalar(_integer(text), kind).as_py()
+        return partial(_integer, largest=(1 << (kind.bit_width - 1)) - 1)
     if pa.types.is_decimal(kind):
         return lambda text: _decimal(text, kind)
     if pa.types.is_timestamp(kind):
@@ -108,10 +110,14 @@ def _reader(kind: pa.DataType, tz: str) -> Callable[[str], Any]:
     return simple[kind]
 
 
-def _integer(text: str) -> int:
-    if not text.lstrip("+-").isascii() or not text.lstrip("+-").isdigit() or len(text) > 20:
+def _integer(text: str, largest: int) -> int:
+    digits = text.lstrip("+-")
+    if not digits.isascii() or not digits.isdigit() or len(text) > 20:
         raise ValueError(text)
-    return int(text)
+    value = int(text)
+    if not -largest - 1 <= value <= largest:
+        raise ValueError(text)
+    return value
 
 
 def _decimal(text: str, kind: pa.DataType) -> Decimal:

@@ -19,22 +19,13 @@ from dovetail.serving.fields import Fields
 from dovetail.serving.kept import Kept, KeptAnswers, Key
 from dovetail.serving.lookup import groups_of_keys, kept_of_keys, of_each_key, rows_of_kept, shown_of_keys
 from dovetail.serving.query import Asked, Plan
-from dovetail.serving.rows import unmatched
 from dovetail.serving.seen import ALL, Seen
+from dovetail.serving.unmatched import Unmatched
 from dovetail.shared.errors import IntegrityError, NotYet
 
 PLANS = 10_000
 EARLIER = 8
 """How many earlier editions are remembered for readers that began before the newest was published."""
-
-
-def shown_of(edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Shown:
-    """The rows of an answer from the database."""
-    if plan.keys is not None:
-        return shown_of_keys(edition.shape, plan, groups_of_keys(edition.shape, plan, edition.tables, cursor))
-    merged = groups(edition.shape, plan, edition.tables, cursor)
-    lacking = unmatched(edition.shape, plan, edition.tables, cursor)
-    return replace(finished(edition.shape, plan, merged), unmatched=lacking)
 
 
 class View:
@@ -49,6 +40,7 @@ class View:
         self._edition: Edition | None = None
         self._editions: OrderedDict[int, Edition] = OrderedDict()
         self._plans: OrderedDict[str, Asked] = OrderedDict()
+        self._unmatched = Unmatched()
 
     @property
     def edition(self) -> Edition:
@@ -94,8 +86,8 @@ class View:
                 return edition, self._keys_looked_up(edition, plan, cursor)
             key = plan.key(edition.shape)
             if key is None:
-                return edition, shown_of(edition, plan, cursor).as_json()
-            groups = groups_of_key(edition.shape, plan, edition.tables, cursor)
+                return edition, self._shown(edition, plan, cursor).as_json()
+            groups = groups_of_key(edition.shape, plan, edition.tables_of(plan), cursor)
         found = Kept(edition.shape, plan, key, groups)
         rows = found.rows()
         self.keep(edition, [found])
@@ -104,12 +96,19 @@ class View:
     def shown(self, plan: Plan) -> tuple[Edition, Shown]:
         """An answer from the database as columns."""
         with self._pinned() as (cursor, edition):
-            return edition, shown_of(edition, plan, cursor)
+            return edition, self._shown(edition, plan, cursor)
 
     def shown_in(self, edition: Edition, plan: Plan) -> Shown:
         """An answer from an edition of the past."""
         with self._database.reading(self.name) as (cursor, _):
-            return shown_of(edition, plan, cursor)
+            return self._shown(edition, plan, cursor)
+
+    def _shown(self, edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Shown:
+        shape, tables = edition.shape, edition.tables_of(plan)
+        if plan.keys is not None:
+            return shown_of_keys(shape, plan, groups_of_keys(shape, plan, tables, cursor))
+        found = finished(shape, plan, groups(shape, plan, tables, cursor))
+        return replace(found, unmatched=self._unmatched.of(edition, plan, cursor))
 
     def keep(self, edition: Edition, found: Iterable[Kept]) -> None:
         """Keeps answers that were read from an edition, unless a newer one has been published."""
@@ -131,7 +130,7 @@ class View:
         return (edition, rows_of_kept(shape, plan, kept)) if edition.shape is shape else None
 
     def _keys_looked_up(self, edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Rows:
-        found = groups_of_keys(edition.shape, plan, edition.tables, cursor)
+        found = groups_of_keys(edition.shape, plan, edition.tables_of(plan), cursor)
         kept = kept_of_keys(edition.shape, plan, found)
         self.keep(edition, kept)
         return rows_of_kept(edition.shape, plan, {one.key: one for one in kept})

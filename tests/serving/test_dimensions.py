@@ -64,6 +64,23 @@ def test_states_are_grouped_by_a_column_of_a_dimension_and_unmatched_keys_are_nu
     assert serving.receipt("sales")["dimensions"] == {}
 
 
+def test_keys_that_a_dimension_lacks_are_counted_once_wherever_they_are(
+    stand: Stand, products: Versions, serving: Client
+) -> None:
+    def unmatched() -> int:
+        return int(serving.receipt("sales", by="line")["dimensions"]["products"]["unmatched"])
+
+    stand.batch("sales")
+    serving.until(lambda: len(serving.receipt("sales")["runs"]) == 1)
+    assert [unmatched(), unmatched()] == [1, 1]
+    for product, expected in ((3, 1), (None, 1), (4, 2), (4, 2), (1, 2)):  # in the run, no key, new, again, known
+        stand.commit([event(product=product)])
+        assert unmatched() == expected
+    products.add(pa.table({"product": ["1", "3"], "line": ["Cars", "Kites"], "country": [None, None]}), key="product")
+    serving.until(lambda: serving.receipt("sales", by="line")["dimensions"]["products"]["version"] == 2)
+    assert unmatched() == 2  # 2 and 4 now
+
+
 @pytest.mark.usefixtures("products")
 def test_states_are_filtered_by_a_column_of_a_dimension(serving: Client) -> None:
     assert pieces(serving, where__line="Cars") == [(3,)]

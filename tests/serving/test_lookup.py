@@ -71,6 +71,12 @@ def test_a_commit_is_in_the_next_lookup_and_not_in_one_of_then(sales: None, stan
     assert looked_up(serving, measures=["lines"], at_least=99, timeout=0).status_code == 503
 
 
+def test_whole_numbers_reach_as_far_as_their_type(sales: None, serving: Client) -> None:
+    ends = [{"country": "FR", "product": n} for n in (2**31 - 1, -(2**31))]
+    found = serving.http.post("/v1/views/sales/lookup", json={"keys": ends, "measures": ["lines"]})
+    assert found.json()["rows"] == [{**key, "lines": 0} for key in ends]
+
+
 def test_a_lookup_that_is_still_the_same_is_not_sent_again(sales: None, stand: Stand, serving: Client) -> None:
     tagged = {"if-none-match": looked_up(serving).headers["etag"]}
     same = serving.http.post("/v1/views/sales/lookup", json={"keys": KEYS}, headers=tagged)
@@ -85,6 +91,8 @@ def test_a_lookup_that_is_still_the_same_is_not_sent_again(sales: None, stand: S
         ({"keys": [{"country": "FR"}]}, "does not say product"),
         ({"keys": [{"country": "FR", "product": 1, "produkt": 2}]}, "did you mean 'product'?"),
         ({"keys": [{"country": "FR", "product": "x"}]}, "keys.product: 'x' is not of type int"),
+        ({"keys": [{"country": "FR", "product": 2**31}]}, "keys.product: '2147483648' is not of type int"),
+        ({"keys": [{"country": "FR", "product": -(2**31) - 1}]}, "'-2147483649' is not of type int"),
         ({"keys": [{"country": ["FR"], "product": 1}]}, "is not a text, a number or a truth value"),
         ({"keys": KEYS[:1] * (MOST + 1)}, f"{MOST} at most"),
         ({"by": ["country"]}, "by is of a query"), ({"where": {"country": "FR"}}, "where.country is of a query"),
