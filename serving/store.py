@@ -75,6 +75,11 @@ class Store:
         """Whether every folder has been looked at once."""
         return self._looked.is_set()
 
+    @property
+    def loaded(self) -> bool:
+        """Whether every view can be answered, or for a reason cannot."""
+        return self.looked and all(view.published or view.problem for view in self.views.values())
+
     def look(self) -> bool:
         """One look at everything; gives whether any view published something. `start` does this over and over."""
         self._discover()

@@ -17,6 +17,7 @@ from dovetail.serving.fields import DEEPEST, LONGEST_LIST
 from dovetail.serving.limits import LARGEST_HEADERS, LONGEST_URL
 from dovetail.serving.problems import TooMuch
 from dovetail.shared.grants import Grant
+from dovetail.shared.sections import LimitSettings
 
 SALES = Grant("sales", views=("sales",))
 
@@ -138,6 +139,13 @@ def test_only_so_many_requests_of_one_key_are_under_way(tmp_path: Path, monkeypa
             thread.join()
         assert sorted(found) == [429, 429, 429, 503, 503, 503]
         assert http.get("/v1/views/sales/query").status_code == 200
+
+
+def test_each_of_several_workers_allows_its_share_rounded_up() -> None:
+    limits = LimitSettings(requests_per_second=1_000, requests_at_once=64, lookups_at_once=2, live_streams=200)
+    assert limits.share(1) == limits
+    shared = LimitSettings(requests_per_second=334, requests_at_once=22, lookups_at_once=1, live_streams=67)
+    assert limits.share(3) == shared
 
 
 def test_idle_connections_keep_nobody_out(sales: Client) -> None:
