@@ -115,7 +115,7 @@ def test_none_outlives_the_server_however_it_ends(tmp_path: Path, stand: Stand, 
             assert [e for e in events if e.data] == [], "the stream is ended as one ends"
         one.process.wait(15)
         assert gone(pids, 10)
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 10
 
 
 @pytest.mark.long
