@@ -191,8 +191,13 @@ def test_one_that_cannot_begin_ends_the_server_with_its_own_words() -> None:
 def test_workers_that_die_one_after_the_other_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "PAUSE_S", 0.001)
     ended: list[int] = []
+
+    def end(place: int) -> None:
+        ended.append(place)
+        assert len(ended) <= TRIES
+
     with pytest.raises(ServiceMissing, match="worker 0 ended with exit code 9"):
-        Workers(1, works.comes_up_and_dies, on_end=ended.append).run()
+        Workers(1, works.comes_up_and_dies, on_end=end).run()
     assert ended == [0] * TRIES
 
 
