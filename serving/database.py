@@ -26,13 +26,16 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "lock_configuration": "true",
 }
+MEMORY_PERCENT = 80
+"""Of this machine's memory, for all workers together: beyond, a question is refused rather than the process killed."""
 
 
 class Database:
     """One DuckDB in memory. `load` may be called from any thread, the writing methods from one at a time."""
 
-    def __init__(self, *, seconds: float = 60.0) -> None:
-        self._connection = duckdb.connect(":memory:", config=CONFIG)
+    def __init__(self, *, seconds: float = 60.0, workers: int = 1) -> None:
+        share = {"memory_limit": f"{max(MEMORY_PERCENT // workers, 1)}%"}
+        self._connection = duckdb.connect(":memory:", config={**CONFIG, **share})
         self._deadlines = Deadlines(seconds)
         self._connection.execute("CREATE TABLE published (view VARCHAR, token BIGINT)")
         self._writer = self._connection.cursor()
@@ -149,6 +152,8 @@ class Deadlines:
                 f"it takes longer than {self._seconds:g} s: limits.seconds",
                 next="ask for a shorter time, fewer keys, or set [limits] seconds",
             ) from None
+        except duckdb.OutOfMemoryException:
+            raise TooMuch("it takes more memory than there is", next="ask for a shorter time, or fewer keys") from None
         finally:
             with self._lock:
                 del self._ends[id(cursor)]

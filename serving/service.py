@@ -67,8 +67,9 @@ class Serving:
         self.live = Live(self.told, limits.live_streams)
         self.metrics.streams.set_function(lambda: self.live.streams)
         self.store = Store(
-            settings.storage.path, on_publish=self._published, on_fail=self.live.ring, seconds=limits.seconds
-        )
+            settings.storage.path, on_publish=self._published, on_fail=self.live.ring, seconds=limits.seconds,
+            workers=settings.serving.workers,
+        )  # fmt: skip
         self.door = Door(settings)
         self._layout = Layout(settings.storage.path)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
@@ -116,7 +117,7 @@ class Serving:
             return Response(status_code=304, headers=_headers(edition.id(asked.plan)))
         if kind != JSON:
             edition, shown = await self._looked_up(who, view.shown, asked.plan, view.name, edition.seq)
-            return self._shown(asked, edition, shown, kind)
+            return await self._shown(asked, edition, shown, kind, who)
         if found is None:
             found = await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq)
         edition, rows = found
@@ -157,7 +158,7 @@ class Serving:
             return asked, edition, view.shown_in(edition, asked.plan)
 
         asked, edition, shown = await self._of_then(view, receipt, look, who)
-        return self._shown(asked, edition, shown, kind)
+        return await self._shown(asked, edition, shown, kind, who)
 
     async def statement(self, text: str, who: Principal, kind: str) -> tuple[tuple[str, ...], Response]:
         """The answer to a statement in SQL, and the views that it asks, each on the way that every question goes."""
@@ -168,8 +169,10 @@ class Serving:
         views = tuple(receipt["view"] for receipt in found.receipts)
         first, several = found.receipts[0], found.receipts if len(found.receipts) > 1 else ()
         if kind == JSON:
-            return views, self._sent(body_of(shown.as_json().json, first, several), kind, OF_ONE)
-        return views, self._sent(WRITERS[kind](shown, first), kind, {**OF_ONE, RECEIPT: header_of(first)})
+            rows = await self._in_turn(who, shown.as_json)
+            return views, self._sent(body_of(rows.json, first, several), kind, OF_ONE)
+        body = await self._in_turn(who, partial(WRITERS[kind], shown, first))
+        return views, self._sent(body, kind, {**OF_ONE, RECEIPT: header_of(first)})
 
     async def receipt(self, id_: str, who: Principal) -> dict[str, Any]:
         """What an answer with this receipt was made of, whatever was asked."""
@@ -218,12 +221,17 @@ class Serving:
     async def _looked_up(
         self, who: Principal, look: Callable[[P], T], asked: P, view: str = "", seq: int | None = None
     ) -> T:
-        async def in_turn() -> T:
-            async with self._turn(who):
-                return await anyio.to_thread.run_sync(look, asked, limiter=self.lookups)
-
         with self.parts("lookup", view, seq):
-            return await unless_gone(in_turn)
+            return await self._in_turn(who, partial(look, asked))
+
+    async def _in_turn(self, who: Principal, work: Callable[[], T]) -> T:
+        """What takes long is done beside the event loop, by turns, and for nobody who has gone."""
+
+        async def run() -> T:
+            async with self._turn(who):
+                return await anyio.to_thread.run_sync(work, limiter=self.lookups)
+
+        return await unless_gone(run)
 
     async def _of_then(self, view: View, receipt: Receipt, look: Callable[[Edition], T], who: Principal) -> T:
         past: Callable[[Callable[[Edition], T]], T] = partial(self.store.past.asked, view.name, receipt)
@@ -242,13 +250,13 @@ class Serving:
             body = body_of(rows.json, receipt)
         return self._sent(body, JSON, _headers(receipt["id"]))
 
-    def _shown(self, asked: Asked, edition: Edition, shown: Shown, kind: str) -> Response:
+    async def _shown(self, asked: Asked, edition: Edition, shown: Shown, kind: str, who: Principal) -> Response:
         if kind == JSON:
-            return self._said(asked, edition, shown.as_json())
+            return self._said(asked, edition, await self._in_turn(who, shown.as_json))
         _refuse_gaps(asked, edition)
         with self.parts("render", edition.shape.view, edition.seq):
             receipt = self._receipt(asked, edition, shown)
-            body = WRITERS[kind](shown, receipt)
+            body = await self._in_turn(who, partial(WRITERS[kind], shown, receipt))
         return self._sent(body, kind, {**_headers(receipt["id"]), RECEIPT: header_of(receipt)})
 
     def _sent(self, body: bytes, kind: str, headers: dict[str, str]) -> Response:

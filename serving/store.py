@@ -35,11 +35,11 @@ class Store:
 
     def __init__(
         self, root: Path, *, on_publish: Callable[[View], None] = lambda _: None,
-        on_fail: Callable[[View], None] = lambda _: None, seconds: float = 60.0,
+        on_fail: Callable[[View], None] = lambda _: None, seconds: float = 60.0, workers: int = 1,
     ) -> None:  # fmt: skip
         self._layout = Layout(root)
         self._on_publish, self._on_fail = on_publish, on_fail
-        self._database = Database(seconds=seconds)
+        self._database = Database(seconds=seconds, workers=workers)
         self._runs = Runs(self._layout, self._database)
         self._ledgers = Ledgers(self._layout)
         self._dimensions = Dimensions(self._layout, self._database)

@@ -57,4 +57,7 @@ WORKERS = [
     Mutant("connections", "who has gone still waits for a turn", "serving/gone.py",
            "lambda done: None if done.cancelled() else scope.cancel()", "lambda _: None",
            f"{OF_SLOW}::test_who_goes_while_waiting_for_a_turn_is_never_looked_up_for"),
+    Mutant("connections", "all wait while the rows of one are written", "serving/service.py",
+           "rows = await self._in_turn(who, shown.as_json)", "rows = shown.as_json()",
+           "tests/serving/test_limits.py::test_nobody_waits_while_the_rows_of_others_are_written"),
 ]  # fmt: skip
