@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -13,13 +19,18 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from dovetail.serving import problems, routes, tracing
+from dovetail.serving import figures, problems, routes, tracing
 from dovetail.serving.behind import LogEnd
-from dovetail.serving.door import Guarded, Named
+from dovetail.serving.connections import bounded
+from dovetail.serving.door import Door, Guarded, Named
+from dovetail.serving.figures import Figures
+from dovetail.serving.gone import Awaited
 from dovetail.serving.limits import Bounded
 from dovetail.serving.live import Live
 from dovetail.serving.metrics import Measured
 from dovetail.serving.service import Serving
+from dovetail.serving.workers import Workers
+from dovetail.shared import logs
 from dovetail.shared.errors import ServiceMissing, SettingsError
 from dovetail.shared.sections import is_loopback
 from dovetail.shared.settings import Settings
@@ -31,23 +42,34 @@ UNREAD_MS = 60_000
 COMPRESSED_FROM, COMPRESSION = 4_096, 4
 """Bytes from which on an answer is compressed for who takes that, and zlib's level: the higher ones cost more time
 than they save on the way."""
+LOADED_S = 120.0
+"""Seconds for which a worker loads before it lets anybody in, where others answer meanwhile."""
 
 
-def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, *, log_end: LogEnd | None = None, figures: Figures | None = None, loads_first: bool = False
+) -> FastAPI:
     """The application. It follows the storage while its lifespan lasts.
 
     Args:
         log_end: where the log's end is asked for; the broker that the settings name where None.
+        figures: where it leaves its figures for other workers of the same server, and finds theirs.
+        loads_first: begins only when every view can be answered, or for a reason cannot.
     """
-    serving = Serving(settings, log_end)
+    serving = Serving(settings, log_end, figures)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         switch = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH)
         serving.behind.start()
         serving.store.start()
+        until = time.monotonic() + (LOADED_S if loads_first else 0)
+        while not (serving.store.loaded or app.state.stopping() or time.monotonic() >= until):
+            await asyncio.sleep(0.02)
+        leaving = asyncio.create_task(serving.leave_figures())
         yield
+        leaving.cancel()
         await anyio.to_thread.run_sync(serving.store.stop)
         await anyio.to_thread.run_sync(serving.behind.stop)
         await anyio.to_thread.run_sync(serving.tracing.stop)
@@ -58,11 +80,13 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
         redirect_slashes=False,  # where to would be made of the Host header
     )  # fmt: skip
     refused = serving.metrics.count_refused
-    app.state.live = serving.live
+    app.state.live, app.state.stopping = serving.live, bool
+    app.state.connection = bounded(serving.limits.unread_megabytes * 1_000_000)
     problems.install(app, refused)
     app.add_middleware(Named, names=_hosts(settings), on_problem=refused)
     app.add_middleware(Guarded, door=serving.door, on_problem=refused)
     app.add_middleware(Bounded, on_problem=refused)
+    app.add_middleware(Awaited)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM, compresslevel=COMPRESSION)
     app.add_middleware(Measured, metrics=serving.metrics)
     if serving.tracing.tracer is not None:
@@ -74,9 +98,15 @@ def create_app(settings: Settings, *, log_end: LogEnd | None = None) -> FastAPI:
 class Server(uvicorn.Server):
     """Ends the streams of live answers when it is told to stop, rather than wait for them."""
 
-    def __init__(self, app: FastAPI, **options: Any) -> None:
-        super().__init__(uvicorn.Config(app, **options))
+    def __init__(self, app: FastAPI, *, on_started: Callable[[], None] = lambda: None, **options: Any) -> None:
+        super().__init__(uvicorn.Config(app, http=app.state.connection, **options))
         self._live: Live = app.state.live
+        self._on_started = on_started
+        app.state.stopping = lambda: self.should_exit
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._live.end()
@@ -95,11 +125,36 @@ def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _:
         raise SettingsError(f"serving.host is '{host}': only this machine may ask where nobody needs a key")
     with _listening(host, port) as listener:
         on_listening(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
-        server = Server(
-            create_app(settings), access_log=False, log_config=None, log_level="warning", proxy_headers=False,
-            server_header=False, timeout_graceful_shutdown=5,
-        )  # fmt: skip
-        server.run(sockets=[listener])
+        if settings.serving.workers == 1:
+            _run(create_app(settings), listener)
+        else:
+            signal.raise_signal(_run_workers(settings, listener))  # as uvicorn ends where it is alone
+
+
+def _run(app: FastAPI, listener: socket.socket, *, on_started: Callable[[], None] = lambda: None) -> None:
+    server = Server(
+        app, on_started=on_started, access_log=False, log_config=None, log_level="warning", proxy_headers=False,
+        server_header=False, timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    server.run(sockets=[listener])
+
+
+def _run_workers(settings: Settings, listener: socket.socket) -> int:
+    """Gives the signal that ended it."""
+    Door(settings)  # makes the pepper where there is none: one for all
+    with TemporaryDirectory(prefix="dovetail-serve-") as name:
+        work = partial(_work, settings, listener, Path(name))
+        aside = partial(figures.set_aside, Path(name))
+        return Workers(settings.serving.workers, work, on_end=aside).run()
+
+
+def _work(
+    settings: Settings, listener: socket.socket, folder: Path, place: int, alone: bool, on_ready: Callable[[], None]
+) -> None:
+    """What each of several processes does."""
+    logs.start_as(settings)
+    app = create_app(settings, figures=Figures(folder, place), loads_first=not alone)
+    _run(app, listener, on_started=on_ready)
 
 
 def _hosts(settings: Settings) -> list[str]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
+from dovetail.serving.gone import ASKER, GONE, Asker
 from dovetail.serving.problems import TooMuch
 from dovetail.serving.shape import quoted
 
@@ -25,13 +26,16 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "lock_configuration": "true",
 }
+MEMORY_PERCENT = 80
+"""Of this machine's memory, for all workers together: beyond, a question is refused rather than the process killed."""
 
 
 class Database:
     """One DuckDB in memory. `load` may be called from any thread, the writing methods from one at a time."""
 
-    def __init__(self, *, seconds: float = 60.0) -> None:
-        self._connection = duckdb.connect(":memory:", config=CONFIG)
+    def __init__(self, *, seconds: float = 60.0, workers: int = 1) -> None:
+        share = {"memory_limit": f"{max(MEMORY_PERCENT // workers, 1)}%"}
+        self._connection = duckdb.connect(":memory:", config={**CONFIG, **share})
         self._deadlines = Deadlines(seconds)
         self._connection.execute("CREATE TABLE published (view VARCHAR, token BIGINT)")
         self._writer = self._connection.cursor()
@@ -119,11 +123,11 @@ class Database:
 
 
 class Deadlines:
-    """Interrupts what takes longer than so many seconds; one thread watches all of it."""
+    """Interrupts what takes longer than so many seconds or is for nobody; one thread watches all of it."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._ends: dict[int, tuple[float, duckdb.DuckDBPyConnection]] = {}
+        self._ends: dict[int, tuple[float, duckdb.DuckDBPyConnection, Asker | None]] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="dovetail-deadlines", daemon=True)
@@ -131,16 +135,25 @@ class Deadlines:
 
     @contextmanager
     def over(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """The block has so many seconds for what it does with `cursor`; raises TooMuch where it needs more."""
+        """The block has so many seconds for what it does with `cursor`, as long as who asked waits for it.
+
+        Raises:
+            TooMuch: it needs more, or nobody waits any more.
+        """
+        asker = ASKER.get()
         with self._lock:
-            self._ends[id(cursor)] = time.monotonic() + self._seconds, cursor
+            self._ends[id(cursor)] = time.monotonic() + self._seconds, cursor, asker
         try:
             yield
         except duckdb.InterruptException:
+            if asker is not None and asker.gone:
+                raise TooMuch(GONE) from None
             raise TooMuch(
                 f"it takes longer than {self._seconds:g} s: limits.seconds",
                 next="ask for a shorter time, fewer keys, or set [limits] seconds",
             ) from None
+        except duckdb.OutOfMemoryException:
+            raise TooMuch("it takes more memory than there is", next="ask for a shorter time, or fewer keys") from None
         finally:
             with self._lock:
                 del self._ends[id(cursor)]
@@ -153,6 +166,6 @@ class Deadlines:
         while not self._closed.wait(min(0.25, self._seconds / 4)):
             now = time.monotonic()
             with self._lock:  # so that no cursor is closed, and another opened, in between
-                for end, cursor in self._ends.values():
-                    if now > end:
+                for end, cursor, asker in self._ends.values():
+                    if now > end or (asker is not None and asker.gone):
                         cursor.interrupt()

@@ -60,7 +60,7 @@ def header_of(receipt: Mapping[str, Any]) -> str:
 
 def _ndjson(shown: Shown, _: Mapping[str, Any]) -> bytes:
     """A row a line."""
-    return b"".join(orjson.dumps(row) + b"\n" for row in shown.as_dicts())
+    return b"".join(orjson.dumps(row) + b"\n" for part in shown.parts() for row in part.as_dicts())
 
 
 def _csv(shown: Shown, _: Mapping[str, Any]) -> bytes:

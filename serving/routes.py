@@ -192,7 +192,7 @@ def _add_care(app: FastAPI, serving: Serving) -> None:
     )  # fmt: skip
     async def metrics(request: Request) -> Response:
         _operator(request)
-        return Response(serving.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await serving.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def _body(request: Request) -> bytes:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 from fastapi import Response
 
-from dovetail.serving import query, status, tracing
+from dovetail.serving import figures, query, status, tracing
 from dovetail.serving.answer import Rows, Shown
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
 from dovetail.serving.door import Door
 from dovetail.serving.edition import Edition, tag
 from dovetail.serving.fields import Fields, about
+from dovetail.serving.figures import Figures
 from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
+from dovetail.serving.gone import ASKER, unless_gone
 from dovetail.serving.limits import Fair
 from dovetail.serving.live import Live, Told
 from dovetail.serving.metrics import Metrics
@@ -55,17 +57,19 @@ WAIT = 0.005
 class Serving:
     """What the routes share: the store, the log's end, the metrics."""
 
-    def __init__(self, settings: Settings, log_end: LogEnd | None) -> None:
-        self.metrics = Metrics()
+    def __init__(self, settings: Settings, log_end: LogEnd | None, figures: Figures | None = None) -> None:
+        limits = settings.limits.share(settings.serving.workers)
+        self.metrics, self._figures = Metrics(), figures
         self.tracing = tracing.start(settings.telemetry.traces)
         self.parts = Parts(self.metrics.part, self.tracing.tracer)
         self.behind = Behind(log_end or kafka_of(settings))
-        self._limits, self._fair = settings.limits, Fair(settings.limits)
-        self.live = Live(self.told, settings.limits.live_streams)
+        self.limits, self._fair = limits, Fair(limits)
+        self.live = Live(self.told, limits.live_streams)
         self.metrics.streams.set_function(lambda: self.live.streams)
         self.store = Store(
-            settings.storage.path, on_publish=self._published, on_fail=self.live.ring, seconds=settings.limits.seconds
-        )
+            settings.storage.path, on_publish=self._published, on_fail=self.live.ring, seconds=limits.seconds,
+            workers=settings.serving.workers,
+        )  # fmt: skip
         self.door = Door(settings)
         self._layout = Layout(settings.storage.path)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
@@ -113,7 +117,7 @@ class Serving:
             return Response(status_code=304, headers=_headers(edition.id(asked.plan)))
         if kind != JSON:
             edition, shown = await self._looked_up(who, view.shown, asked.plan, view.name, edition.seq)
-            return self._shown(asked, edition, shown, kind)
+            return await self._shown(asked, edition, shown, kind, who)
         if found is None:
             found = await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq)
         edition, rows = found
@@ -128,6 +132,7 @@ class Serving:
 
     async def told(self, view: View, who: Principal, raw: str, fields: Fields) -> Told:
         """The answer to a question as streams send it."""
+        ASKER.set(None)  # several streams may wait for it
         asked = view.asked(raw, lambda: fields, self.seen(view, who))
         found = view.at_hand(asked.plan)
         if found is None:
@@ -155,7 +160,7 @@ class Serving:
             return asked, edition, view.shown_in(edition, asked.plan)
 
         asked, edition, shown = await self._of_then(view, receipt, look, who)
-        return self._shown(asked, edition, shown, kind)
+        return await self._shown(asked, edition, shown, kind, who)
 
     async def statement(self, text: str, who: Principal, kind: str) -> tuple[tuple[str, ...], Response]:
         """The answer to a statement in SQL, and the views that it asks, each on the way that every question goes."""
@@ -166,8 +171,10 @@ class Serving:
         views = tuple(receipt["view"] for receipt in found.receipts)
         first, several = found.receipts[0], found.receipts if len(found.receipts) > 1 else ()
         if kind == JSON:
-            return views, self._sent(body_of(shown.as_json().json, first, several), kind, OF_ONE)
-        return views, self._sent(WRITERS[kind](shown, first), kind, {**OF_ONE, RECEIPT: header_of(first)})
+            rows = await self._in_turn(who, shown.as_json)
+            return views, self._sent(body_of(rows.json, first, several), kind, OF_ONE)
+        body = await self._in_turn(who, partial(WRITERS[kind], shown, first))
+        return views, self._sent(body, kind, {**OF_ONE, RECEIPT: header_of(first)})
 
     async def receipt(self, id_: str, who: Principal) -> dict[str, Any]:
         """What an answer with this receipt was made of, whatever was asked."""
@@ -182,7 +189,22 @@ class Serving:
         views = [*self.views(who).values()]
         return await anyio.to_thread.run_sync(status.whole, views, self.behind, self._layout)
 
-    def metrics_text(self) -> bytes:
+    async def metrics_text(self) -> bytes:
+        """The figures of all workers."""
+        self._tell_how_it_stands()
+        if self._figures is None:
+            return self.metrics.text()
+        return await anyio.to_thread.run_sync(self._figures.of_all, self.metrics.registry)
+
+    async def leave_figures(self) -> None:
+        """Leaves them again and again, where there are other workers, for whichever of them is asked."""
+        while self._figures is not None:
+            self._tell_how_it_stands()
+            with suppress(OSError):  # which whoever asks for them is told
+                await anyio.to_thread.run_sync(self._figures.leave, self.metrics.registry)
+            await asyncio.sleep(figures.EVERY)
+
+    def _tell_how_it_stands(self) -> None:
         sources = {view.published.shape.source for view in self.store.views.values() if view.published}
         for source in sources:
             if proved := proofs.last(self._layout, source):
@@ -197,14 +219,21 @@ class Serving:
                     (self.metrics.seconds, behind["seconds"]),
                 ):
                     gauge.labels(name).set(float("nan") if value is None else value)
-        return self.metrics.text()
 
     async def _looked_up(
         self, who: Principal, look: Callable[[P], T], asked: P, view: str = "", seq: int | None = None
     ) -> T:
         with self.parts("lookup", view, seq):
+            return await self._in_turn(who, partial(look, asked))
+
+    async def _in_turn(self, who: Principal, work: Callable[[], T]) -> T:
+        """What takes long is done beside the event loop, by turns, and for nobody who has gone."""
+
+        async def run() -> T:
             async with self._turn(who):
-                return await anyio.to_thread.run_sync(look, asked, limiter=self.lookups)
+                return await anyio.to_thread.run_sync(work, limiter=self.lookups)
+
+        return await unless_gone(run)
 
     async def _of_then(self, view: View, receipt: Receipt, look: Callable[[Edition], T], who: Principal) -> T:
         past: Callable[[Callable[[Edition], T]], T] = partial(self.store.past.asked, view.name, receipt)
@@ -223,17 +252,17 @@ class Serving:
             body = body_of(rows.json, receipt)
         return self._sent(body, JSON, _headers(receipt["id"]))
 
-    def _shown(self, asked: Asked, edition: Edition, shown: Shown, kind: str) -> Response:
+    async def _shown(self, asked: Asked, edition: Edition, shown: Shown, kind: str, who: Principal) -> Response:
         if kind == JSON:
-            return self._said(asked, edition, shown.as_json())
+            return self._said(asked, edition, await self._in_turn(who, shown.as_json))
         _refuse_gaps(asked, edition)
         with self.parts("render", edition.shape.view, edition.seq):
             receipt = self._receipt(asked, edition, shown)
-            body = WRITERS[kind](shown, receipt)
+            body = await self._in_turn(who, partial(WRITERS[kind], shown, receipt))
         return self._sent(body, kind, {**_headers(receipt["id"]), RECEIPT: header_of(receipt)})
 
     def _sent(self, body: bytes, kind: str, headers: dict[str, str]) -> Response:
-        if len(body) > self._limits.megabytes * 1_000_000:
+        if len(body) > self.limits.megabytes * 1_000_000:
             raise TooMuch(
                 f"the answer has {len(body) // 1_000_000} MB: limits.megabytes",
                 next="ask for fewer rows or measures, page by page with limit",

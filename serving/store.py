@@ -35,11 +35,11 @@ class Store:
 
     def __init__(
         self, root: Path, *, on_publish: Callable[[View], None] = lambda _: None,
-        on_fail: Callable[[View], None] = lambda _: None, seconds: float = 60.0,
+        on_fail: Callable[[View], None] = lambda _: None, seconds: float = 60.0, workers: int = 1,
     ) -> None:  # fmt: skip
         self._layout = Layout(root)
         self._on_publish, self._on_fail = on_publish, on_fail
-        self._database = Database(seconds=seconds)
+        self._database = Database(seconds=seconds, workers=workers)
         self._runs = Runs(self._layout, self._database)
         self._ledgers = Ledgers(self._layout)
         self._dimensions = Dimensions(self._layout, self._database)
@@ -74,6 +74,11 @@ class Store:
     def looked(self) -> bool:
         """Whether every folder has been looked at once."""
         return self._looked.is_set()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether every view can be answered, or for a reason cannot."""
+        return self.looked and all(view.published or view.problem for view in self.views.values())
 
     def look(self) -> bool:
         """One look at everything; gives whether any view published something. `start` does this over and over."""

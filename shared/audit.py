@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,15 @@ def write(layout: Layout, who: str, what: str, **fields: Any) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(descriptor, line)
-        full = os.fstat(descriptor).st_size > LARGEST
+        if os.fstat(descriptor).st_size > LARGEST:
+            _set_aside(file, descriptor)
     finally:
         os.close(descriptor)
-    if full:
-        _set_aside(file)
 
 
-def _set_aside(file: Path) -> None:
-    # Another process may have done so: then the file that is there is a new one.
-    if file.exists() and file.stat().st_size > LARGEST:
-        file.rename(file.with_name("audit.1.jsonl"))
+def _set_aside(file: Path, descriptor: int) -> None:
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    # Another process may have done so before: then the file that is there is a new one.
+    with suppress(FileNotFoundError):
+        if os.path.samestat(file.stat(), os.fstat(descriptor)):
+            file.rename(file.with_name("audit.1.jsonl"))

@@ -11,7 +11,9 @@ from typing import Literal
 
 import orjson
 
+from dovetail.shared.options import learn
 from dovetail.shared.secrets import redacted
+from dovetail.shared.settings import Settings
 
 Kind = Literal["text", "json"]
 MOST = 2_000
@@ -28,6 +30,13 @@ def start(kind: Kind) -> None:
     if kind == "json":  # what Python itself writes there, too
         logging.captureWarnings(True)
         threading.excepthook = _told
+
+
+def start_as(settings: Settings) -> None:
+    """The same as a project's settings say, which refer to secrets that are in no line from now on."""
+    for given in (settings.kafka.options, settings.spark.conf):
+        learn(given, folder=settings.folder)
+    start(settings.telemetry.logs)
 
 
 class JsonLines(logging.Formatter):

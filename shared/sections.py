@@ -198,6 +198,9 @@ class ServingSettings(Section):
         default="127.0.0.1", description="the address listened on; another than loopback only with access.required"
     )
     port: Port = Field(default=8000, description="the port of the HTTP interface; 0 takes a free one")
+    workers: Count = Field(
+        default=1, description="processes that answer; each follows the storage and holds all views in memory by itself"
+    )
     names: list[str] = Field(
         default=[], description="names that requests may call the server by, besides its address and loopback"
     )
@@ -228,7 +231,7 @@ class AccessSettings(Section):
 
 
 class LimitSettings(Section):
-    """[limits]: how much one asker, and one answer, may take."""
+    """[limits]: how much one asker, and one answer, may take. Of what is counted, each worker allows its share."""
 
     requests_per_second: Count = Field(default=1_000, description="requests a second of one key or token, in the mean")
     requests_at_once: Count = Field(default=64, description="requests of one key or token under way at a time")
@@ -237,7 +240,15 @@ class LimitSettings(Section):
     )
     seconds: Annotated[float, Field(gt=0)] = Field(default=30.0, description="the longest look into the database")
     megabytes: Count = Field(default=64, description="the largest answer")
+    unread_megabytes: Count = Field(
+        default=256, description="answers that wait to be read, together; beyond, who has let wait longest is dropped"
+    )
     live_streams: Count = Field(default=200, description="the most streams of live answers at the same time")
+
+    def share(self, workers: int) -> LimitSettings:
+        """What one of so many workers allows, so that all of them allow this; rounded up."""
+        counted = ("requests_per_second", "requests_at_once", "lookups_at_once", "unread_megabytes", "live_streams")
+        return self.model_copy(update={name: -(-getattr(self, name) // workers) for name in counted})
 
 
 class SpeedSettings(Section):

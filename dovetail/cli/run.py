@@ -151,13 +151,20 @@ def batch(
             )
 
 
-def serve(context: typer.Context, as_json: bool = JSON) -> None:
+def serve(
+    context: typer.Context,
+    workers: int | None = typer.Option(
+        None, min=1, help="Processes that answer, each with all views in its memory; \\[serving] workers if not given."
+    ),
+    as_json: bool = JSON,
+) -> None:
     """Answer questions over HTTP."""
     from dovetail.serving.app import serve as run
 
-    output = Output(as_json=as_json)
+    output, settings = Output(as_json=as_json), load_settings(context, logged=True)
+    serving = settings.serving.model_copy(update={"workers": workers} if workers else {})
     run(
-        load_settings(context, logged=True),
+        settings.model_copy(update={"serving": serving}),
         on_listening=lambda address: output.event(f"serving at {address}", ready=address),
     )
 

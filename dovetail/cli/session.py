@@ -12,7 +12,6 @@ import typer
 from dovetail.cli.output import Output
 from dovetail.shared import logs, project, settings
 from dovetail.shared.errors import ServiceMissing
-from dovetail.shared.options import learn
 from dovetail.shared.project import Project
 from dovetail.shared.settings import Settings
 
@@ -26,9 +25,7 @@ def load_settings(context: typer.Context, *, logged: bool = False) -> Settings:
     """The project's settings; `logged` for a verb that runs for long: it logs as they say from now on."""
     found = settings.load(profile=context.obj)
     if logged:
-        for given in (found.kafka.options, found.spark.conf):
-            learn(given, folder=found.folder)
-        logs.start(found.telemetry.logs)
+        logs.start_as(found)
         if found.telemetry.logs == "json":
             Output.log = logging.getLogger("dovetail.cli")
             Output.log.setLevel(logging.INFO)

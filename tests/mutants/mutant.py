@@ -72,6 +72,8 @@ RULES = {
     "a question": "Rows are those that are asked for, in one answer, as fresh and whole as it says.",
     "the contract": "The interface answers as it is described, and says of what is wrong which it is and what to do.",
     "access": "Who asks is known, and sees what a grant of theirs lets them see, whichever way they ask.",
+    "connections": "Nobody holds a connection, memory or a look into the database for ever, or for nobody.",
+    "workers": "Several workers are one server: they count together, outlive each other and leave none behind.",
     "SQL": "A statement is answered as SQL means it, or refused; nothing of its text is run.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",

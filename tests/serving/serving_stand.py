@@ -327,14 +327,15 @@ def serve(
 
 
 @contextmanager
-def serving_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server of the storage under `folder` in a process of its own, and its address."""
+def serving_process(folder: Path, **sections: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server of the storage under `folder` in a process of its own, and its address; `sections` of the settings."""
+    sections = {**sections, "serving": {"port": 0, **sections.get("serving", {})}}
     code = "\n".join(
         [
             "from pathlib import Path",
             "from dovetail.serving.app import serve",
             "from dovetail.shared.settings import Settings",
-            f"settings = Settings(folder=Path({str(folder)!r}), serving={{'port': 0}})",
+            f"settings = Settings(folder=Path({str(folder)!r}), **{sections!r})",
             "serve(settings, on_listening=lambda address: print(address, flush=True))",
         ]
     )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from access_stand import ALL, PEPPER, place, some
 from serving_stand import Client, Stand, ViewSpec, event, serve
 
+from dovetail.serving.answer import Shown
 from dovetail.serving.database import Database
 from dovetail.serving.fields import DEEPEST, LONGEST_LIST
 from dovetail.serving.limits import LARGEST_HEADERS, LONGEST_URL
 from dovetail.serving.problems import TooMuch
 from dovetail.shared.grants import Grant
+from dovetail.shared.sections import LimitSettings
 
 SALES = Grant("sales", views=("sales",))
 
@@ -107,6 +111,42 @@ def test_a_look_that_takes_too_long_is_ended_and_the_next_one_is_not() -> None:
     database.close()
 
 
+def test_a_look_that_needs_more_memory_than_there_is_is_refused_and_ends_nothing() -> None:
+    database = Database(workers=100)  # each has its share
+    with pytest.raises(TooMuch, match="more memory"), database.reading("none"):
+        raise duckdb.OutOfMemoryException
+    with database.reading("none") as (cursor, _):
+        (limit,) = cursor.execute("SELECT current_setting('memory_limit')").fetchone() or ("",)
+    assert re.fullmatch(r"[\d.]+ [MG]iB", limit)
+    assert limit != duckdb.sql("SELECT current_setting('memory_limit')").fetchall()[0][0]
+    database.close()
+
+
+def test_nobody_waits_while_the_rows_of_others_are_written(sales: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered, threads = Shown.rendered, set[str]()
+
+    def watched(shown: Shown) -> Any:
+        threads.add(threading.current_thread().name)
+        return rendered(shown)
+
+    monkeypatch.setattr(Shown, "rendered", watched)
+    url = "/v1/views/sales/query?by=country"
+    receipt = sales.http.get(url).json()["receipt"]["id"]
+    for kind in ("text/csv", "application/x-ndjson"):
+        assert sales.http.get(url, headers={"accept": kind}).status_code == 200
+    assert sales.http.get(f"{url}&as_of={receipt}").status_code == 200
+    sql = {"sql": "SELECT country, MEASURE(lines) AS lines FROM sales GROUP BY country"}
+    assert sales.http.post("/v1/sql", json=sql).status_code == 200
+    assert {name.partition(" thread")[0] for name in threads} == {"AnyIO worker"}
+
+
+def test_rows_are_written_in_parts_that_are_the_whole(sales: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {by: sales.rows("sales", by=by, order_by="-lines") for by in ("country", "product")}
+    monkeypatch.setattr("dovetail.serving.answer.RENDERED_AT_ONCE", 7)
+    assert {by: sales.rows("sales", by=by, order_by="-lines") for by in whole} == whole
+    assert sales.rows("sales", by="country", having__lines__gt=99) == []
+
+
 def test_who_asks_too_much_is_told_when_to_come_again_and_others_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +178,13 @@ def test_only_so_many_requests_of_one_key_are_under_way(tmp_path: Path, monkeypa
             thread.join()
         assert sorted(found) == [429, 429, 429, 503, 503, 503]
         assert http.get("/v1/views/sales/query").status_code == 200
+
+
+def test_each_of_several_workers_allows_its_share_rounded_up() -> None:
+    limits = LimitSettings(requests_per_second=1_000, requests_at_once=64, lookups_at_once=2, live_streams=200)
+    assert limits.share(1) == limits
+    shared = {"requests_per_second": 334, "requests_at_once": 22, "lookups_at_once": 1, "live_streams": 67}
+    assert limits.share(3) == LimitSettings(**shared, unread_megabytes=86)
 
 
 def test_idle_connections_keep_nobody_out(sales: Client) -> None:

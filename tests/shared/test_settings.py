@@ -40,7 +40,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     assert settings.views == ["views.py"]
     assert (settings.kafka.bootstrap, settings.kafka.partitions, settings.kafka.port) == ("embedded", 4, 0)
     assert (settings.spark.master, settings.spark.driver_memory) == ("local[*]", "1g")
-    assert (settings.serving.host, settings.serving.port) == ("127.0.0.1", 8000)
+    assert (settings.serving.host, settings.serving.port, settings.serving.workers) == ("127.0.0.1", 8000, 1)
     assert (settings.speed.trigger, settings.speed.max_records_per_commit) == ("0 seconds", 100_000)
     assert (settings.speed.stop_if_quarantined, settings.speed.warn_if_quarantined) == (None, 0.05)
     assert (settings.archive.trigger, settings.archive.max_records_per_commit) == ("10 seconds", 500_000)
@@ -105,6 +105,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
             "speed.stop_if_quarantined",
         ),
         ("[speed]\nwarn_if_quarantined = '101%'", "speed.warn_if_quarantined is '101%': a percentage", ""),
+        ("[serving]\nworkers = 0", "serving.workers is 0: must be greater than or equal to 1", "serving.workers"),
         ("[serving]\nhost = '0.0.0.0'", "serving.host is '0.0.0.0': only this machine", "serving.host"),
         ("[serving]\nhost = 'example.org'", "serving.host is 'example.org': only this machine", "serving.host"),
         (
