@@ -16,6 +16,10 @@ from dovetail.shared.duration import length
 from dovetail.shared.errors import DovetailError
 
 
+ADDITIVE = ("count", "sum")
+"""Measures whose answers of the two layers add up to the merged one."""
+
+
 def refusal(view: View) -> DovetailError | None:
     """Why questions are refused now; None where they are answered."""
     try:
@@ -43,7 +47,8 @@ def line(view: View) -> dict[str, Any]:
 
 
 def whole(view: View, seen: Seen) -> dict[str, Any]:
-    """Keys with their types as they are seen, bucket, measures, and what answers are made of.
+    """Keys with their types as they are seen, bucket, measures, and what answers are made of; `additive` are those
+    measures that may be asked of one layer alone and add up.
 
     Raises where the view cannot answer.
     """
@@ -57,6 +62,7 @@ def whole(view: View, seen: Seen) -> dict[str, Any]:
         "masked": {name: str(mask) for name, mask in sorted(seen.masks.items())},
         "bucket": length(shape.bucket_seconds) if shape.bucket_seconds else None,
         "measures": {name: type_name(shape.presented(name).result) for name in shape.measures},
+        "additive": [n for n, m in shape.measures.items() if m.name in ADDITIVE and not (seen.hides(n) or seen.floor)],
         "parts": {name: list(m.presenter.parts) for name, m in shape.measures.items() if m.presenter.parts},
         "accuracy": {name: m.presenter.accuracy for name, m in shape.measures.items() if m.presenter.accuracy},
         "dimensions": {
@@ -99,6 +105,8 @@ _TEXTS = {
     "max_age": ("string", "Wait for an answer that is no further behind the log than this: 500 ms, 30s, 5m."),
     "complete": ("string", "required: 409 rather than an answer that lacks records which are gone."),
     "timeout": ("number", f"Seconds to wait for at_least and max_age; default {TIMEOUT:g}, at most {LONGEST:g}."),
+    "layer": ("string", "batch: of the records below the receipt's cut alone; speed: of those from there up to its position. Both "
+        "are in an answer where it is not asked. The receipt says layer too."),
     "where.KEY": ("list", "Only these values of a key or a dimension's column, separated by commas; "
         "a backslash keeps a comma in a value."),
     "where.KEY.null": ("boolean", "true: null matches too."),

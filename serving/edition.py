@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from dovetail.serving.depth import Depth
-from dovetail.serving.query import Cursor, Plan
+from dovetail.serving.query import Cursor, Layer, Plan
 from dovetail.serving.shape import Shape
 from dovetail.serving.tail import Account
 from dovetail.shared.ledger import Judged
@@ -44,8 +44,13 @@ class Edition:
     broken: Mapping[Judged, int] = field(default_factory=dict)
     depth: Depth = field(default_factory=Depth)
 
-    @property
-    def tables(self) -> tuple[str, ...]:
+    def tables(self, layer: Layer | None) -> tuple[str, ...]:
+        """What is read for an answer from one layer, or from both."""
+        match layer:
+            case "batch":
+                return self.runs or (f"(FROM {self.speed} LIMIT 0)",)  # the columns, and no row
+            case "speed":
+                return (self.speed,)
         return (*self.runs, self.speed)
 
     def id(self, plan: Plan) -> str:
@@ -61,6 +66,7 @@ class Edition:
         receipt = {
             "id": self.id(plan),
             **self._said,
+            **({"layer": plan.layer} if plan.layer else {}),
             "dimensions": joined,
             "approximate": self._approximate(plan),
             "behind": behind,

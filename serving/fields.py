@@ -14,7 +14,7 @@ from dovetail.shared.errors import QueryError, unknown
 
 SCALARS = (
     "start", "end", "bucket", "window", "fill", "tz", "limit", "cursor", "at_least", "max_age", "timeout", "as_of",
-    "complete",
+    "complete", "layer",
 )  # fmt: skip
 LISTS = ("by", "measures", "order_by")
 CONDITIONS = ("where", "having")

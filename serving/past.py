@@ -77,7 +77,7 @@ class Past:
                 found = self._kept[view, receipt] = self._made(view, receipt)
                 while len(self._kept) > KEPT:
                     _, old = self._kept.popitem(last=False)
-                    for table in old.tables:
+                    for table in old.tables(None):
                         self._database.drop(table)
             self._kept.move_to_end((view, receipt))
             # The dimensions anew, which may have been dropped since; with the lock, so that no table is meanwhile.

@@ -30,10 +30,11 @@ EARLIER = 8
 
 def shown_of(edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Shown:
     """The rows of an answer from the database."""
+    tables = edition.tables(plan.layer)
     if plan.keys is not None:
-        return shown_of_keys(edition.shape, plan, groups_of_keys(edition.shape, plan, edition.tables, cursor))
-    merged = groups(edition.shape, plan, edition.tables, cursor)
-    lacking = unmatched(edition.shape, plan, edition.tables, cursor)
+        return shown_of_keys(edition.shape, plan, groups_of_keys(edition.shape, plan, tables, cursor))
+    merged = groups(edition.shape, plan, tables, cursor)
+    lacking = unmatched(edition.shape, plan, tables, cursor)
     return replace(finished(edition.shape, plan, merged), unmatched=lacking)
 
 
@@ -95,7 +96,7 @@ class View:
             key = plan.key(edition.shape)
             if key is None:
                 return edition, shown_of(edition, plan, cursor).as_json()
-            groups = groups_of_key(edition.shape, plan, edition.tables, cursor)
+            groups = groups_of_key(edition.shape, plan, edition.tables(plan.layer), cursor)
         found = Kept(edition.shape, plan, key, groups)
         rows = found.rows()
         self.keep(edition, [found])
@@ -131,7 +132,7 @@ class View:
         return (edition, rows_of_kept(shape, plan, kept)) if edition.shape is shape else None
 
     def _keys_looked_up(self, edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Rows:
-        found = groups_of_keys(edition.shape, plan, edition.tables, cursor)
+        found = groups_of_keys(edition.shape, plan, edition.tables(plan.layer), cursor)
         kept = kept_of_keys(edition.shape, plan, found)
         self.keep(edition, kept)
         return rows_of_kept(edition.shape, plan, {one.key: one for one in kept})

@@ -42,6 +42,7 @@ class Question:
     limit: int | None = None
     at_least: str = ""
     as_of: str = ""
+    layer: str = ""
 
     def parameters(self) -> dict[str, str]:
         """The query string's fields.
@@ -50,7 +51,7 @@ class Question:
         {'by': 'country', 'limit': '2', 'where.country': 'FR,DE'}
         """
         time = ("start", "end", "bucket", "window", "fill", "tz")
-        named = ("by", "measures", *time, "order_by", "limit", "at_least", "as_of")
+        named = ("by", "measures", *time, "order_by", "limit", "at_least", "as_of", "layer")
         asked = {name: str(value) for name in named if (value := getattr(self, name)) not in ("", None)}
         conditions = {"where": self.where, "having": self.having}
         return asked | {f"{kind}.{key}": values for kind, given in conditions.items() for key, values in given.items()}
