@@ -15,7 +15,6 @@ from dovetail.serving.view import View
 from dovetail.shared.duration import length
 from dovetail.shared.errors import DovetailError
 
-
 ADDITIVE = ("count", "sum")
 """Measures whose answers of the two layers add up to the merged one."""
 
@@ -105,8 +104,8 @@ _TEXTS = {
     "max_age": ("string", "Wait for an answer that is no further behind the log than this: 500 ms, 30s, 5m."),
     "complete": ("string", "required: 409 rather than an answer that lacks records which are gone."),
     "timeout": ("number", f"Seconds to wait for at_least and max_age; default {TIMEOUT:g}, at most {LONGEST:g}."),
-    "layer": ("string", "batch: of the records below the receipt's cut alone; speed: of those from there up to its position. Both "
-        "are in an answer where it is not asked. The receipt says layer too."),
+    "layer": ("string", "batch: only what lies below the receipt's cut; speed: only what lies from there up to "
+        "its position; default both. The receipt says it too. Not with a grant that has a floor."),
     "where.KEY": ("list", "Only these values of a key or a dimension's column, separated by commas; "
         "a backslash keeps a comma in a value."),
     "where.KEY.null": ("boolean", "true: null matches too."),
@@ -145,5 +144,12 @@ BODY = {
     }
 }
 LOOKUP = {"content": {"application/json": {"schema": {"type": "object"}, "example": orjson.loads(lookup.EXAMPLE)}}}
+EXPIRES = "30d"
+EMBEDDED = '{"question": "by=country&measures=revenue", "expires": "30d"}'
+EMBED_TEXT = (
+    "Whoever has the link sees the answer to this one question, as your grant shows it, until the link expires or your "
+    "key, the grant or its role share is taken away. It counts as your key asking."
+)
+EMBED = {"content": {"application/json": {"schema": {"type": "object"}, "example": orjson.loads(EMBEDDED)}}}
 STATEMENT = '{"sql": "SELECT country, MEASURE(revenue) FROM sales GROUP BY country"}'
 SQL = {"content": {"application/json": {"schema": {"type": "object"}, "example": orjson.loads(STATEMENT)}}}

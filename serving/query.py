@@ -176,6 +176,14 @@ def plan(shape: Shape, fields: Fields, seen: Seen = ALL) -> Asked:
     )
 
 
+def seconds(name: str, text: str) -> float:
+    """A length of time, also a number alone, as in `timeout`; raises QueryError for what is none."""
+    try:
+        return duration.parse(text if not text.isdecimal() else f"{text}s").total_seconds()
+    except DeclarationError:
+        raise QueryError(f"{name}={text} is no length of time", next=f"{name}=30s, or 500 ms, 5m, 1h") from None
+
+
 def patience(fields: Fields) -> float:
     """How long a question may wait, in seconds: not at all without `at_least` or `max_age`."""
     return _timeout(fields) if fields.scalars.keys() & {"at_least", "max_age"} else 0.0
@@ -350,13 +358,7 @@ def _number(name: str, text: str | None, default: float, least: float, most: flo
 
 
 def _max_age(text: str | None) -> float | None:
-    """Seconds, which a number alone is too, as in `timeout`."""
-    if text is None:
-        return None
-    try:
-        return duration.parse(text if not text.isdecimal() else f"{text}s").total_seconds()
-    except DeclarationError:
-        raise QueryError(f"max_age={text} is no length of time", next="max_age=30s, or 500 ms, 5m, 1h") from None
+    return None if text is None else seconds("max_age", text)
 
 
 def _whole(text: str | None) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
 from sse_starlette import EventSourceResponse
 
 from dovetail.serving import describe, live, lookup, page, query
@@ -29,6 +30,7 @@ def add(app: FastAPI, serving: Serving) -> None:
     _add_views(app, serving)
     _add_questions(app, serving)
     _add_sql(app, serving)
+    _add_embeds(app, serving)
     _add_care(app, serving)
     page.add(app)
 
@@ -42,7 +44,7 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
     async def one(view: str, request: Request) -> Response:
         who = _who(request)
         held = serving.view(view, who)
-        return _json(describe.whole(held, serving.seen(held, who)))
+        return _json({**describe.whole(held, serving.seen(held, who)), "shares": who.shares(view) is not None})
 
     @app.get("/v1/status", tags=["views"], summary="What is wrong, and where each view stands in its log")
     async def status(request: Request) -> Response:
@@ -118,6 +120,31 @@ def _add_sql(app: FastAPI, serving: Serving) -> None:
         with serving.admitted(who):
             views, answer = await serving.statement(text, who, _form(request))
         return serving.note(who, "sql", answer, view=", ".join(views))
+
+
+def _add_embeds(app: FastAPI, serving: Serving) -> None:
+    @app.post(
+        "/v1/views/{view}/embed", tags=["embeds"], summary="A signed link to the answer, for who has no key",
+        description=describe.EMBED_TEXT, openapi_extra={"requestBody": describe.EMBED},
+    )  # fmt: skip
+    async def link(view: str, request: Request) -> Response:
+        who, given = _who(request), parsed(await _body(request), example=describe.EMBEDDED)
+        question, expires = given.pop("question", ""), given.pop("expires", describe.EXPIRES)
+        if given or not (isinstance(question, str) and isinstance(expires, str)):
+            raise QueryError("the body has question and expires, both texts", next=describe.EMBEDDED)
+        with serving.admitted(who):
+            made = serving.link(view, question, expires, who)
+        return serving.note(who, "make a link", _json(made), view=view)
+
+    @app.get(
+        "/embed/{link}", tags=["embeds"], summary="What a signed link shows, in a frame of any page",
+        response_class=HTMLResponse,
+    )  # fmt: skip
+    async def shown(request: Request) -> Response:
+        who, given = _who(request), request.state.link
+        with serving.admitted(who):
+            answer = await serving.embedded(given, _known(request), who)
+        return serving.note(who, "embed", answer, view=given.view)
 
 
 async def _answer(serving: Serving, name: str, request: Request, raw: str, read: Callable[[], Fields]) -> Response:

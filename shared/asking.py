@@ -92,6 +92,13 @@ def ask_sql(server: str, statement: str) -> Answer:
     return Answer(told["rows"], told["receipt"], told.get("receipts", ()))
 
 
+def embed(server: str, view: str, question: str, *, expires: str) -> dict[str, Any]:
+    """The address of a signed link to a question, and when it ends; raises as `ask` does."""
+    body = {"question": question, "expires": expires}
+    made = _told(server, "POST", f"/v1/views/{quote(view, safe='')}/embed", {"path": str, "expires": int}, json=body)
+    return {"url": server + made["path"], "expires": made["expires"]}
+
+
 def views(server: str) -> list[dict[str, Any]]:
     """What the server lists of each view; raises as `ask` does."""
     found: list[dict[str, Any]] = _told(server, "GET", "/v1/views", {"views": list})["views"]

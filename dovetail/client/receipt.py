@@ -25,8 +25,8 @@ class Receipt:
     """What an answer is made of. The same receipt is the same answer: ask for it again with `as_of=receipt.id`.
 
     `cut` and `position` are offsets by partition, exclusive: batch owns what lies below the cut, and every record below
-    the position is counted; with a `layer`, what that one alone holds. `next` is the cursor of the page that follows where `more` is true. `raw` is the receipt as
-    the server sent it.
+    the position is counted; with a `layer`, of what that one alone holds. `next` is the cursor of the page that follows
+    where `more` is true. `raw` is the receipt as the server sent it.
     """
 
     id: str

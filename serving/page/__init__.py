@@ -1,4 +1,4 @@
-"""The live page: three files that hold no data, and that load and send nothing beside this server."""
+"""The live page: files that hold no data, and that load and send nothing beside this server."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/embed.js": ("embed.js", "text/javascript"),
 }
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
