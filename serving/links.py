@@ -41,7 +41,7 @@ class Link:
         if {name: type(value) for name, value in claims.items()} != CLAIMS:
             return None
         link = cls(**claims)
-        # Base64 has several texts for the same bytes: only the one that was given is good.
+        # A text may be padded, or another one for the same bytes: only the one that was given is good.
         return link if hmac.compare_digest(link.signed(pepper).encode(), text.encode()) else None
 
 

@@ -82,7 +82,7 @@ def test_a_link_with_any_character_changed_opens_nothing(server: Place, key: str
     same = text[:-1] + alphabet[alphabet.index(text[-1]) ^ 1]
     assert [base64.urlsafe_b64decode(t.split(".")[2] + "=") for t in (same, text)] == [
         base64.urlsafe_b64decode(text.split(".")[2] + "=")] * 2  # fmt: skip
-    for wrong in (same, text[:-1], text + "A", text + "/", "é" + text, text.replace(".", "..", 1), "", key):
+    for wrong in (same, text[:-1], text + "A", text + "=", text + "/", "é" + text, text.replace(".", "..", 1), "", key):
         refused = shown(server, links.PATH + wrong)
         assert (refused.status_code, refused.json()["type"]) == (401, UNAUTHORIZED), wrong
 
