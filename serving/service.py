@@ -124,11 +124,11 @@ class Serving:
         """The answer to the question of a link, as a document that others may have in theirs."""
         view = self.view(link.view, who)
         asked = view.asked(link.question, lambda: from_url(link.question), self.seen(view, who))
-        known = view.edition.id(asked.plan)
-        if none_match and known in none_match:
-            return Response(status_code=304, headers={**_headers(known), **embed.HEADERS})
-        edition, shown = await self._looked_up(who, view.shown, asked.plan, view.name)
+        edition = view.edition
         _refuse_gaps(asked, edition)
+        if none_match and edition.id(asked.plan) in none_match:
+            return Response(status_code=304, headers={**_headers(edition.id(asked.plan)), **embed.HEADERS})
+        edition, shown = await self._looked_up(who, view.shown, asked.plan, view.name, edition.seq)
         receipt = self._receipt(asked, edition, shown)
         body = embed.document(shown, asked.plan, receipt)
         return self._sent(body, "text/html", {**_headers(receipt["id"]), **embed.HEADERS})
