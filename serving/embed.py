@@ -82,7 +82,9 @@ def _bars(values: Sequence[Any]) -> list[str]:
     if any(n is None or not n.is_finite() or n < 0 for n in numbers):
         return [""] * len(numbers)
     most = max((n for n in numbers if n), default=Decimal(1))
-    return [f'<svg aria-hidden="true"><rect width="{float((n or 0) / most):.2%}"/></svg>' for n in numbers]
+    return [
+        f'<svg aria-hidden="true"><rect height="100%" width="{float((n or 0) / most):.2%}"/></svg>' for n in numbers
+    ]
 
 
 def _number(value: Any) -> Decimal | None:
