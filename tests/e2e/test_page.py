@@ -40,12 +40,13 @@ class Shown:
 
     def __init__(self, page: Page, http: httpx.Client) -> None:
         self.page, self._http = page, http
-        self.said: list[str] = []
-        page.on("response", self._heard)
+        self._heard: list[Response] = []
+        page.on("response", self._heard.append)
 
-    def _heard(self, response: Response) -> None:
-        if not response.url.partition("?")[0].endswith("/live"):  # which has no end
-            self.said.append(response.text())
+    def said(self) -> list[str]:
+        """What the server has said, but for streams, which have no end, and what it said has not changed."""
+        ended = [r for r in self._heard if not r.url.partition("?")[0].endswith("/live")]
+        return [r.text() for r in ended if r.status != httpx.codes.NOT_MODIFIED]
 
     def lines(self) -> int:
         cells = self.page.locator("#rows tbody td.number").all_text_contents()
@@ -135,8 +136,9 @@ def test_the_page_follows_records_and_the_cut_and_names_no_view_that_its_key_may
                 page.wait_for_function("document.querySelector('#copy').textContent.startsWith('<iframe')")
                 link = page.locator("#copy").inner_text().split('"')[1]
                 assert HIDDEN not in page.content()
-                assert shown.said
-                assert not [text for text in shown.said if HIDDEN in text]
+                said = shown.said()
+                assert said
+                assert not [text for text in said if HIDDEN in text]
             embedded(browser, url, link, shown)
 
 
