@@ -10,6 +10,9 @@ from dovetail.serving.view import View
 from dovetail.shared.duration import length
 from dovetail.shared.errors import DovetailError
 
+ADDITIVE = ("count", "sum")
+"""Measures whose answers of the two layers add up to the merged one."""
+
 
 def refusal(view: View) -> DovetailError | None:
     """Why questions are refused now; None where they are answered."""
@@ -38,7 +41,8 @@ def line(view: View) -> dict[str, Any]:
 
 
 def whole(view: View, seen: Seen) -> dict[str, Any]:
-    """Keys with their types as they are seen, bucket, measures, and what answers are made of.
+    """Keys with their types as they are seen, bucket, measures, and what answers are made of; `additive` are those
+    measures that may be asked of one layer alone and add up.
 
     Raises where the view cannot answer.
     """
@@ -52,6 +56,7 @@ def whole(view: View, seen: Seen) -> dict[str, Any]:
         "masked": {name: str(mask) for name, mask in sorted(seen.masks.items())},
         "bucket": length(shape.bucket_seconds) if shape.bucket_seconds else None,
         "measures": {name: type_name(shape.presented(name).result) for name in shape.measures},
+        "additive": [n for n, m in shape.measures.items() if m.name in ADDITIVE and not (seen.hides(n) or seen.floor)],
         "parts": {name: list(m.presenter.parts) for name, m in shape.measures.items() if m.presenter.parts},
         "accuracy": {name: m.presenter.accuracy for name, m in shape.measures.items() if m.presenter.accuracy},
         "dimensions": {

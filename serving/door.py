@@ -12,6 +12,8 @@ import anyio
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dovetail.serving import links, page
+from dovetail.serving.links import Link
 from dovetail.serving.problems import Kind, problem
 from dovetail.serving.tokens import Tokens
 from dovetail.shared import access as kept
@@ -21,7 +23,7 @@ from dovetail.shared.keys import PREFIX
 from dovetail.shared.settings import Settings
 from dovetail.shared.tables import Layout
 
-OPEN = frozenset({"/", "/page.css", "/page.js", "/health"})
+OPEN = frozenset({*page.FILES, "/health"})
 """Paths that say nothing of any view: whether the process is up, and the page before anybody has given it a key."""
 LOOK_S = 1.0
 """Seconds between two looks whether grants or keys have changed: so long may a revoked key go on."""
@@ -70,6 +72,21 @@ class Door:
             return None
         return await anyio.to_thread.run_sync(self._tokens.holder, text, self._newest())
 
+    def sharer(self, path: str) -> tuple[Principal, Link] | None:
+        """Whose link is at this path, and the link; None where it opens nothing now."""
+        link = Link.opened(path.removeprefix(links.PATH), self._pepper) if self.required else None
+        who = link and self._newest().sharer(link.key, link.grant, link.view, time.time())
+        return (who, link) if who and link else None
+
+    def link(self, who: Principal, view: str, question: str, *, seconds: float) -> Link | None:
+        """A link that shows a question of a view for so long as somebody sees it; None for who may make none."""
+        grant = who.shares(view)
+        return Link(view, question, who.key, grant.name, int(time.time() + seconds)) if grant else None
+
+    def signed(self, link: Link) -> str:
+        """Where a link is."""
+        return links.PATH + link.signed(self._pepper)
+
     def _holder(self, key: str, *, within: float = LOOK_S) -> Principal | None:
         return self._newest(within=within).holder(key, self._pepper, time.time())
 
@@ -93,24 +110,27 @@ class Guarded:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if not self._door.required:
-            who: Principal | None = ANYBODY
-        elif scope["path"] in OPEN:
-            who = NOBODY
-        else:
-            try:
-                who = await self._door.who(_authorization(scope))
-            except DovetailError as error:
-                log.error("nobody can come in: %s", error)
-                self._on_problem(UNKNOWABLE.kind)
-                await UNKNOWABLE(scope, receive, send)
-                return
+        try:
+            who = await self._who(scope)
+        except DovetailError as error:
+            log.error("nobody can come in: %s", error)
+            self._on_problem(UNKNOWABLE.kind)
+            await UNKNOWABLE(scope, receive, send)
+            return
         if who is None:
             self._on_problem(UNKNOWN.kind)
             await UNKNOWN(scope, receive, send)
             return
         scope.setdefault("state", {})["who"] = who
         await self._app(scope, receive, send)
+
+    async def _who(self, scope: Scope) -> Principal | None:
+        if scope["path"].startswith(links.PATH):  # whatever else the request shows: a link opens this and no more
+            who, scope.setdefault("state", {})["link"] = self._door.sharer(scope["path"]) or (None, None)
+            return who
+        if not self._door.required:
+            return ANYBODY
+        return NOBODY if scope["path"] in OPEN else await self._door.who(_authorization(scope))
 
 
 class Named:

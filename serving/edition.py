@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from dovetail.serving.depth import Depth
-from dovetail.serving.query import Cursor, Plan
+from dovetail.serving.query import Cursor, Layer, Plan
 from dovetail.serving.shape import Shape
 from dovetail.serving.speed_rows import SpeedRows
 from dovetail.serving.tail import Account
@@ -49,9 +49,19 @@ class Edition:
     def tables(self) -> tuple[str, ...]:
         return (*self.runs, self.speed.table)
 
+    def of_layer(self, layer: Layer | None) -> tuple[str, ...]:
+        """The tables of one layer, or of both."""
+        match layer:
+            case "batch":
+                return self.runs or (f"(FROM {self.speed.table} LIMIT 0)",)  # the columns, and no row
+            case "speed":
+                return (self.speed.table,)
+        return self.tables
+
     def tables_of(self, plan: Plan) -> tuple[str, ...]:
         """Those that may hold what a plan asks for: speed's not, where it has no rows of that time."""
-        return self.tables if self.speed.within(plan.since, plan.end) else self.runs or self.tables
+        held = self.of_layer(plan.layer)
+        return held if plan.layer or self.speed.within(plan.since, plan.end) else self.runs or held
 
     def id(self, plan: Plan) -> str:
         """Names the rows of an answer: equal ids, equal rows. With `tag` in it, so that it tells its view."""
@@ -66,6 +76,7 @@ class Edition:
         receipt = {
             "id": self.id(plan),
             **self._said,
+            **({"layer": plan.layer} if plan.layer else {}),
             "dimensions": joined,
             "approximate": self._approximate(plan),
             "behind": behind,

@@ -17,7 +17,7 @@ from dovetail.shared.errors import QueryError, unknown
 SCALARS: Mapping[str, str] = {
     "start": "2026-03-01", "end": "2026-03-02T06:00Z", "bucket": "1h", "window": "7d", "fill": "zero",
     "tz": "Europe/Paris", "limit": "100", "cursor": "s1.38.4d1f0a9b2c3d4e~1000", "at_least": "2@3141", "max_age": "30s",
-    "timeout": "5", "as_of": "s1.38.4d1f0a9b2c3d4e", "complete": "required",
+    "timeout": "5", "as_of": "s1.38.4d1f0a9b2c3d4e", "complete": "required", "layer": "speed",
 }  # fmt: skip
 """What has one value, with a good one."""
 LISTS = ("by", "measures", "order_by")

@@ -29,10 +29,15 @@ AFTER = {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds a
 ETAG = {"ETag": {"schema": TEXT, "description": "The receipt's id, weak: `behind` may differ for the same rows."}}
 PATHS = {
     "view": {"description": "A view that GET /v1/views lists.", "example": "sales"},
+    "link": {"description": "The end of a link that was made.", "example": "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmVk"},
     "receipt": {"description": "`receipt.id` of an earlier answer.", "example": SCALARS["as_of"]},
 }
 OPEN = "/health"
 """The one described path that needs no key."""
+EMBED_TEXT = (
+    "Whoever has the link sees the answer to this one question, as your grant shows it, until the link expires or your "
+    "key, the grant or its role share is taken away. It counts as your key asking."
+)
 LIVE_TEXT = (
     "Server-sent events. `answer`: the JSON of a query in one line, its receipt's id as the event's; sent at once, and "
     "when the rows are others than those sent last. `problem`: why there is no answer now, once, as problem+json; the "
@@ -54,6 +59,11 @@ def of_text(*refused: int) -> Responses:
         200: {"description": "As it stands now.", "content": {"text/plain": {"schema": TEXT}}},
         **_problems(refused),
     }
+
+
+def of_page(*refused: int) -> Responses:
+    good = {"description": "A document that any page may have in a frame.", "content": {"text/html": {"schema": TEXT}}}
+    return {200: good, **_problems(refused)}
 
 
 def of_events(*refused: int) -> Responses:

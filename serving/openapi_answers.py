@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 from dovetail.serving.openapi_questions import CONDITION, Schema
 from dovetail.serving.past import ID
 from dovetail.serving.problems import Kind
+from dovetail.serving.query import Layer
 from dovetail.shared.proofs import Proved
 
 TEXT: Schema = {"type": "string"}
@@ -67,8 +68,9 @@ SCHEMAS: dict[str, Schema] = {
     "Behind": _BEHIND,
     "Receipt": _object(
         {"id": _ID, **_ACCOUNT, "dimensions": _map(_object({**_JOINED, "unmatched": _or_null(WHOLE)})),
-         "approximate": _list(TEXT), "behind": ref("Behind"), "more": YES, "next": TEXT},
-        optional=("more", "next"),
+         "approximate": _list(TEXT), "behind": ref("Behind"), "more": YES, "next": TEXT,
+         "layer": {"enum": [*get_args(Layer)]}},
+        optional=("more", "next", "layer"),
     ),
     "Answer": _object(
         {"rows": _list({"type": "object"}), "receipt": ref("Receipt"), "receipts": _list(ref("Receipt"))},
@@ -81,8 +83,9 @@ SCHEMAS: dict[str, Schema] = {
         "bucket": _or_null(TEXT), "measures": _map(TEXT), "parts": _map(_list(TEXT)), "accuracy": _map(TEXT),
         "dimensions": _map({"type": "object"}), "generation": WHOLE, "runs": _list(_object({
             "id": TEXT, "from_seq": WHOLE, "to_seq": WHOLE, "records": WHOLE})),
-        "cut": ref("Position"), "position": ref("Position"), "seq": WHOLE,
+        "cut": ref("Position"), "position": ref("Position"), "seq": WHOLE, "additive": _list(TEXT), "shares": YES,
     }),
+    "Link": _object({"path": TEXT, "expires": WHOLE}),
     "Proved": _object({field.name: _TYPES[_hints[field.name]] for field in fields(Proved)}),
     "Status": _object({
         "now": NUMBER, "problems": _list(_object({"of": TEXT, "what": TEXT, "next": TEXT})),

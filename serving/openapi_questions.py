@@ -10,7 +10,7 @@ from dovetail.serving import lookup
 from dovetail.serving.fields import LONGEST_LIST, SCALARS
 from dovetail.serving.live import OF_ONE_ANSWER
 from dovetail.serving.past import ID
-from dovetail.serving.query import LIMIT, LONGEST, MOST, TIMEOUT, Fill
+from dovetail.serving.query import LIMIT, LONGEST, MOST, TIMEOUT, Fill, Layer
 from dovetail.serving.where import COMPARED, OPS
 
 Schema = dict[str, Any]
@@ -41,6 +41,8 @@ TEXTS = {
     "max_age": "Wait for an answer that is no further behind the log than this: 500 ms, 30s, 5m.",
     "complete": "required: 409 rather than an answer that lacks records which are gone.",
     "timeout": f"Seconds to wait for at_least and max_age; default {TIMEOUT:g}, at most {LONGEST:g}.",
+    "layer": "batch: only what lies below the receipt's cut; speed: only what lies from there up to its position; "
+        "default both. The receipt says it too. Not with a grant that has a floor.",
     "where.KEY": "Only these values of a key or a dimension's column, separated by commas; "
         "a backslash keeps a comma in a value.",
     "where.KEY.null": "true: null matches too.",
@@ -62,6 +64,7 @@ IN_URL: dict[str, Schema] = {
     "cursor": {"type": "string", "pattern": f"^{ID.pattern}~[0-9]{{1,11}}$"},
     "max_age": {"type": "string", "pattern": r"^(\s*[0-9]{1,9}\s*[a-z]+\s*|[0-9]{1,9})$"},
     "complete": {"enum": ["required"]},
+    "layer": {"enum": [*get_args(Layer)]},
     "timeout": {"type": "number", "minimum": 0, "maximum": LONGEST},
     "every": LENGTH,
 }
@@ -146,6 +149,15 @@ QUERY_BODY = _body(
     {"by": ["country"], "where": {"country": ["FR", None]}, "bucket": "1d", "limit": 10},
 )
 LOOKUP_BODY = _body({"keys": LOOKED_UP, **{name: _FIELDS[name] for name in lookup.TAKEN}}, lookup.EXAMPLE, "keys")
+EXPIRES = "30d"
+EMBEDDED = '{"question": "by=country&measures=revenue", "expires": "30d"}'
+EMBED_BODY = _body(
+    {
+        "question": {**TEXT, "description": "As in the URL of a query; default all in one row."},
+        "expires": {**LENGTH, "description": f"How long it can be seen; default {EXPIRES}."},
+    },
+    EMBEDDED,
+)
 SQL_BODY = _body({"sql": {**TEXT, "maxLength": 8 << 10}}, STATEMENT, "sql")
 KNOWN = header("If-None-Match", "The ETag of an answer that is held: 304 where that is the answer still.")
 LAST = header(

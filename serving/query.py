@@ -23,6 +23,7 @@ from dovetail.shared.errors import DeclarationError, NotYet, QueryError, unknown
 from dovetail.shared.position import RecordId
 
 Fill = Literal["zero", "null"]
+Layer = Literal["batch", "speed"]
 LIMIT, MOST = 1_000, 100_000
 TIMEOUT, LONGEST = 10.0, 60.0
 PLAIN = re.compile("[0-9.eE+-]+")
@@ -38,7 +39,7 @@ class Plan:
     the buckets shown, and `since` is where the first of their windows begins; without one, `since` is `start`.
     `offset` rows of the answer come before the first that is shown. `keys` are groups that are looked up, a row for
     each in this order, with or without records; None where all are asked for that `where` leaves. `seen` is what of the
-    view may be seen: all else is as if that were all there is.
+    view may be seen: all else is as if that were all there is. `layer` alone is answered from, both where it is None.
     """
 
     by: tuple[str, ...]
@@ -57,6 +58,7 @@ class Plan:
     offset: int = 0
     keys: tuple[tuple[Any, ...], ...] | None = None
     seen: Seen = ALL
+    layer: Layer | None = None
 
     @property
     def first(self) -> Plan:
@@ -91,7 +93,10 @@ class Plan:
         return replace(self, keys=None, where=tuple(conditions))
 
     def key(self, shape: Shape) -> tuple[Any, ...] | None:
-        """The one group of keys that `where` leaves, or None. Floating keys have no one way to be equal."""
+        """The one group of keys that `where` leaves, or None: also of one layer alone, whose answer no commit brings up
+        to date. Floating keys have no one way to be equal."""
+        if self.layer:
+            return None
         fixed = {c.name: c.values[0] for c in self.where if c.op == "in" and len(c.values) == 1}
         floating = any(pa.types.is_floating(kind) for kind in shape.keys.values())
         if len(fixed) < len(shape.keys) or floating or self.dimensions(shape) or not self.seen.plain(fixed):
@@ -172,6 +177,7 @@ def plan(shape: Shape, fields: Fields, seen: Seen = ALL) -> Asked:
             limit=int(_number("limit", fields.scalars.get("limit"), LIMIT, 1, MOST)),
             offset=cursor.offset if cursor else 0,
             seen=seen,
+            layer=_layer(fields.scalars.get("layer"), seen),
         ),
         at_least=_at_least(fields.scalars.get("at_least")),
         max_age=_max_age(fields.scalars.get("max_age")),
@@ -184,6 +190,14 @@ def check_order(name: str, kind: pa.DataType) -> None:
     """Raises QueryError where values of a measure have no order."""
     if pa.types.is_nested(kind):
         raise QueryError(f"order_by={name}: lists and structs have no order", next="order by another column")
+
+
+def seconds(name: str, text: str) -> float:
+    """A length of time, also a number alone, as in `timeout`; raises QueryError for what is none."""
+    try:
+        return duration.parse(text if not text.isdecimal() else f"{text}s").total_seconds()
+    except DeclarationError:
+        raise QueryError(f"{name}={text} is no length of time", next=f"{name}=30s, or 500 ms, 5m, 1h") from None
 
 
 def patience(fields: Fields) -> float:
@@ -303,6 +317,20 @@ def _fill(text: str | None, bucket: Span | None) -> Fill | None:
     return cast(Fill, text)
 
 
+def _layer(text: str | None, seen: Seen) -> Layer | None:
+    if text is None:
+        return None
+    if text not in get_args(Layer):
+        raise QueryError(unknown("layer", text, get_args(Layer)))
+    if seen.floor:
+        raise QueryError(
+            "layer cannot be asked of what is seen with a floor",
+            why="the difference to the merged answer could be of fewer records than the floor",
+            next="leave out layer to have the merged answer",
+        )
+    return cast(Layer, text)
+
+
 def _time(shape: Shape, name: str, text: str | None, bucket: Span | None, window: Span | None, tz: str) -> int | None:
     if text is None:
         return None
@@ -363,13 +391,7 @@ def _number(name: str, text: str | None, default: float, least: float, most: flo
 
 
 def _max_age(text: str | None) -> float | None:
-    """Seconds, which a number alone is too, as in `timeout`."""
-    if text is None:
-        return None
-    try:
-        return duration.parse(f"{text}s" if text.isdecimal() else text).total_seconds()
-    except DeclarationError:
-        raise QueryError(f"max_age={text} is no length of time", next="max_age=30s, or 500 ms, 5m, 1h") from None
+    return None if text is None else seconds("max_age", text)
 
 
 def _whole(text: str | None) -> bool:

@@ -7,13 +7,24 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from sse_starlette import EventSourceResponse
 
 from dovetail.serving import describe, live, lookup, openapi, page, query
 from dovetail.serving.fields import Fields, from_json, from_object, from_url, parsed
 from dovetail.serving.formats import chosen
-from dovetail.serving.openapi_questions import KNOWN, LOOKUP_BODY, OF_LIVE, OF_QUERY, QUERY_BODY, SQL_BODY, STATEMENT
+from dovetail.serving.openapi_questions import (
+    EMBED_BODY,
+    EMBEDDED,
+    EXPIRES,
+    KNOWN,
+    LOOKUP_BODY,
+    OF_LIVE,
+    OF_QUERY,
+    QUERY_BODY,
+    SQL_BODY,
+    STATEMENT,
+)
 from dovetail.serving.problems import Forbidden, TooLarge
 from dovetail.serving.query import Asked
 from dovetail.serving.service import Serving, understood
@@ -33,6 +44,7 @@ def add(app: FastAPI, serving: Serving) -> None:
     _add_questions(app, serving)
     _add_views(app, serving)
     _add_sql(app, serving)
+    _add_embeds(app, serving)
     _add_care(app, serving)
     page.add(app)
     openapi.install(app, keys=serving.door.required)
@@ -50,7 +62,7 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
     async def one(view: str, request: Request) -> Response:
         who = _who(request)
         held = serving.view(view, who)
-        return _json(describe.whole(held, serving.seen(held, who)))
+        return _json({**describe.whole(held, serving.seen(held, who)), "shares": who.shares(view) is not None})
 
     @app.get(
         "/v1/status", tags=["views"], summary="What is wrong, and where each view stands in its log",
@@ -134,6 +146,32 @@ def _add_sql(app: FastAPI, serving: Serving) -> None:
         with serving.admitted(who):
             views, answer = await serving.statement(text, who, _form(request))
         return serving.note(who, "sql", answer, view=", ".join(views))
+
+
+def _add_embeds(app: FastAPI, serving: Serving) -> None:
+    @app.post(
+        "/v1/views/{view}/embed", tags=["embeds"], summary="A signed link to the answer, for who has no key",
+        description=openapi.EMBED_TEXT, responses=openapi.of_document("Link", 403, 404, 413, 422, 429, 503),
+        openapi_extra={"requestBody": EMBED_BODY},
+    )  # fmt: skip
+    async def link(view: str, request: Request) -> Response:
+        who, given = _who(request), parsed(await _body(request), example=EMBEDDED)
+        question, expires = given.pop("question", ""), given.pop("expires", EXPIRES)
+        if given or not (isinstance(question, str) and isinstance(expires, str)):
+            raise QueryError("the body has question and expires, both texts", next=EMBEDDED)
+        with serving.admitted(who):
+            made = serving.link(view, question, expires, who)
+        return serving.note(who, "make a link", _json(made), view=view)
+
+    @app.get(
+        "/embed/{link}", tags=["embeds"], summary="What a signed link shows, in a frame of any page",
+        response_class=HTMLResponse, responses=openapi.of_page(404, 409, 422, 429, 503),
+    )  # fmt: skip
+    async def shown(request: Request) -> Response:
+        who, given = _who(request), request.state.link
+        with serving.admitted(who):
+            answer = await serving.embedded(given, _known(request), who)
+        return serving.note(who, "embed", answer, view=given.view)
 
 
 async def _answer(serving: Serving, name: str, request: Request, raw: str, read: Callable[[], Fields]) -> Response:

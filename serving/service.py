@@ -12,21 +12,22 @@ from typing import Any, TypeVar
 import anyio
 from fastapi import Response
 
-from dovetail.serving import figures, query, status, tracing
+from dovetail.serving import embed, figures, links, live, query, status, tracing
 from dovetail.serving.answer import Rows, Shown
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
 from dovetail.serving.door import Door
 from dovetail.serving.edition import Edition, tag
-from dovetail.serving.fields import Fields, about
+from dovetail.serving.fields import Fields, about, from_url
 from dovetail.serving.figures import Figures
 from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
 from dovetail.serving.gone import ASKER, unless_gone
 from dovetail.serving.limits import Fair
+from dovetail.serving.links import Link
 from dovetail.serving.live import Live, Told
 from dovetail.serving.metrics import Metrics
 from dovetail.serving.parts import Parts
 from dovetail.serving.past import Receipt
-from dovetail.serving.problems import Incomplete, NotFound, TooMuch
+from dovetail.serving.problems import Forbidden, Incomplete, NotFound, TooLarge, TooMuch
 from dovetail.serving.query import Asked, Cursor
 from dovetail.serving.seen import ALL, Seen, seen_by
 from dovetail.serving.shape import Shape
@@ -122,6 +123,33 @@ class Serving:
             found = await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq)
         edition, rows = found
         return self._said(asked, edition, rows)
+
+    async def embedded(self, link: Link, none_match: str, who: Principal) -> Response:
+        """The answer to the question of a link, as a document that others may have in theirs."""
+        view = self.view(link.view, who)
+        asked = view.asked(link.question, lambda: from_url(link.question), self.seen(view, who))
+        edition = view.edition
+        _refuse_gaps(asked, edition)
+        if none_match and edition.id(asked.plan) in none_match:
+            return Response(status_code=304, headers={**_headers(edition.id(asked.plan)), **embed.HEADERS})
+        edition, shown = await self._looked_up(who, view.shown, asked.plan, view.name, edition.seq)
+        receipt = self._receipt(asked, edition, shown)
+        body = embed.document(shown, asked.plan, receipt)
+        return self._sent(body, "text/html", {**_headers(receipt["id"]), **embed.HEADERS})
+
+    def link(self, name: str, question: str, expires: str, who: Principal) -> dict[str, Any]:
+        """A signed link to a question, and when it ends."""
+        view, seconds = self.view(name, who), query.seconds("expires", expires)
+        query.plan(view.edition.shape, live.checked(from_url(question)), self.seen(view, who))
+        link = self.door.link(who, name, question, seconds=seconds)
+        if link is None:
+            raise Forbidden(
+                f"you may make no link to {name}: that needs a key, and a grant of the view with the role share",
+                next=f"dovetail access grant NAME --view {name} --role read --role share",
+            )
+        if len(question) > links.LONGEST:
+            raise TooLarge(f"the question is longer than {links.LONGEST} characters", next="ask for less")
+        return {"path": self.door.signed(link), "expires": link.exp}
 
     async def follow(self, view: View, who: Principal, fields: Fields, last: str) -> Response:
         """A stream of the answers to a question, from the one after the receipt `last` on."""

@@ -29,7 +29,9 @@ class Unmatched:
     def of(self, edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
         """By dimension that is asked for, null not counted; who may not see all of the view is not told."""
         dimensions = plan.dimensions(edition.shape) if plan.seen.whole else ()
-        return {d.name: _count([self._of(edition, t, d, cursor) for t in edition.tables]) for d in dimensions}
+        return {
+            d.name: _count([self._of(edition, t, d, cursor) for t in edition.of_layer(plan.layer)]) for d in dimensions
+        }
 
     def _of(self, edition: Edition, table: str, dimension: Joined, cursor: duckdb.DuckDBPyConnection) -> pa.Table:
         """The keys in a table that the dimension lacks."""

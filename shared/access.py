@@ -44,7 +44,15 @@ class Access:
         key = self.keys.get(id_of(text) or "")
         if key is None or not opens(text, key, pepper) or not key.good(now):
             return None
-        return Principal(f"key {key.id} ({key.name})", ordered(key.grants, self.grants))
+        return _principal(key, ordered(key.grants, self.grants))
+
+    def sharer(self, id_: str, grant: str, view: str, now: float) -> Principal | None:
+        """Who lets others see a view by a key and by this grant of it alone; None where that may not be now."""
+        key = self.keys.get(id_)
+        if key is None or not key.good(now) or grant not in key.grants:
+            return None
+        found = _principal(key, ordered((grant,), self.grants))
+        return found if found.shares(view) else None
 
     def with_grant(self, grant: Grant) -> Access:
         return replace(self, grants={**self.grants, grant.name: grant})
@@ -114,6 +122,10 @@ def pepper(reference: str, folder: Path, *, make: bool = False) -> bytes:
             next="dovetail access key makes the file; a variable must be set by you",
         )  # fmt: skip
     return text.encode()
+
+
+def _principal(key: Key, grants: tuple[Grant, ...]) -> Principal:
+    return Principal(f"key {key.id} ({key.name})", grants, key.id)
 
 
 def _file(layout: Layout) -> Path:

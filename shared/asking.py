@@ -42,6 +42,7 @@ class Question:
     limit: int | None = None
     at_least: str = ""
     as_of: str = ""
+    layer: str = ""
 
     def parameters(self) -> dict[str, str]:
         """The query string's fields.
@@ -50,7 +51,7 @@ class Question:
         {'by': 'country', 'limit': '2', 'where.country': 'FR,DE'}
         """
         time = ("start", "end", "bucket", "window", "fill", "tz")
-        named = ("by", "measures", *time, "order_by", "limit", "at_least", "as_of")
+        named = ("by", "measures", *time, "order_by", "limit", "at_least", "as_of", "layer")
         asked = {name: str(value) for name in named if (value := getattr(self, name)) not in ("", None)}
         conditions = {"where": self.where, "having": self.having}
         return asked | {f"{kind}.{key}": values for kind, given in conditions.items() for key, values in given.items()}
@@ -89,6 +90,13 @@ def ask_sql(server: str, statement: str) -> Answer:
     """Asks the server a statement of SQL; raises as `ask` does."""
     told = _told(server, "POST", "/v1/sql", ANSWER, json={"sql": statement})
     return Answer(told["rows"], told["receipt"], told.get("receipts", ()))
+
+
+def embed(server: str, view: str, question: str, *, expires: str) -> dict[str, Any]:
+    """The address of a signed link to a question, and when it ends; raises as `ask` does."""
+    body = {"question": question, "expires": expires}
+    made = _told(server, "POST", f"/v1/views/{quote(view, safe='')}/embed", {"path": str, "expires": int}, json=body)
+    return {"url": server + made["path"], "expires": made["expires"]}
 
 
 def views(server: str) -> list[dict[str, Any]]:

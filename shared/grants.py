@@ -9,8 +9,9 @@ from typing import Any, Literal, cast, get_args
 
 from dovetail.shared.errors import UsageError, unknown
 
-Role = Literal["read", "operate", "promote", "admin"]
-"""read asks views; operate sees metrics and standing; promote changes what answers; admin gives grants and keys."""
+Role = Literal["read", "share", "operate", "promote", "admin"]
+"""read asks views; share makes links that show an answer to others; operate sees metrics and standing; promote changes
+what answers; admin gives grants and keys."""
 MaskKind = Literal["hash", "last", "null", "bucket"]
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 EVERY = "*"
@@ -93,10 +94,12 @@ ALL = Grant("all", roles=get_args(Role), views=(EVERY,))
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks: a key's or a token's name, and the grants it holds, in the order in which they count."""
+    """Who asks: a key's or a token's name, and the grants it holds, in the order in which they count; `key` is the id
+    of its key, where it has one."""
 
     name: str
     grants: tuple[Grant, ...]
+    key: str = ""
 
     def may(self, role: Role) -> bool:
         return any(role in grant.roles for grant in self.grants)
@@ -104,6 +107,11 @@ class Principal:
     def grant(self, view: str) -> Grant | None:
         """The first of its grants that lets it ask this view; None where none does."""
         return next((g for g in self.grants if "read" in g.roles and g.of(view)), None)
+
+    def shares(self, view: str) -> Grant | None:
+        """The grant by which it may let others see a view; None where it may not."""
+        grant = self.grant(view)
+        return grant if self.key and grant and "share" in grant.roles else None
 
 
 ANYBODY = Principal("anybody", (ALL,))

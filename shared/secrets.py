@@ -16,8 +16,9 @@ _SHAPES = (
     (re.compile(_HEADER), rf"\1{GONE}"),
     (re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]{8,}"), rf"\1 {GONE}"),
     (re.compile(r"dvt_[\w.-]+"), GONE),
+    (re.compile(r"/embed/[\w.-]+"), f"/embed/{GONE}"),
 )
-"""What is a secret whoever sent it: an Authorization header, a bearer's token, a key of ours."""
+"""What is a secret whoever sent it: an Authorization header, a bearer's token, a key of ours, a signed link."""
 
 
 def know(secret: str) -> str:

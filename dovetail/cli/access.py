@@ -28,7 +28,7 @@ GRANT = typer.Argument(help="The grant's name.", metavar="GRANT")
 KEY = typer.Argument(help="The key's id, as dovetail access list shows it.", metavar="KEY")
 
 VIEWS = typer.Option([], help="A view, or * for all of them. May be given again.")
-ROLES = typer.Option(["read"], help="read, operate, promote or admin. May be given again.")
+ROLES = typer.Option(["read"], help="read, share, operate, promote or admin. May be given again.")
 ROWS = typer.Option([], help="KEY=VALUE,VALUE: only these rows; as --where of dovetail query.")
 MASKS = typer.Option([], help="COLUMN=hash, null, last(4) or bucket(10): how a column is seen.")
 HELD = typer.Option(help="A grant that it holds. May be given again; the first counts first.")
@@ -38,7 +38,7 @@ app = typer.Typer(help="Who may ask what: grants, and the keys that hold them.",
 
 def register(parent: typer.Typer) -> None:
     verbs = ((list_, "list"), (grant, "grant"), (drop, "drop"), (key, "key"), (rotate, "rotate"), (revoke, "revoke"))
-    for verb, name in (*verbs, (log, "log")):
+    for verb, name in (*verbs, (embed, "embed"), (log, "log")):
         app.command(name)(verb)
     parent.add_typer(app, name="access", rich_help_panel="Care")
 
@@ -172,6 +172,27 @@ def revoke(context: typer.Context, id_: str = KEY, dry_run: bool = DRY, as_json:
     output.line(f"{id_} ({old.name}) opens nothing any more")
     _say_dry(output, dry_run)
     output.result({"id": id_, "name": old.name})
+
+
+def embed(
+    context: typer.Context,
+    view: str = typer.Argument(help="The view to show."),
+    question: str = typer.Argument("", help="What is asked of it, as in 'by=country&measures=revenue'."),
+    expires: str = typer.Option("30d", help="How long the link is good.", metavar="TIME"),
+    as_json: bool = JSON,
+) -> None:
+    """Have the running server make a link that shows one answer to whoever has it, in a frame too.
+
+    It is made by the key in DOVETAIL_KEY, shows what that key's grant of the view lets be seen, and ends with either.
+    The grant needs the role share.
+    """
+    from dovetail.shared import asking
+
+    output, server = Output(as_json=as_json), load_settings(context).serving.url
+    made = asking.embed(server, view, question, expires=expires)
+    output.line(made["url"])
+    output.line(f"Whoever has this link sees that answer, until {_day(made['expires'])} UTC at the longest.")
+    output.result(made)
 
 
 def log(

@@ -111,6 +111,7 @@ def query(
     limit: int | None = typer.Option(None, min=1, help="The most rows."),
     as_of: str = typer.Option("", help="The answer that the receipt of this id stands for.", metavar="RECEIPT"),
     at_least: str = typer.Option("", help="Wait for an answer with this ledger seq, or this record (2@3141), in it."),
+    layer: str = typer.Option("", help="What one layer alone holds of it, not both.", metavar="batch|speed"),
     as_json: bool = JSON,
 ) -> None:
     """Ask the running server, and show the answer with its receipt."""
@@ -133,6 +134,7 @@ def query(
         limit=limit,
         at_least=at_least,
         as_of=as_of,
+        layer=layer,
     )
     answer, grouped = ask(server, question), {"bucket", *(name.strip() for name in by.split(","))}
     show(output, answer, figures=lambda column: column not in grouped, more="--limit shows them")
@@ -197,6 +199,8 @@ def receipt_line(receipt: Mapping[str, Any]) -> str:
         parts = f"{batch} below cut {position(receipt['cut'])}, speed above it"
     else:
         parts = "all from speed"
+    if layer := receipt.get("layer"):
+        parts = f"OF {layer.upper()} ALONE: {parts}"
     parts += f" (up to seq {receipt['seq']})"
     told = [_behind(receipt.get("behind") or {})]
     if receipt.get("quarantined"):

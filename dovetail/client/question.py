@@ -29,6 +29,7 @@ class Question(TypedDict, total=False):
     - `start`, `end` (excluded): a time without an offset is in the zone `tz`. `bucket`: group by time too, as in `1d`.
       `window`: merge so much time up to the end of each bucket. `fill`: rows for empty buckets too.
     - `order_by`: columns, a `-` before those that descend. `limit`: the most rows. `cursor`: a receipt's `next`.
+    - `layer`: what `batch` or `speed` alone holds, not both.
     - `as_of`: the id of a receipt, for the answer of then. `at_least`: wait for this ledger seq, or this record
       (`2@3141`). `max_age`: wait for an answer no older than that. `timeout`: wait so many seconds at most.
       `complete=True`: raise Incomplete rather than answer with gaps.
@@ -51,6 +52,7 @@ class Question(TypedDict, total=False):
     at_least: int | str | None
     max_age: int | Length
     complete: bool
+    layer: Literal["batch", "speed"] | None
     timeout: float | None
 
 

@@ -25,8 +25,8 @@ class Receipt:
     """What an answer is made of. The same receipt is the same answer: ask for it again with `as_of=receipt.id`.
 
     `cut` and `position` are offsets by partition, exclusive: batch owns what lies below the cut, and every record below
-    the position is counted. `next` is the cursor of the page that follows where `more` is true. `raw` is the receipt as
-    the server sent it.
+    the position is counted; with a `layer`, of what that one alone holds. `next` is the cursor of the page that follows
+    where `more` is true. `raw` is the receipt as the server sent it.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Receipt:
     dimensions: Mapping[str, Mapping[str, Any]]
     more: bool
     next: str | None
+    layer: str | None
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
@@ -68,12 +69,14 @@ class Receipt:
             dimensions=raw.get("dimensions", {}),
             more=raw.get("more", False),
             next=raw.get("next"),
+            layer=raw.get("layer"),
             raw=raw,
         )
 
     def __str__(self) -> str:
         """In a line: `sales up to seq 37; 0.4 s behind, not complete; receipt s1.37.9c2f0a1b`."""
-        told = [str(self.behind)]
+        told = [f"of {self.layer} alone"] if self.layer else []
+        told += [str(self.behind)]
         told += [f"{self.quarantined:,} quarantined"] if self.quarantined else []
         told += [] if self.complete else ["not complete"]
         told += [f"approximate: {', '.join(self.approximate)}"] if self.approximate else []

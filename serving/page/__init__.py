@@ -1,4 +1,4 @@
-"""The live page: three files that hold no data, and that load and send nothing beside this server."""
+"""The live page: files that hold no data, and that load and send nothing beside this server."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from importlib.resources import files
 
 from fastapi import FastAPI, Response
 
+SCRIPTS = ("page", "elements", "server", "standing", "question", "answer", "chart", "layers", "words", "embed")
 FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
 }
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "

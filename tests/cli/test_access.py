@@ -12,6 +12,7 @@ from dovetail.shared import access, keys
 from dovetail.shared.tables import Layout
 
 from .conftest import Run
+from .stub_server import StubServer
 
 
 def made(run: Run, *arguments: str) -> str:
@@ -105,3 +106,14 @@ def test_what_cannot_be_is_refused(granted: None, run: Run, project: Path, argum
     said = run("access", *arguments)
     assert (said.code, said.out) == (2, "")
     assert says in said.err
+
+
+def test_a_link_is_made_by_the_server_and_shown_with_its_end(run: Run, server: StubServer) -> None:
+    server.paths["/v1/views/sales/embed"] = {"path": "/embed/a.b.c", "expires": 1_772_323_200}
+    said = run("access", "embed", "sales", "by=country", "--expires", "2d")
+    assert (said.code, said.err) == (0, "")
+    assert server.asked == [("/v1/views/sales/embed", {"question": "by=country", "expires": "2d"})]
+    url, until = said.out.splitlines()
+    assert url.startswith("http://127.0.0.1:")
+    assert url.endswith("/embed/a.b.c")
+    assert "until 2026-03-01 00:00 UTC" in until

@@ -16,7 +16,7 @@ from .stub_server import RECEIPT, ROWS, StubServer
 
 def test_every_option_is_asked_in_the_words_of_the_http_interface(run: Run, server: StubServer) -> None:
     options = "--by country,status --measures lines --start 2026-03-01 --end 2026-03-02 --bucket 1d --tz Europe/Paris"
-    options += " --window 7d --fill zero"
+    options += " --window 7d --fill zero --layer batch"
     wheres = "--where country=FR,DE --where status=Shipped --where country=US --where status.null=true"
     assert run("query", "sales", *options.split(), *wheres.split(), "--order-by", "-lines", "--limit", "10",
                "--at-least", "2@3141").code == 0  # fmt: skip
@@ -26,7 +26,7 @@ def test_every_option_is_asked_in_the_words_of_the_http_interface(run: Run, serv
             {
                 "by": "country,status", "measures": "lines", "start": "2026-03-01", "end": "2026-03-02", "bucket": "1d",
                 "tz": "Europe/Paris", "order_by": "-lines", "limit": "10", "at_least": "2@3141", "window": "7d",
-                "fill": "zero",
+                "fill": "zero", "layer": "batch",
                 "where.country": "FR,DE,US", "where.status": "Shipped", "where.status.null": "true",
             },
         )
@@ -49,6 +49,10 @@ def test_figures_end_on_one_line_above_the_receipt_in_words(run: Run, server: St
         "batch run 4f0c9d1e below cut 900·905·871·880, speed above it (up to seq 37); 0.4 s behind,"
         " 1,100 quarantined; receipt s1.37.9c2f",
     ]
+
+
+def test_what_is_of_one_layer_says_so_first() -> None:
+    assert receipt_line({**RECEIPT, "layer": "speed"}).startswith("OF SPEED ALONE: batch run 4f0c9d1e below cut ")
 
 
 def test_json_is_the_answer_as_it_came(run: Run, server: StubServer) -> None:

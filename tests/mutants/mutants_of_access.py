@@ -5,7 +5,8 @@ from __future__ import annotations
 from mutant import Mutant
 
 OF_ACCESS, OF_SEEN, OF_TOKENS = (f"tests/serving/test_{n}.py" for n in ("access", "seen", "tokens"))
-OF_PAGE = "tests/serving/test_page.py"
+OF_PAGE, OF_EMBED = "tests/serving/test_page.py", "tests/serving/test_embed.py"
+LINK_ENDS = f"{OF_EMBED}::test_a_link_ends_with_its_key_or_its_grant_and_sees_the_grant_of_now"
 TURNED_AWAY = f"{OF_ACCESS}::test_without_a_good_key_nothing_is_said_but_that_the_process_is_up"
 ALIKE = f"{OF_SEEN}::test_what_differs_under_a_mask_alone_is_answered_alike"
 NO_OTHER = f"{OF_TOKENS}::test_no_other_token_opens_anything"
@@ -25,15 +26,15 @@ ACCESS = [
     Mutant("access", "the status has the views of others", "serving/service.py",
            "views = [*self.views(who).values()]", "views = [*self.store.views.values()]",
            "tests/serving/test_status.py::test_each_sees_how_the_views_of_its_grants_stand_and_no_others"),
-    Mutant("access", "what is in a view becomes part of the page", "serving/page/page.js",
-           "made.append(...children);\n  return made;\n}\n\nfunction drawn",
+    Mutant("access", "what is in a view becomes part of the page", "serving/page/elements.js",
+           "made.append(...children);\n  return made;\n}\n\nexport function drawn",
            "for (const c of children) c.nodeType ? made.append(c) : (made.innerHTML += c);"
-           "\n  return made;\n}\n\nfunction drawn",
+           "\n  return made;\n}\n\nexport function drawn",
            f"{OF_PAGE}::test_what_a_key_holds_is_text_and_runs_nothing"),
     Mutant("access", "the page runs scripts of others", "serving/page/__init__.py",
            "default-src 'none'; script-src 'self';", "default-src *; script-src 'self' 'unsafe-inline';",
            f"{OF_PAGE}::test_the_page_lets_in_no_script_of_others"),
-    Mutant("access", "the page forgets no key", "serving/page/page.js", "  sessionStorage.removeItem(KEY);\n", "",
+    Mutant("access", "the page forgets no key", "serving/page/server.js", "  sessionStorage.removeItem(KEY);\n", "",
            f"{OF_PAGE}::test_a_key_is_asked_for_kept_in_the_tab_and_shows_its_view_alone"),
     Mutant("access", "whoever reads sees how the server stands", "serving/routes.py",
            'if not _who(request).may("operate"):', "if False:",
@@ -62,6 +63,35 @@ ACCESS = [
     Mutant("access", "whoever asks with an unknown kid makes us ask the issuer", "serving/tokens.py",
            "and age >= AGAIN_S)", ")",
            f"{OF_TOKENS}::test_keys_are_fetched_once_however_many_unknown_ones_are_asked_for"),
+    Mutant("access", "a link with another text for the same bytes opens", "serving/links.py",
+           "return link if hmac.compare_digest(link.signed(pepper).encode(), text.encode()) else None", "return link",
+           f"{OF_EMBED}::test_a_link_with_any_character_changed_opens_nothing"),
+    Mutant("access", "a link never ends", "serving/links.py", 'options={"require": ["exp"]}',
+           'options={"require": ["exp"], "verify_exp": False}', f"{OF_EMBED}::test_a_link_ends_when_it_expires"),
+    Mutant("access", "a link outlives its key", "shared/access.py", "or not key.good(now) or grant not in key.grants",
+           "or grant not in key.grants", LINK_ENDS),
+    Mutant("access", "a link shows what another grant of its key lets be seen", "shared/access.py",
+           "ordered((grant,), self.grants)", "ordered(key.grants, self.grants)", LINK_ENDS),
+    Mutant("access", "a link outlives the role that made it", "shared/access.py",
+           "return found if found.shares(view) else None", "return found", LINK_ENDS),
+    Mutant("access", "whoever reads makes links", "shared/grants.py",
+           'return grant if self.key and grant and "share" in grant.roles else None', "return grant",
+           f"{OF_EMBED}::test_who_may_not_share_makes_no_link_and_no_question_that_cannot_be_asked_gets_one"),
+    Mutant("access", "a link is signed by what everybody's key is hashed under", "serving/links.py",
+           'return hmac.new(pepper, b"links", sha256).digest()', "return pepper",
+           f"{OF_EMBED}::test_who_can_sign_otherwise_can_make_no_link"),
+    Mutant("access", "what a value holds becomes part of an embedded answer", "serving/embed.py",
+           "{escape(text)}{bar}", "{text}{bar}",
+           f"{OF_EMBED}::test_whatever_a_value_holds_is_text_in_the_document"),
+    Mutant("access", "others may have the page in a frame", "serving/page/__init__.py",
+           "frame-ancestors 'none'", "frame-ancestors *",
+           f"{OF_EMBED}::test_it_may_be_framed_and_nothing_else_may_and_it_runs_no_script_of_others"),
+    Mutant("access", "who looks at a link leaves no line", "serving/routes.py",
+           'return serving.note(who, "embed", answer, view=given.view)', "return answer",
+           f"{OF_EMBED}::test_the_audit_log_has_a_line_for_each_and_a_link_counts_as_its_key"),
+    Mutant("access", "a layer tells of fewer records than the floor", "serving/query.py", "    if seen.floor:\n",
+           "    if False:\n",
+           "tests/serving/test_layers.py::test_rows_and_masks_of_a_grant_hold_for_a_layer_and_a_floor_lets_none_be_asked"),
     Mutant("access", "others than this machine are served without keys", "shared/settings.py",
            "if not (access.required or is_loopback(host)):", "if False:",
            "tests/shared/test_settings.py::test_what_cannot_be_used_is_refused_with_its_place"),

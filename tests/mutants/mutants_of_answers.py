@@ -7,6 +7,7 @@ from mutant import Mutant
 SNAPSHOT, TAIL, KEPT, FOLLOW, PAST = (f"serving/{n}.py" for n in ("snapshot", "tail", "kept", "follow", "past"))
 OF_SNAPSHOT, OF_TAIL, OF_KEPT = (f"tests/serving/test_{n}.py" for n in ("snapshot", "tail", "kept"))
 OF_MERGE, OF_REFUSAL = "tests/serving/test_merge.py", "tests/serving/test_refusal.py"
+OF_LAYERS = "tests/serving/test_layers.py"
 UNFIT = f"{OF_SNAPSHOT}::test_parts_that_do_not_fit_are_an_error_that_says_so"
 DIGITS = f"{OF_KEPT}::test_a_sum_of_doubles_has_the_digits_of_all_its_rows_however_they_came"
 
@@ -254,6 +255,30 @@ ANSWERS = [
         'return f"({column} IS NULL OR NOT ({within}))"',
         'return f"(NOT ({within}))"',
         "tests/serving/test_where.py::test_a_value_and_not_that_value_share_out_all_rows",
+    ),
+    Mutant(
+        "a question",
+        "one layer answers with what both hold",
+        "serving/edition.py",
+        "                return (self.speed,)",
+        "                return (*self.runs, self.speed)",
+        f"{OF_LAYERS}::test_a_layer_answers_from_its_own_rows",
+    ),
+    Mutant(
+        "a question",
+        "what one layer holds passes for the whole",
+        "serving/edition.py",
+        '**({"layer": plan.layer} if plan.layer else {}),',
+        "",
+        f"{OF_LAYERS}::test_the_receipt_says_the_layer_and_stands_for_its_answer",
+    ),
+    Mutant(
+        "a question",
+        "what batch holds grows with every commit",
+        "serving/query.py",
+        "        if self.layer:\n",
+        "        if False:\n",
+        f"{OF_LAYERS}::test_a_layers_answer_is_no_other_ones_before_and_after_a_commit_and_a_batch",
     ),
     Mutant(
         "a question",

@@ -33,7 +33,7 @@ def give(layout: Layout, *grants: Grant, expires: float | None = None) -> str:
     return text
 
 
-ALL = Grant("everything", roles=("read", "operate", "promote", "admin"), views=("*",))
+ALL = Grant("everything", roles=("read", "share", "operate", "promote", "admin"), views=("*",))
 
 
 @dataclass

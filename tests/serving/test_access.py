@@ -19,7 +19,7 @@ from dovetail.shared.errors import QueryError
 from dovetail.shared.grants import Grant
 from dovetail.shared.settings import load
 
-SALES = Grant("sales", views=("sales",))
+SALES = Grant("sales", roles=("read", "share"), views=("sales",))
 OPERATE = Grant("operate", roles=("operate",))
 KEY = {"country": "FR", "product": 1, "price": "1.50"}
 UNAUTHORIZED = "urn:dovetail:unauthorized"
@@ -86,7 +86,8 @@ def test_a_good_key_opens_and_no_answer_may_be_kept_for_others(server: Place, te
 
 
 def test_each_sees_the_views_of_its_grants_and_no_sign_of_others(server: Place) -> None:
-    grants = {"sales": SALES, "secrets": Grant("secrets", views=("secrets",)), "both": ALL, "none": OPERATE}
+    secrets = Grant("secrets", roles=("read", "share"), views=("secrets",))
+    grants = {"sales": SALES, "secrets": secrets, "both": ALL, "none": OPERATE}
     for name, grant in grants.items():
         may = {"sales": {"sales"}, "secrets": {"secrets"}, "both": {"sales", "secrets"}, "none": set()}[name]
         with server.as_(grant) as http:

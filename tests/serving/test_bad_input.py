@@ -35,6 +35,7 @@ WRONG: Mapping[str, list[str]] = {
     "timeout": ["", "x", "-1", "61", "nan", "inf", "1_0", " 1", "1s", LONG],
     "as_of": ["", "x", "s1.2", "s1.2.0123456789abcdX", "s1.2.0123456789ABCD", "../..", "s1.\u0661.0123456789abcd",
               LONG],
+    "layer": ["", "both", "BATCH", "speed ", "0", "batch\0", LONG],
     "complete": ["", "yes", "true", "REQUIRED", LONG],
     "every": ["", "soon", "49ms", "61s", "0s", "-1s", "1", "1 parsec", LONG],
     "by": ["contry", "Country", "lines", "bucket", "country\0", "country.x", SQL, "\u202ecountry", LONG],

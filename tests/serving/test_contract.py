@@ -20,10 +20,13 @@ from schemathesis.specs.openapi import checks
 OPERATIONS = [
     "GET /v1/views", "GET /v1/views/{view}", "GET /v1/status", "GET /v1/receipts/{receipt}",
     "GET /v1/views/{view}/query", "POST /v1/views/{view}/query", "POST /v1/views/{view}/lookup", "POST /v1/sql",
+    "POST /v1/views/{view}/embed",
     "GET /health", "GET /ready", "GET /metrics",
 ]  # fmt: skip
 LIVE = "GET /v1/views/{view}/live"
 """Left out: it has no end. What it refuses is in test_bad_input.py."""
+EMBED = "GET /embed/{link}"
+"""Left out: no link can be made up. What it refuses is in test_embed.py."""
 OF_NOW = {"as_of", "cursor", "at_least"}
 """Their examples are of another server's answers."""
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
@@ -119,7 +122,11 @@ def test_it_holds_at_every_edge_and_for_hundreds_of_cases(schema: BaseSchema, ht
 
 def test_every_operation_is_tried(made: FastAPI) -> None:
     paths: dict[str, Any] = made.openapi()["paths"]
-    assert {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods} == {*OPERATIONS, LIVE}
+    assert {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods} == {
+        *OPERATIONS,
+        LIVE,
+        EMBED,
+    }
 
 
 def test_no_operation_ignores_the_key(made: FastAPI, http: Session) -> None:
@@ -137,7 +144,7 @@ def test_every_example_works(made: FastAPI, http: Session) -> None:
     receipt = http.get("/v1/views/sales/query").json()["receipt"]["id"]
     for path, methods in made.openapi()["paths"].items():
         for method, of in methods.items():
-            if path.endswith("/live"):
+            if path.endswith(("/live", "{link}")):
                 continue
             path = path.replace("{view}", "sales").replace("{receipt}", receipt)
             body = of.get("requestBody", {}).get("content", {}).get("application/json", {})

@@ -41,7 +41,8 @@ def sales(stand: Stand, serving: Client) -> ViewSpec:
 
 def rows(page: Page) -> list[list[str]]:
     found: list[list[str]] = page.eval_on_selector_all(
-        "#rows tbody tr", "all => all.map(tr => [...tr.children].map(td => td.textContent))"
+        "#rows tbody tr",
+        "all => all.map(tr => [...tr.querySelectorAll(':scope > :not(.why)')].map(td => td.textContent))",
     )
     return found
 

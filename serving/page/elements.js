@@ -1,0 +1,39 @@
+// Makes elements. Whatever the server says becomes text, never markup: only `make` and `drawn` make elements.
+
+export const $ = (id) => document.getElementById(id);
+export const text = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value));
+
+export function make(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+export function drawn(tag, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+export const shown = (value) =>
+  (value === null || value === undefined ? make("span", { className: "null" }, "null") : text(value));
+
+export function say(element, words) {
+  if (element.textContent !== words) element.textContent = words; // told aloud only when it changes
+}
+
+export const isNumber = (value) =>
+  value === null || (["number", "string"].includes(typeof value) && value !== "" && Number.isFinite(+value));
+
+export function grouped(value) {
+  const [whole, ...rest] = text(value).split(".");
+  return [whole.replace(/\B(?=(\d{3})+$)/g, ","), ...rest].join(".");
+}
+
+export function options(select, names) {
+  if ([...select.options].map((o) => o.value).join("\n") === names.join("\n")) return;
+  const before = select.value;
+  select.replaceChildren(...names.map((value) => make("option", { value }, value)));
+  if (names.includes(before)) select.value = before;
+}
