@@ -321,7 +321,9 @@ def _layer(text: str | None, seen: Seen) -> Layer | None:
     if text is None:
         return None
     if text not in get_args(Layer):
-        raise QueryError(unknown("layer", text, get_args(Layer)))
+        raise QueryError(
+            f"layer={text}: {unknown('layer', text, get_args(Layer))}", next="layer=batch, or layer=speed, or none"
+        )
     if seen.floor:
         raise QueryError(
             "layer cannot be asked of what is seen with a floor",

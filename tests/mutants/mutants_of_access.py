@@ -14,7 +14,8 @@ NO_OTHER = f"{OF_TOKENS}::test_no_other_token_opens_anything"
 ACCESS = [
     Mutant("access", "a key with another secret opens", "shared/keys.py",
            "return hmac.compare_digest(hashed(text, pepper), key.hash)", "return True", TURNED_AWAY),
-    Mutant("access", "a key that has ended opens", "shared/access.py", " or not key.good(now)", "", TURNED_AWAY),
+    Mutant("access", "a key that has ended opens", "shared/access.py",
+           "not opens(text, key, pepper) or not key.good(now)", "not opens(text, key, pepper)", TURNED_AWAY),
     Mutant("access", "who is not known comes in", "serving/door.py",
            "        if who is None:\n", "        who = who or ANYBODY\n        if who is None:\n", TURNED_AWAY),
     Mutant("access", "a view that is not granted is answered", "serving/service.py",

@@ -116,8 +116,8 @@ LEDGERS = [
         "9",
         "runs that do not join answer together",
         MANIFEST,
-        "        adjoining(self.runs)\n",
-        "        pass\n",
+        "            adjoining(runs)\n",
+        "            pass\n",
         f"{OF_MANIFEST}::test_runs_that_do_not_join_are_refused",
     ),
     Mutant(

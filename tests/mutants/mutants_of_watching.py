@@ -85,9 +85,9 @@ WATCHING = [
     Mutant(
         "watching",
         "secrets are known only once they are used",
-        "dovetail/cli/session.py",
-        "            learn(given, folder=found.folder)\n",
-        "            pass\n",
+        "shared/logs.py",
+        "        learn(given, folder=settings.folder)\n",
+        "        pass\n",
         "tests/cli/test_logs.py::test_text_and_json_documents_hold_no_secret_either",
     ),
     Mutant(

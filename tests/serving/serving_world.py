@@ -70,7 +70,7 @@ class World:
 def by_database(view: View, asked: Asked) -> list[dict[str, Any]]:
     with view._database.reading(view.name) as (cursor, _):
         edition = view.edition
-        merged = groups(edition.shape, asked.plan, edition.tables(None), cursor)
+        merged = groups(edition.shape, asked.plan, edition.tables, cursor)
     return list(orjson.loads(finished(edition.shape, asked.plan, merged).as_json().json))
 
 

@@ -101,6 +101,8 @@ TOGETHER = {
 """Wrong only together, or as a whole; and what is to be named."""
 OF_STREAM = ("every", "by", "limit")
 """Those of a stream that are tried again there: what is its own, and two of what it has in common with a query."""
+OF_LINK = {"question", "expires"}
+"""Fields of a link, which none but a key can make: tried in test_embed.py."""
 OF_ANY_TEXT = {"If-None-Match", "Last-Event-ID"}
 """Headers that are only compared: none is wrong."""
 QUERY, LIVE, LOOKUP, STATEMENT = (
@@ -224,11 +226,11 @@ def test_what_is_no_receipt(http: Session, receipt: str) -> None:
 
 def test_every_parameter_and_field_that_is_described_has_its_wrong_cases(made: FastAPI) -> None:
     assert {*WRONG_NAMES} == {*WRONG_CONDITIONS}
-    known = {*WRONG, *WRONG_CONDITIONS, *OF_ANY_TEXT, "view", "receipt"}
+    known = {*WRONG, *WRONG_CONDITIONS, *OF_ANY_TEXT, "view", "receipt", "link"}
     for path, operations in made.openapi()["paths"].items():
         for operation in operations.values():
             named = {p["name"] for p in operation.get("parameters", ())}
             assert named <= known, path
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-            assert {*body.get("properties", ())} <= {*WRONG_IN_BODY}, path
+            assert {*body.get("properties", ())} <= {*WRONG_IN_BODY, *OF_LINK}, path
     assert {*SCALARS, *LISTS} <= {*WRONG} & {*WRONG_IN_BODY}

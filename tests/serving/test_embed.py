@@ -150,6 +150,22 @@ def test_who_may_not_share_makes_no_link_and_no_question_that_cannot_be_asked_ge
         assert [http.get(f"/v1/views/{view}").json()["shares"] for view in ("sales", "secrets")] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("question", wrong) for wrong in (1, None, [], "limit=x", "by=nokey", "as_of=x", "every=1s", "x" * 9_000)),
+        *(("expires", wrong) for wrong in (1, None, {}, "", "soon", "-1d", "1 parsec", "9" * 30)),
+        ("more", "x"),
+    ],
+    ids=lambda v: str(v)[:20],
+)
+def test_what_is_wrong_of_a_link_is_said(server: Place, key: str, field: str, value: object) -> None:
+    with server.with_(f"Bearer {key}") as http:
+        refused = http.post("/v1/views/sales/embed", json={"question": QUESTION, field: value})
+    assert refused.status_code in (413, 422), refused.text
+    assert refused.json()["next"]
+
+
 def test_where_nobody_needs_a_key_there_are_no_links(tmp_path: Path) -> None:
     from serving_stand import Stand, ViewSpec, serve
 

@@ -69,7 +69,7 @@ def test_a_question_is_answered_in_rows_and_a_chart_and_its_link_asks_it_again(
         page.get_by_label("Only where").fill("country=FR")
         page.get_by_role("button", name="Ask").click()
         until(lambda: rows(page) == [["FR", "1", "2"]])
-        assert page.locator("#chart rect").count() == 1
+        expect(page.locator("#chart rect")).to_have_count(1)
         expect(page.locator("#receipt")).to_contain_text("all from speed up to seq 2")
         page.get_by_role("button", name="Copy as Python").click()
         assert 'where={"country": {"in": ["FR"]}}' in page.locator("#copy").inner_text()
