@@ -79,6 +79,26 @@ def steps(function: Callable[..., Any], project: Path) -> list[Step]:
     return _Walk(function, project).steps
 
 
+def parts(function: Callable[..., Any], project: Path) -> dict[str, tuple[str, str]]:
+    """What `normalised` is made of: by name each function, class and constant that is reached, as its text, in which
+    others stand by name, and its place. What no code of the project is stands under its own text."""
+    walk = _Walk(function, project, lambdas=True)
+    found = {item.name: (text, _place(item, project)) for item, text in zip(walk.items, walk.named, strict=True)}
+    return found or {walk.text.partition("\n")[2]: ("", "")}
+
+
+def libraries(function: Callable[..., Any], project: Path) -> set[str]:
+    """The packages beside the standard library that the code reaches, by the names they are imported under."""
+    return _Walk(function, project, lambdas=True).libraries - sys.stdlib_module_names - {"dovetail"}
+
+
+def _place(item: ReachedItem, project: Path) -> str:
+    if item.file is None:
+        return ""
+    file = item.file.resolve()
+    return f"{file.relative_to(project.resolve()) if file.is_relative_to(project.resolve()) else file.name}:{item.line}"
+
+
 def normalised(function: Callable[..., Any], project: Path, *, lambdas: bool = False) -> str:
     """Text that is equal for two functions that do the same by the same code.
 
@@ -113,6 +133,7 @@ class _Walk:
         self._lambdas = lambdas
         self.items: list[ReachedItem] = []
         self.steps: list[Step] = []
+        self.libraries: set[str] = set()
         self._texts: list[Callable[[], str]] = []
         self._numbers: dict[tuple[int, str], str] = {}
         self._open: set[int] = set()
@@ -123,6 +144,8 @@ class _Walk:
             for text in self._texts:  # grows on the way
                 lines.append(text())
         self.text = "\n".join(lines)
+        named = [re.sub(r"@(\d+)", lambda n: self.items[int(n[1])].name, line) for line in lines[2:]]
+        self.named = [*named, *[""] * (len(self.items) - len(named))]
         if not self.items and not isinstance(function, Step):
             self._add(ReachedItem("unreadable", qualified(function), None, 0, function), "", lambda: "")
 
@@ -198,6 +221,7 @@ class _Walk:
 
     def _describe(self, value: object) -> str:
         """One line that says what a value is; functions and classes of the project become items."""
+        self._from(value)
         if isinstance(value, FunctionType) and (value is self._root or self._ours(value)):
             return self._function(value)
         if isinstance(value, type):
@@ -213,6 +237,12 @@ class _Walk:
             return self._data(value)
         finally:
             self._open.remove(id(value))
+
+    def _from(self, value: object) -> None:
+        """Remembers the package that a value comes from, where that is not the project."""
+        module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if isinstance(module, str) and not self._ours(value):
+            self.libraries.add(module.partition(".")[0])
 
     def _data(self, value: object) -> str:
         if type(value) in PLAIN or isinstance(value, re.Pattern | PurePath):

@@ -14,12 +14,13 @@ import sys
 import types
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dovetail.shared.closure import normalised, steps
+from dovetail.shared.closure import libraries, normalised, steps
 from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, IntegrityError
@@ -44,6 +45,8 @@ class Bundle:
     measures: Mapping[str, Measure]
     where: str
     folder: Path
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    """The versions of packages that its code was stored with, where that was noted."""
 
     @property
     def name(self) -> str:
@@ -96,6 +99,14 @@ def version_of(view: View, project: Path) -> VersionId:
     return VersionId(f"{view.name}@{digest}")
 
 
+def libraries_of(view: View, project: Path) -> dict[str, str]:
+    """The installed versions of the packages that the code of `view` reaches, by the names they are imported under."""
+    coded = [*view.transform, *(code for m in view.measures.values() for code in m.coded())]
+    names = {name for code in coded for name in libraries(code, project)}
+    packages = metadata.packages_distributions() if names else {}
+    return {name: metadata.version(packages[name][0]) for name in sorted(names) if name in packages}
+
+
 def short(version: VersionId) -> str:
     """As people read it: `sales@3f2a`."""
     view, fingerprint = version.split("@")
@@ -124,6 +135,7 @@ def store(view: View, project: Path, files: Sequence[Path], module: str, attribu
         "keys": list(view.keys),
         "bucket_seconds": bucket_seconds(view.bucket) if view.bucket else None,
         "measures": {name: m.as_json() for name, m in view.measures.items()},
+        "libraries": libraries_of(view, project),
     }
     half = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
     half.mkdir(parents=True)
@@ -177,6 +189,7 @@ def load(folder: Path) -> Bundle:
         measures={name: measure_from_json(m) for name, m in stored["measures"].items()},
         where=stored["where"],
         folder=folder,
+        libraries=stored.get("libraries", {}),
     )
 
 

@@ -1,4 +1,4 @@
-"""The verbs of a change: reprocess, promote, rollback, history."""
+"""The verbs of a change: plan, reprocess, promote, rollback, history."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dovetail.cli.output import Output, counted
 from dovetail.cli.session import find_log, load_project, start_spark, writable
 
 if TYPE_CHECKING:
+    from dovetail.batch.plan import Planned
     from dovetail.shared.declare import View
     from dovetail.shared.manifest import Manifest, Run
     from dovetail.shared.project import Project
@@ -25,8 +26,30 @@ JSON = typer.Option(False, "--json", help="One JSON document.")
 
 
 def register(app: typer.Typer) -> None:
-    for verb in (reprocess, promote, rollback, history):
+    for verb in (plan, reprocess, promote, rollback, history):
         app.command(rich_help_panel=PANEL)(verb)
+
+
+def plan(
+    context: typer.Context,
+    view: str = typer.Argument(None, help="Which view; all of them where not given."),
+    as_json: bool = JSON,
+) -> None:
+    """Show which views are declared otherwise than they answer, why, and what it takes to compute them; no Java."""
+    from dovetail.batch.plan import plan as planned_of
+
+    output, project = Output(as_json=as_json), load_project(context)
+    views = [project.view(view)] if view else list(project.views.values())
+    found = [planned_of(project, each) for each in views]
+    for each in found:
+        output.line(_planned(each))
+        for reason in each.reasons:
+            output.line(f"      {reason.what}  ({reason.where})" if reason.where else f"      {reason.what}")
+        for note in each.notes:
+            output.warn(f"{each.view}: {note}: answers may differ; dovetail reprocess {each.view} --from-scratch")
+        if each.next:
+            output.line(f"      next: {each.next}")
+    output.result([{**vars(p), "reasons": [vars(r) for r in p.reasons], "next": p.next} for p in found])
 
 
 def reprocess(
@@ -145,6 +168,18 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
             ],
         }
     )  # fmt: skip
+
+
+def _planned(planned: Planned) -> str:
+    match planned.state:
+        case "new":
+            return f"{planned.view}: new, nothing answers for it yet"
+        case "unchanged":
+            return f"{planned.view}: as it answers, {planned.declared}"
+        case "computed":
+            return f"{planned.view}: {planned.declared} is computed; {planned.live} answers"
+    size = f"{counted(planned.records, 'record')}, {planned.bytes / 1e6:,.1f} MB"
+    return f"{planned.view}: changed, {planned.live} answers; {size} to read for {planned.declared}"
 
 
 def _manifest(project: Project, view: str) -> Manifest:

@@ -1,0 +1,146 @@
+"""What a changed declaration means: which views are others than what answers, why, and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from deltalake import DeltaTable
+
+from dovetail.batch.change import ready
+from dovetail.batch.reprocessing import ahead
+from dovetail.shared.closure import parts
+from dovetail.shared.declare import View
+from dovetail.shared.duration import bucket_seconds, length
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.project import Project
+from dovetail.shared.tables import AppendTable
+from dovetail.shared.versions import Bundle, libraries_of, load
+
+State = Literal["new", "unchanged", "changed", "computed"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that differs, and where the declared one stands: the user's file and line."""
+
+    what: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is to be done about one view.
+
+    `records` are still to be computed for the declared version, of `bytes` in the master dataset. `notes` are what
+    changes no version and may change answers all the same.
+    """
+
+    view: str
+    state: State
+    live: VersionId | None
+    declared: VersionId
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[str, ...] = ()
+    records: int = 0
+    bytes: int = 0
+
+    @property
+    def next(self) -> str:
+        """The command that goes on from here; empty where there is nothing to do."""
+        verb = {"new": "batch", "changed": "reprocess", "computed": "promote", "unchanged": ""}[self.state]
+        return f"dovetail {verb} {self.view}" if verb else ""
+
+
+def plan(project: Project, view: View) -> Planned:
+    """Compares a declared view with what answers for it; reads tables, starts no engine."""
+    layout, declared = project.layout, project.version(view)
+    manifest = DeltaManifest(layout.manifest(view.name)).read()
+    if manifest is None:
+        return Planned(view.name, "new", None, declared)
+    bundle = load(layout.version(manifest.live))
+    if manifest.live == declared:
+        notes = tuple(_upgraded(bundle.libraries, libraries_of(view, project.settings.folder)))
+        return Planned(view.name, "unchanged", manifest.live, declared, notes=notes)
+    why = tuple(reasons(bundle, view, project.settings.folder))
+    runs, ledger = manifest.staged_of(declared), DeltaLedger(layout.ledger(view.source.name))
+    if runs and ready(runs, ledger):
+        return Planned(view.name, "computed", manifest.live, declared, why)
+    _, records = ahead(project, view)
+    consumed = sum(row.books.consumed for row in ledger.rows())
+    path = layout.master(view.source.name)
+    size = AppendTable.existing(path).size[1] if DeltaTable.is_deltatable(str(path)) else 0
+    return Planned(
+        view.name, "changed", manifest.live, declared, why,
+        records=records, bytes=size * records // consumed if consumed else 0,
+    )  # fmt: skip
+
+
+def reasons(bundle: Bundle, view: View, project: Path) -> Iterator[Reason]:
+    """What makes a declared view another version than the stored one; at least one."""
+    told = [
+        *_settings(bundle, view),
+        *_each("measure", _json(bundle.measures), _json(view.measures), view.where),
+        *_code(bundle, view, project),
+    ]
+    yield from told or [Reason("the order of its transforms, or the format of its states", view.where)]
+
+
+def _settings(bundle: Bundle, view: View) -> Iterator[Reason]:
+    if bundle.keys != tuple(view.keys):
+        yield Reason(f"keys were {_list(bundle.keys)}, and are {_list(view.keys)}", view.where)
+    bucket = bucket_seconds(view.bucket) if view.bucket else None
+    if bundle.bucket_seconds != bucket:
+        yield Reason(f"the bucket was {_length(bundle.bucket_seconds)}, and is {_length(bucket)}", view.where)
+    if bundle.topic != view.source.topic:
+        yield Reason(f"the topic was {bundle.topic}, and is {view.source.topic}", view.source.where)
+    yield from _each("the source's", dict(bundle.decoder), view.source.as_json(), view.source.where)
+
+
+def _code(bundle: Bundle, view: View, project: Path) -> Iterator[Reason]:
+    before = _parts(bundle.view, bundle.folder / "code")
+    after = _parts(view, project)
+    for name, (text, where) in after.items():
+        if name not in before:
+            yield Reason(f"{name} is new", where or view.where)
+        elif text != before[name][0]:
+            yield Reason(f"{name} has changed", where or view.where)
+    for name in before.keys() - after.keys():
+        yield Reason(f"{name} is no longer used", view.where)
+
+
+def _parts(view: View, folder: Path) -> dict[str, tuple[str, str]]:
+    coded = [*view.transform, *(code for m in view.measures.values() for code in m.coded())]
+    return {name: part for code in coded for name, part in parts(code, folder).items()}
+
+
+def _each(what: str, before: Mapping[str, Any], after: Mapping[str, Any], where: str) -> Iterator[Reason]:
+    for name in [*after, *(n for n in before if n not in after)]:
+        if name not in before:
+            yield Reason(f"{what} {name} is new", where)
+        elif name not in after:
+            yield Reason(f"{what} {name} is gone", where)
+        elif before[name] != after[name]:
+            yield Reason(f"{what} {name} has changed", where)
+
+
+def _json(measures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: measure.as_json() for name, measure in measures.items()}
+
+
+def _upgraded(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name, version in now.items():
+        if before.get(name, version) != version:
+            yield f"{name} was {before[name]} when this version was stored, and is {version}"
+
+
+def _list(names: Any) -> str:
+    return ", ".join(names) or "none"
+
+
+def _length(seconds: int | None) -> str:
+    return length(seconds) if seconds else "none"

@@ -1,0 +1,148 @@
+"""A plan sees each change that may change an answer, says where it is, and sees none where there is none."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from dovetail.batch.plan import Planned, plan
+from dovetail.shared import manifest as rules
+from dovetail.shared import project as projects
+from dovetail.shared import settings
+from dovetail.shared.manifest import ORIGIN, Run
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position, Range
+from dovetail.shared.project import Project
+
+HELPER = '''
+"""Helpers."""
+FACTOR = 2
+
+
+def unrelated(x):
+    return x
+
+
+def doubled(column):
+    """Twice as much."""
+    return column * FACTOR  # twice
+'''
+VIEWS = """
+import json
+import dovetail as dv
+from pyspark.sql import functions as F
+
+from helper import doubled
+
+events = dv.source("events", schema="key string, n bigint, at timestamp", event_time="at")
+
+
+def made(limit):
+    def bounded(lines):
+        return lines.where(F.col("n") < limit)
+    return bounded
+
+
+def summed(lines, name="total"):
+    return lines.withColumn(name, doubled(F.col("n")))
+
+
+totals = dv.view("totals", source=events, transform=[summed, made(10)], keys=["key"], bucket="1h",
+                 measures={"total": dv.sum("total"), "rows": dv.count()})
+"""
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A project whose view answers from the origin, by its stored version."""
+    (tmp_path / "dovetail.toml").write_text("")
+    (tmp_path / "views.py").write_text(VIEWS)
+    (tmp_path / "helper.py").write_text(HELPER)
+    project = loaded(tmp_path)
+    bundle = project.store(project.view("totals"))
+    at = Position({0: 0})
+    run = Run(ORIGIN, bundle.version, -1, 0, Range(at, at))
+    DeltaManifest(project.layout.manifest("totals")).swap(rules.first("totals", (run,), "first"))
+    return tmp_path
+
+
+def loaded(folder: Path) -> Project:
+    for name in ("views", "helper"):
+        sys.modules.pop(name, None)
+    sys.path[:] = [p for p in sys.path if not Path(p, "dovetail.toml").exists()]
+    return projects.load(settings.load(folder))
+
+
+def changed(folder: Path, file: str, *edits: tuple[str, str]) -> Planned:
+    text = (folder / file).read_text()
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / file).write_text(text)
+    project = loaded(folder)
+    return plan(project, project.view("totals"))
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "what", "at"),
+    [
+        ("helper.py", ("column * FACTOR", "column + FACTOR"), "doubled has changed", "def doubled"),
+        ("helper.py", ("FACTOR = 2", "FACTOR = 3"), "FACTOR has changed", "FACTOR = 3"),
+        ("views.py", ('name="total"', 'name="totals"'), "summed has changed", "def summed"),
+        ("views.py", ("made(10)", "made(11)"), "limit has changed", ""),
+        ("views.py", ('< limit', '<= limit'), "made.<locals>.bounded has changed", "def bounded"),
+        ("views.py", ('keys=["key"]', "keys=[]"), "keys were key, and are none", "totals ="),
+        ("views.py", ('bucket="1h"', 'bucket="1d"'), "the bucket was 1h, and is 1d", "totals ="),
+        ("views.py", ('dv.sum("total")', 'dv.sum("n")'), "measure total has changed", "totals ="),
+        ("views.py", (', "rows": dv.count()', ""), "measure rows is gone", "totals ="),
+        ("views.py", ("n bigint", "n int"), "the source's schema has changed", "events ="),
+        ("views.py", ("[summed, made(10)]", "[made(10), summed]"), "the order of its transforms", "totals ="),
+    ],
+    ids=lambda v: v[1] if isinstance(v, tuple) else None,
+)  # fmt: skip
+def test_what_may_change_an_answer_is_told_with_its_line(
+    stored: Path, file: str, edit: tuple[str, str], what: str, at: str
+) -> None:
+    found = changed(stored, file, edit)
+    assert (found.state, found.next) == ("changed", "dovetail reprocess totals")
+    told = [reason for reason in found.reasons if reason.what.startswith(what)]
+    assert len(told) == 1, found.reasons
+    line = next((n for n, text in enumerate((stored / file).read_text().splitlines(), 1) if at and at in text), None)
+    if line:
+        assert told[0].where.endswith(f"{file}:{line}")
+
+
+@pytest.mark.parametrize(
+    ("file", "edits"),
+    [
+        ("helper.py", [("# twice", "# two times")]),
+        ("helper.py", [("Twice as much.", "Two times as much.")]),
+        ("helper.py", [("def unrelated(x):\n    return x", "def unrelated(x):\n    return x + 1")]),
+        ("views.py", [("import json\n", ""), ("import doubled\n", "import doubled\nimport json\n")]),
+        ("views.py", [("def summed(lines", "def summed(  lines")]),
+    ],
+    ids=["a comment", "a docstring", "an unrelated function", "the order of imports", "spaces"],
+)  # fmt: skip
+def test_what_changes_no_answer_is_no_change(stored: Path, file: str, edits: list[tuple[str, str]]) -> None:
+    found = changed(stored, file, *edits)
+    assert (found.state, found.reasons, found.next) == ("unchanged", (), "")
+
+
+def test_an_upgrade_of_a_library_is_told(stored: Path) -> None:
+    bundle = next((stored / "data").glob("views/totals/versions/*/bundle.json"))
+    document = json.loads(bundle.read_text())
+    assert "pyspark" in document["libraries"]
+    bundle.write_text(json.dumps({**document, "libraries": {"pyspark": "4.0.1"}}))
+    found = changed(stored, "views.py")
+    assert (found.state, len(found.notes)) == ("unchanged", 1)
+    assert found.notes[0].startswith("pyspark was 4.0.1 when this version was stored, and is ")
+
+
+def test_a_view_that_never_answered_is_new(stored: Path) -> None:
+    (stored / "views.py").write_text(VIEWS.replace('totals = dv.view("totals"', 'totals = dv.view("others"'))
+    project = loaded(stored)
+    found = plan(project, project.view("others"))
+    assert (found.state, found.live, found.next) == ("new", None, "dovetail batch others")
