@@ -45,10 +45,14 @@ def _rows(path: Path, spark: SparkSession) -> DataFrame:
     return spark.read.schema(schema).parquet(*files) if files else spark.createDataFrame([], schema)
 
 
-def merged(states: DataFrame, bundle: Bundle) -> DataFrame:
-    """The states of each group as one."""
+def merged(states: DataFrame, bundle: Bundle, by: Sequence[str] | None = None) -> DataFrame:
+    """The states of each group as one; groups by fewer columns than they are stored by, where given."""
     merges = [F.expr(s.kind.merge_in_spark(f"`{s.column}`")).alias(s.column) for s in states_of(bundle)]
-    return states.groupBy(*group_columns(bundle)).agg(*merges, F.sum(ROWS).alias(ROWS)).where(f"{ROWS} > 0")
+    return (
+        states.groupBy(*(group_columns(bundle) if by is None else by))
+        .agg(*merges, F.sum(ROWS).alias(ROWS))
+        .where(f"{ROWS} > 0")
+    )
 
 
 def group_columns(bundle: Bundle) -> list[str]:

@@ -1,4 +1,4 @@
-"""The verbs of a change: plan, reprocess, promote, rollback, history."""
+"""The verbs of a change: plan, reprocess, diff, promote, rollback, history."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JSON = typer.Option(False, "--json", help="One JSON document.")
 
 
 def register(app: typer.Typer) -> None:
-    for verb in (plan, reprocess, promote, rollback, history):
+    for verb in (plan, reprocess, diff, promote, rollback, history):
         app.command(rich_help_panel=PANEL)(verb)
 
 
@@ -101,6 +101,47 @@ def reprocess(
         f"and kept up to date. {manifest.live} answers until: dovetail promote {view}"
     )
     output.result({"view": view, "version": version, "seq": runs[-1].to_seq, "live": manifest.live, "ready": True})
+
+
+def diff(
+    context: typer.Context,
+    view: str = VIEW,
+    to: str = typer.Option("", help="Which version; the declared one where not given.", metavar="VERSION"),
+    within: str = typer.Option("0%", help='What a number may differ by without being told, as in "1%".'),
+    as_json: bool = JSON,
+) -> None:
+    """Compare what answers with what was reprocessed, group by group; exit code 1 where something differs."""
+    from dovetail.batch import change
+    from dovetail.batch.diff import diff as compared
+    from dovetail.batch.diff import tolerance
+
+    output, project = Output(as_json=as_json), load_project(context)
+    named, manifest = project.view(view), _manifest(project, view)
+    runs = change.to_promote(manifest, project.version(named), to)
+    allowed = tolerance(within)
+    spark = start_spark(project.settings, "diff", heavy=True, on_progress=output.progress())
+    found = compared(project, named, manifest, runs, spark, within=allowed)
+    groups = found.found
+    output.line(
+        f"{found.before} and {found.after} at {found.position}, {counted(groups.groups, 'group')} by "
+        f"{', '.join(found.by) or 'nothing'}: {groups.gone:,} gone, {groups.new:,} new"
+    )
+    figures = ["groups that differ", "total before", "total after"]
+    output.table(
+        ["measure", *figures], [(m.measure, m.differing, m.before, m.after) for m in groups.measures], right=figures
+    )
+    for name in (*found.only_before, *found.only_after):
+        output.line(f"{name} is {'gone' if name in found.only_before else 'new'}")
+    for m in groups.measures:
+        for group in m.worst:
+            at = " ".join(f"{name}={group[name]}" for name in found.by)
+            output.line(f"  {m.measure}  {at}: {group['before']} before, {group['after']} after")
+    output.line("Nothing differs." if groups.same else f"Next: dovetail promote {view}, or change it again")
+    document = {**vars(found), "position": found.position.as_json(), **vars(groups)}
+    document["measures"] = [vars(m) for m in groups.measures]
+    output.result({name: value for name, value in document.items() if name != "found"})
+    if not groups.same:
+        raise typer.Exit(1)
 
 
 def promote(

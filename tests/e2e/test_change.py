@@ -15,6 +15,7 @@ from killed import killed_at
 from pyspark.sql import SparkSession
 
 from dovetail.batch import change, reprocessing
+from dovetail.batch.diff import diff
 from dovetail.shared import pauses
 from dovetail.shared.errors import Busy, Paused, UsageError
 from dovetail.shared.inforce import open_ledger, put_in_force
@@ -239,3 +240,23 @@ def test_a_batch_leaves_the_version_in_force_that_is_being_reprocessed(stand: Ch
     assert new not in DeltaLedger(stand.layout.ledger(stand.name)).rows()[-1].versions, (
         "of a killed one nothing is left"
     )
+
+
+@pytest.mark.long
+def test_a_diff_tells_what_the_change_makes_of_the_answers(stand: Changing) -> None:
+    stand.send(event("b", 100), event("c", 0))
+    stand.commit()
+    new, view = stand.change("if(key = 'b', n + 1, n)"), stand.project.view("totals")
+    runs = stand.reprocess().staged_of(new)
+    stand.send(event("b", 100))
+    stand.commit()
+    found = diff(stand.project, view, stand.manifest, runs, stand.spark)
+    groups = found.found
+    assert (found.by, groups.groups, groups.gone, groups.new, groups.same) == (("key",), 3, 0, 0, False)
+    [measured] = groups.measures
+    assert (measured.differing, measured.before, measured.after) == (1, 210, 212)
+    assert measured.worst == ({"key": "b", "before": 200, "after": 202},)
+    assert diff(stand.project, view, stand.manifest, runs, stand.spark, within=0.01).found.same
+    stand.switch(runs)
+    same = stand.reprocess(from_scratch=True).staged_of(new)
+    assert diff(stand.project, view, stand.manifest, same, stand.spark).found.same
