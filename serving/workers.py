@@ -44,6 +44,7 @@ class _Worker:
     told: Connection
     began: float = field(default_factory=time.monotonic)
     ready: bool = False
+    came_up: bool = False
     error: DovetailError | None = None
 
     def hear(self) -> None:
@@ -52,6 +53,7 @@ class _Worker:
             while self.told.poll():
                 self.error = self.told.recv()
                 self.ready = self.error is None
+                self.came_up = self.came_up or self.ready
         except (EOFError, OSError):
             self.ready = False  # it has ended, or is about to
 
@@ -92,7 +94,7 @@ class Workers:
         for worker in [*self._workers.values()]:
             ended = not worker.process.is_alive()  # before its last word is heard
             worker.hear()
-            self._came_up = self._came_up or worker.ready
+            self._came_up = self._came_up or worker.came_up
             if ended:
                 self._ended(worker)
 

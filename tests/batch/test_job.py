@@ -109,6 +109,6 @@ def test_a_batch_tells_of_its_lineage_once_it_has_planned(project: Any, monkeypa
     monkeypatch.setattr(job, "Judge", SimpleNamespace(of_commits=lambda *_, **__: None))
     monkeypatch.setattr(job.recompute, "run", computed)
     project.settings.speed.stop_if_quarantined, project.version = None, lambda _: "sales@1"
-    project.settings.retention = SimpleNamespace(rollbacks=2)
+    project.settings.retention = SimpleNamespace(rollbacks=2, rollback_seconds=0.0)
     assert job.run(project, VIEW, NONE, NONE) is None
     assert told == [project]

@@ -143,6 +143,7 @@ def test_a_problem_names_the_field_and_the_line_and_what_would_mend_it(stand: St
     assert out.endswith(" s, by the engine too\n")
 
 
+@pytest.mark.long
 def test_without_its_event_time_a_record_is_a_problem_and_the_new_name_is_told(stand: Stand) -> None:
     stand.send(*[but("at", time=WHOLE["at"])] * 4)
     code, found = stand.findings()
@@ -161,6 +162,7 @@ def test_no_more_than_the_share_that_status_warns_of_is_no_problem(stand: Stand,
     assert found["message"] == f"{bad} of 100 records would go to quarantine: not a JSON object, first 0@0"
 
 
+@pytest.mark.long
 def test_a_column_whose_every_value_clashes_is_a_problem_however_few_hold_it(stand: Stand) -> None:
     stand.declare(SCHEMA + ", tip int")
     stand.send(*[WHOLE] * 99, but(tip="1.50"))
@@ -234,6 +236,7 @@ def test_what_the_live_version_counts_and_the_declaration_would_not_is_told_and_
     assert [f["kind"] for f in stand.findings()[1]] == ["quarantine"]
 
 
+@pytest.mark.long
 def test_what_was_aborted_is_no_record(stand: Stand) -> None:
     stand.send(WHOLE, WHOLE, transaction=True)
     stand.send(*[b"{"] * 5, transaction=False)

@@ -178,6 +178,7 @@ def test_a_stopped_broker_keeps_its_records_and_starts_again(tmp_path: Path) -> 
         assert read(second, "kept") == [b"one", b"two"]
 
 
+@pytest.mark.long
 def test_a_broker_killed_outright_keeps_its_records(tmp_path: Path) -> None:
     first = Broker.start(tmp_path)
     make_topic(first, "kept")

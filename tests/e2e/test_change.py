@@ -27,7 +27,7 @@ from dovetail.shared.manifest import ORIGIN, Manifest, Run
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.states import DeltaStates
 
-pytestmark = [pytest.mark.java, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
 VIEWS = """
 import dovetail as dv
 
@@ -114,7 +114,6 @@ def test_forth_and_back_and_forth_with_nights_between(stand: Changing) -> None:
     assert (stand.manifest.live, stand.total()) == (new, 210)
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize(
     "name", ["attach.in_force", "batch.run_written", "reprocess.before_staged", "reprocess.staged"]
@@ -136,7 +135,6 @@ def test_killed_anywhere_it_goes_on_where_it_was(stand: Changing, name: str) -> 
     assert stored == {r.id for each in stand.manifest.sets for r in each if r.id != ORIGIN}, "no table is left over"
 
 
-@pytest.mark.long
 def test_two_who_promote_at_once_are_not_both_obeyed(stand: Changing) -> None:
     started, new = stand.manifest, stand.change("n * 1000")
     runs = stand.reprocess().staged_of(new)
@@ -146,7 +144,6 @@ def test_two_who_promote_at_once_are_not_both_obeyed(stand: Changing) -> None:
     assert "by the test" in said.value.why
 
 
-@pytest.mark.long
 def test_a_version_whose_window_has_ended_goes_out_of_force(stand: Changing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOVETAIL__RETENTION__ROLLBACK_WINDOW", "1 ms")
     monkeypatch.setenv("DOVETAIL__RETENTION__ROLLBACKS", "0")
@@ -161,7 +158,6 @@ def test_a_version_whose_window_has_ended_goes_out_of_force(stand: Changing, mon
     assert (old not in {r[-1].version for r in stand.manifest.sets}, stand.total()) == (True, 42)
 
 
-@pytest.mark.long
 def test_what_was_computed_can_be_given_up(stand: Changing) -> None:
     old, new = stand.manifest.live, stand.change("n + 1")
     view = stand.project.view("totals")
@@ -177,7 +173,6 @@ def test_what_was_computed_can_be_given_up(stand: Changing) -> None:
     assert stand.total() == 14
 
 
-@pytest.mark.long
 def test_what_answers_can_be_computed_from_scratch(stand: Changing) -> None:
     live = stand.manifest.live
     with pytest.raises(UsageError, match="there is nothing to reprocess"):
@@ -188,7 +183,6 @@ def test_what_answers_can_be_computed_from_scratch(stand: Changing) -> None:
     assert (stand.manifest.live, stand.total(), before.isdisjoint(r.id for r in runs)) == (live, 10, True)
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("small_parts")
 def test_a_pause_lets_it_stand_after_a_part(stand: Changing) -> None:
     new = stand.change("n - 1")
@@ -203,7 +197,6 @@ def test_a_pause_lets_it_stand_after_a_part(stand: Changing) -> None:
     assert stand.total(stand.reprocess().staged_of(new)) == 6
 
 
-@pytest.mark.long
 def test_a_second_one_is_refused(stand: Changing) -> None:
     stand.change("n * 7")
     with (
@@ -213,7 +206,6 @@ def test_a_second_one_is_refused(stand: Changing) -> None:
         stand.reprocess()
 
 
-@pytest.mark.long
 def test_a_batch_waits_for_a_part(stand: Changing) -> None:
     stand.send(event("a", 5))
     part = ExitStack()
@@ -226,7 +218,6 @@ def test_a_batch_waits_for_a_part(stand: Changing) -> None:
     assert stand.total() == 15
 
 
-@pytest.mark.long
 def test_a_batch_leaves_the_version_in_force_that_is_being_reprocessed(stand: Changing) -> None:
     new = stand.change("n * 7")
     with killed_at("attach.in_force"):
@@ -242,7 +233,6 @@ def test_a_batch_leaves_the_version_in_force_that_is_being_reprocessed(stand: Ch
     )
 
 
-@pytest.mark.long
 def test_a_diff_tells_what_the_change_makes_of_the_answers(stand: Changing) -> None:
     stand.send(event("b", 100), event("c", 0))
     stand.commit()

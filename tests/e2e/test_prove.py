@@ -123,6 +123,7 @@ def test_doubled_state_rows_are_counted(proved, table) -> None:
     assert found.lost == 0
 
 
+@pytest.mark.long
 def test_an_altered_sum_is_found_though_every_row_is_there(proved) -> None:
     project, proof = proved
 
@@ -137,13 +138,16 @@ def test_an_altered_sum_is_found_though_every_row_is_there(proved) -> None:
     assert not found.holds
 
 
-@pytest.mark.parametrize(("change", "says"), [(without_first, "lacks"), (twice, "doubles")])
+@pytest.mark.parametrize(
+    ("change", "says"), [(without_first, "lacks"), pytest.param(twice, "doubles", marks=pytest.mark.long)]
+)
 def test_a_master_that_lost_or_doubled_a_record_is_told_by_its_place(proved, change, says) -> None:
     project, proof = proved
     rewrite(project.layout.master("proved"), change)
     assert any(f"the master {says} " in problem and "@" in problem for problem in proof().problems)
 
 
+@pytest.mark.long
 def test_books_that_differ_from_the_log_are_told(proved) -> None:
     project, proof = proved
 

@@ -85,6 +85,7 @@ def test_where_commit_ids_are_not_fresh_what_a_killed_attempt_left_is_counted_an
         assert f"totals[{key}]: 1 rows in the log, 2 stored; {holds}" in said
 
 
+@pytest.mark.long
 def test_where_repeats_are_not_recorded_they_are_named(stand, monkeypatch) -> None:
     again, _, same = stand.send(event(2, "b"), event(20, "b"), event(20, "b"))
     monkeypatch.setattr(Judge, "repeats", lambda self, rows: Repeats())

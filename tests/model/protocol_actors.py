@@ -305,7 +305,12 @@ class Simulation:
             return
         try:
             promote.switch(
-                store, world.ledger, view=view, started=manifest, to=world.rng.choice(manifest.rollback), note="back"
+                store,
+                world.ledger,
+                view=view,
+                started=manifest,
+                to=world.rng.choice(manifest.rollback),
+                note="rollback",
             )
         except (UsageError, Busy):
             self.allow(generation_of(world, view) != manifest.generation, "rolled back too late")
