@@ -41,7 +41,7 @@ class Shown:
     def __init__(self, page: Page, http: httpx.Client) -> None:
         self.page, self._http = page, http
         self._heard: list[Response] = []
-        page.on("response", self._heard.append)
+        page.on("response", lambda response: self._heard.append(response))
 
     def said(self) -> list[str]:
         """What the server has said, but for streams, which have no end, and what it said has not changed."""

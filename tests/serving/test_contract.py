@@ -99,7 +99,13 @@ def drawn(strategy: SearchStrategy[Case], n: int) -> list[Case]:
 def hold(cases: Iterator[Case], http: Session) -> int:
     asked = 0
     for case in cases:
-        case.validate_response(case.call(session=http), checks=CHECKS)
+        # A parameter that stands for many names may be wrong by having none, and then nothing of it is sent.
+        sent = (
+            CHECKS
+            if case.query or case.method != "GET"
+            else [c for c in CHECKS if c is not checks.negative_data_rejection]
+        )
+        case.validate_response(case.call(session=http), checks=sent)
         asked += 1
     return asked
 

@@ -143,7 +143,8 @@ def test_the_figures_are_those_of_all_workers(tmp_path: Path, stand: Stand, sale
         assert until(lambda: figures(first.http)[asked] == figures(second.http)[asked] == 8, 5)
         assert figures(first.http)[consumed] == 18, "the ledger is not there twice"
         with connect_sse(first.http, "GET", "/v1/views/sales/live") as source:
-            next(source.iter_sse())
+            events = source.iter_sse()  # whose end would be that of the stream
+            next(events)
             assert until(lambda: figures(second.http)["dovetail_live_streams"] == 1, 5)
         killed = next(iter(each))
         time.sleep(1.5)  # as often as a worker leaves its figures
