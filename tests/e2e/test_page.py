@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import chromium, opened
 from e2e_system import SETTLE_S, START_S, System
-from playwright.sync_api import Browser, Page, Response
+from playwright.sync_api import Browser, Page, Response, expect
 from shop_truth import SHOP
 from test_shop import order_lines
 
@@ -133,7 +133,7 @@ def test_the_page_follows_records_and_the_cut_and_names_no_view_that_its_key_may
                 assert page.evaluate("window.loadedOnce") is True
                 assert not grave(page)
                 page.get_by_role("button", name="Make a link to embed").click()
-                page.wait_for_function("document.querySelector('#copy').textContent.startsWith('<iframe')")
+                expect(page.locator("#copy")).to_contain_text("<iframe")
                 link = page.locator("#copy").inner_text().split('"')[1]
                 assert HIDDEN not in page.content()
                 said = shown.said()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +167,20 @@ def test_a_link_shows_one_answer_to_all_and_ends_with_its_key(
             assert page.evaluate("window.loadedOnce") is True
 
 
+@pytest.fixture
+def framing(tmp_path: Path) -> Iterator[str]:
+    """The address of another server, whose one document is in `others`: a browser lets no page from elsewhere ask this
+    machine."""
+    (tmp_path / "others").mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path / "others")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 def test_another_page_may_have_a_link_in_a_frame_and_not_the_page_itself(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, tmp_path: Path, framing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOVETAIL_TEST_PEPPER", PEPPER)
     with place(tmp_path, some()) as guarded:
@@ -173,11 +188,10 @@ def test_another_page_may_have_a_link_in_a_frame_and_not_the_page_itself(
         key = give(guarded.stand.layout, Grant("sales", roles=("read", "share"), views=("sales",)))
         with guarded.with_(f"Bearer {key}") as http:
             link = http.post("/v1/views/sales/embed", json={"question": "by=country&measures=lines"}).json()["path"]
+        document = tmp_path / "others" / "index.html"
         page = browser.new_page()
-        framing = "http://page.example/"
         for sandbox, path, rows in (("", link, 4), ('sandbox=""', link, 4), ("", "/", 0)):
-            document = f'<iframe src="{url}{path}" {sandbox}></iframe>'
-            page.route(framing, lambda route, *, of=document: route.fulfill(body=of, content_type="text/html"))
+            document.write_text(f'<iframe src="{url}{path}" {sandbox}></iframe>')
             page.goto(framing)
             frame = page.frame_locator("iframe")
             if rows:
