@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +27,8 @@ MOST_GROUPS = 1_000_000
 """Groups that one answer is made of, before any are cut off: they are presented and ordered in memory."""
 RENDERED_AT_ONCE = 2_000
 """Rows that become JSON without anybody else's getting a turn: some milliseconds."""
+ONE_RENDERS = threading.Lock()
+"""Held while a part is made: each thread more that wants Python's lock keeps the event loop waiting for it longer."""
 TOO_LARGE = (duckdb.OutOfRangeException, duckdb.ConversionException)
 
 
@@ -53,8 +56,9 @@ class Shown:
         return {name: rendered(self.table[name], kind) for name, kind in self.kinds.items()}
 
     def as_dicts(self) -> list[dict[str, Any]]:
-        shown = self.rendered() if self.table.num_rows else {}
-        return [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
+        with ONE_RENDERS:
+            shown = self.rendered() if self.table.num_rows else {}
+            return [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
 
     def parts(self) -> Iterator[Shown]:
         """The same rows in parts so small that others get their turn between them: each holds Python's lock."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import operator
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import orjson
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -15,7 +17,9 @@ from oracle import MEASURE, truth
 from serving_stand import Client, Event, Stand, ViewSpec, event
 from serving_world import COUNTRIES, PRODUCTS, World, by_database, escaped, url
 
+from dovetail.serving import where
 from dovetail.serving.fields import from_url
+from dovetail.serving.where import MANY, Condition
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge,
@@ -51,9 +55,13 @@ def condition(draw: st.DrawFn) -> tuple[dict[str, Any], Callable[[Event], bool]]
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(condition(), min_size=1, max_size=2), st.sampled_from([[], ["country"], ["country", "product"]]))
+@given(
+    st.lists(condition(), min_size=1, max_size=2),
+    st.sampled_from([[], ["country"], ["country", "product"]]),
+    st.sampled_from([0, MANY]),
+)
 def test_rows_are_those_that_plain_python_chooses(
-    world: World, given: list[tuple[dict[str, Any], Callable[[Event], bool]]], by: list[str]
+    world: World, given: list[tuple[dict[str, Any], Callable[[Event], bool]]], by: list[str], many: int
 ) -> None:
     fields: dict[str, Any] = {"by": ",".join(by)}
     for each, _ in given:
@@ -62,9 +70,11 @@ def test_rows_are_those_that_plain_python_chooses(
     view, names = world.view("sales"), list(MEASURE)
     asked = view.asked(url(fields), lambda: from_url(url(fields)))
     expected = truth(world.stand.events, by=by, measures=names, where=lambda e: all(holds(e) for _, holds in given))
-    found = orjson.loads(view.looked_up(asked.plan)[1].json)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(where, "MANY", many)  # as if there were so many that they are bound as a list
+        found = orjson.loads(view.looked_up(asked.plan)[1].json)
+        assert by_database(view, asked) == found
     assert [{n: row[n] for n in (*by, *names)} for row in found] == expected
-    assert by_database(view, asked) == found
 
 
 def test_a_value_and_not_that_value_share_out_all_rows(stand: Stand, serving: Client) -> None:
@@ -99,3 +109,32 @@ def test_having_is_asked_anew_of_an_answer_that_a_commit_changes(stand: Stand, s
     assert (serving.rows("sales", **above), serving.rows("sales", **below)) == ([], [{"lines": 1}])
     stand.commit([event(country="FR", product=1)])
     assert (serving.rows("sales", **above), serving.rows("sales", **below)) == ([{"lines": 2}], [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("INTEGER", [2**31 - 1, -5]), ("BIGINT", [2**62, 1]), ("DECIMAL(12,2)", [Decimal("10.25"), Decimal("-3")]),
+        ("VARCHAR", ["", "a,b", "ä", "\u202e"]), ("BOOLEAN", [True]), ("DATE", [dt.date(2026, 3, 1)]),
+        ("BLOB", [b"\0x", b""]), ("DOUBLE", [1.5, -0.0, float("inf")]), ("FLOAT", [0.10000000149011612]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("op", ["in", "not"])
+@pytest.mark.parametrize("null", [True, False])
+def test_many_values_are_found_as_few_are(
+    kind: str, values: list[Any], op: Any, null: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    condition = Condition("x", op, (*values, *([None] if null else [])))
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE t (n INTEGER, x {kind})")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", [[n, x] for n, x in enumerate([*values, None])])
+        connection.execute("INSERT INTO t SELECT 99, max(x) FROM t WHERE x <> (SELECT x FROM t WHERE n = 0)")
+
+        def found() -> list[tuple[Any, ...]]:
+            statement = f"SELECT n FROM t WHERE {condition.sql('x')} ORDER BY n"
+            return connection.execute(statement, condition.bound).fetchall()
+
+        one_by_one = found()
+        monkeypatch.setattr(where, "MANY", 0)
+        assert len(condition.bound) == 1
+        assert found() == one_by_one
