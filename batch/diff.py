@@ -11,12 +11,12 @@ import duckdb
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from dovetail.batch.change import ready
 from dovetail.batch.held import group_columns, merged, states_of, stored
+from dovetail.batch.recount import quoted
 from dovetail.shared.declare import View
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import Busy, UsageError
-from dovetail.shared.ledger import VersionId
+from dovetail.shared.ledger import VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Manifest, Run
 from dovetail.shared.position import Position
@@ -88,11 +88,10 @@ def diff(
     Raises:
         Busy: one of the two is not kept up to date, so there is no position at which both answer.
     """
-    ledger = DeltaLedger(project.layout.ledger(view.source.name))
+    rows = DeltaLedger(project.layout.ledger(view.source.name)).rows()
     for runs in (manifest.runs, to):
-        if not ready(runs, ledger):
+        if not covered(runs[-1].version, runs[-1].to_seq, rows):
             raise Busy(f"{runs[-1].version} is not kept up to date", next=f"dovetail reprocess {view.name}")
-    rows = ledger.rows()
     sides = [replace(manifest, runs=runs, rollback=(), staged=()) for runs in (manifest.runs, to)]
     bundles = [load(project.layout.version(side.live)) for side in sides]
     by = _common(*bundles)
@@ -141,9 +140,9 @@ def compared(before: pa.Table, after: pa.Table, by: Sequence[str], names: Sequen
     with duckdb.connect() as connection:
         connection.register("before", before.append_column("_there", pa.array([True] * before.num_rows)))
         connection.register("after", after.append_column("_there", pa.array([True] * after.num_rows)))
-        alike = " AND ".join(f"b.{_quoted(c)} IS NOT DISTINCT FROM a.{_quoted(c)}" for c in by) or "TRUE"
-        groups = [f"coalesce(b.{_quoted(c)}, a.{_quoted(c)}) AS {_quoted(c)}" for c in by]
-        values = [f"{side}.{_quoted(n)} AS {_quoted(f'{side}_{n}')}" for n in names for side in ("b", "a")]
+        alike = " AND ".join(f"b.{quoted(c)} IS NOT DISTINCT FROM a.{quoted(c)}" for c in by) or "TRUE"
+        groups = [f"coalesce(b.{quoted(c)}, a.{quoted(c)}) AS {quoted(c)}" for c in by]
+        values = [f"{side}.{quoted(n)} AS {quoted(f'{side}_{n}')}" for n in names for side in ("b", "a")]
         joined = ", ".join([*groups, *values, "b._there AS _b", "a._there AS _a"])
         connection.execute(f"CREATE TEMP TABLE pairs AS SELECT {joined} FROM before b FULL JOIN after a ON {alike}")  # noqa: S608  names of declarations
         everywhere, gone, new = _row(
@@ -157,7 +156,7 @@ def compared(before: pa.Table, after: pa.Table, by: Sequence[str], names: Sequen
 def _measured(
     connection: duckdb.DuckDBPyConnection, name: str, by: Sequence[str], *, within: float, number: bool
 ) -> Measured:
-    before, after = _quoted(f"b_{name}"), _quoted(f"a_{name}")
+    before, after = quoted(f"b_{name}"), quoted(f"a_{name}")
     far = f"abs(coalesce({after}, 0)::DOUBLE - coalesce({before}, 0)::DOUBLE)" if number else "1"
     beyond = f" AND NOT coalesce({far} <= {within} * abs({before}::DOUBLE), FALSE)" if number and within else ""
     differs = f"{before} IS DISTINCT FROM {after}{beyond}"
@@ -165,8 +164,8 @@ def _measured(
         connection,
         f"SELECT count(*) FILTER ({differs}), {f'sum({before}), sum({after})' if number else 'NULL, NULL'} FROM pairs",  # noqa: S608
     )
-    shown = ", ".join([*map(_quoted, by), f'{before} AS "before"', f'{after} AS "after"'])
-    order = ", ".join([f"{far} DESC", *map(_quoted, by)])
+    shown = ", ".join([*map(quoted, by), f'{before} AS "before"', f'{after} AS "after"'])
+    order = ", ".join([f"{far} DESC", *map(quoted, by)])
     worst = connection.sql(f"SELECT {shown} FROM pairs WHERE {differs} ORDER BY {order} LIMIT {WORST}")  # noqa: S608
     return Measured(name, differing, total_before, total_after, tuple(worst.to_arrow_table().to_pylist()))
 
@@ -178,8 +177,3 @@ def _row(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ..
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'

@@ -65,9 +65,7 @@ def run(
         declared = project.version(view)
         adopted = now is None or (full and (now.live != declared or not _in_force(now.live, ledger)))
         version = attach_declared(project, view, ledger, spark) if adopted or now is None else now.live
-        stop = project.settings.speed.stop_if_quarantined
-        judge = Judge.of_commits(source, ledger, layout, log, spark, stop=stop)
-        master = DeltaMaster(layout, source, spark, judge=judge)
+        master = judging_master(project, source, ledger, log, spark)
         catch_up_if_stopped(project, source, ledger, master)
         manifest = recompute.run(
             view.name,
@@ -102,6 +100,13 @@ def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
     for folder in (f for f in stored if f.name in gone):
         shutil.rmtree(folder, ignore_errors=True)
         failpoint("batch.run_deleted")
+
+
+def judging_master(project: Project, source: Source, ledger: DeltaLedger, log: Log, spark: SparkSession) -> DeltaMaster:
+    """The master of a source, for one that commits in the place of speed: it judges records as commits do."""
+    stop = project.settings.speed.stop_if_quarantined
+    judge = Judge.of_commits(source, ledger, project.layout, log, spark, stop=stop)
+    return DeltaMaster(project.layout, source, spark, judge=judge)
 
 
 def owner() -> str:

@@ -19,7 +19,7 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
 from dovetail.shared.tables import AppendTable
-from dovetail.shared.versions import Bundle, libraries_of, load
+from dovetail.shared.versions import Bundle, code_of, libraries_of, load
 
 State = Literal["new", "unchanged", "changed", "computed"]
 
@@ -114,8 +114,7 @@ def _code(bundle: Bundle, view: View, project: Path) -> Iterator[Reason]:
 
 
 def _parts(view: View, folder: Path) -> dict[str, tuple[str, str]]:
-    coded = [*view.transform, *(code for m in view.measures.values() for code in m.coded())]
-    return {name: part for code in coded for name, part in parts(code, folder).items()}
+    return {name: part for code in code_of(view) for name, part in parts(code, folder).items()}
 
 
 def _each(what: str, before: Mapping[str, Any], after: Mapping[str, Any], where: str) -> Iterator[Reason]:

@@ -93,17 +93,18 @@ def _grouped(rows: Path, to: Path, schema: T.StructType, bundle: Bundle) -> None
     kinds = {f.name: f.dataType for f in schema}
 
     def folded(state: State) -> str:
-        sql = SQL[type(state.kind)].format(_quoted(state.column))
+        sql = SQL[type(state.kind)].format(quoted(state.column))
         whole = isinstance(state.kind, Sum) and isinstance(kinds[state.column], T.IntegralType)
-        return f"{f'CAST({sql} AS BIGINT)' if whole else sql} AS {_quoted(state.column)}"
+        return f"{f'CAST({sql} AS BIGINT)' if whole else sql} AS {quoted(state.column)}"
 
-    columns = [*map(_quoted, group_columns(bundle)), *map(folded, states_of(bundle)), f"count(*) AS {ROWS}"]
+    columns = [*map(quoted, group_columns(bundle)), *map(folded, states_of(bundle)), f"count(*) AS {ROWS}"]
     with duckdb.connect() as engine:
         engine.execute("SET memory_limit = ?", [MEMORY])
         engine.execute("SET temp_directory = ?", [str(to.with_suffix(".tmp"))])
         made = engine.read_parquet(str(rows / "*.parquet"))
-        made.aggregate(", ".join(columns), ", ".join(map(_quoted, group_columns(bundle)))).write_parquet(str(to))
+        made.aggregate(", ".join(columns), ", ".join(map(quoted, group_columns(bundle)))).write_parquet(str(to))
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name of a column as DuckDB reads it."""
     return '"' + name.replace('"', '""') + '"'

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from dovetail.batch import promote
-from dovetail.batch.job import BETWEEN_PARTS, catch_up_if_stopped, owner
+from dovetail.batch.job import BETWEEN_PARTS, catch_up_if_stopped, judging_master, owner
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.recompute import Plan, computed
 from dovetail.shared import pauses
@@ -22,7 +22,6 @@ from dovetail.shared.declare import View
 from dovetail.shared.errors import Busy, NotYet, UsageError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
-from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
@@ -91,12 +90,12 @@ def run(
         manifests = DeltaManifest(layout.manifest(view.name))
         refuse_unchanged(project, view, from_scratch=from_scratch)
         version = attach_declared(project, view, ledger, spark)
-        stop = project.settings.speed.stop_if_quarantined
-        judge = Judge.of_commits(source, ledger, layout, log, spark, stop=stop)
-        master = DeltaMaster(layout, source, spark, judge=judge)
+        master = judging_master(project, source, ledger, log, spark)
         catch_up_if_stopped(project, source, ledger, master)
         size = project.settings.batch.records_per_part
-        began, computed_here, goal = time.monotonic(), 0, ledger.rows()[-1].seq
+        rows = ledger.rows()
+        goal, everything = rows[-1].seq, sum(row.books.consumed for row in rows)
+        began, computed_here = time.monotonic(), 0
         while (planned := next_part(manifests, ledger, master.claim, version, goal=goal, size=size)) is not None:
             pauses.refuse(layout, "batch", view.name)
             lock = layout.lock(f"batch-{view.name}")
@@ -106,7 +105,6 @@ def run(
             computed_here += written.records
             if max_rate:
                 time.sleep(max(0.0, computed_here / max_rate - (time.monotonic() - began)))
-            everything = sum(row.books.consumed for row in ledger.rows() if row.seq <= goal)
             done = sum(r.records for r in (*planned.joins, written))
             on_part(Progress(version, done, max(done, everything), computed_here, time.monotonic() - began))
         found = manifests.read()
@@ -182,9 +180,10 @@ def next_part(
     now = manifests.read()
     done = now.staged_of(version) if now else ()
     at = done[-1].to_seq if done else -1
-    rows = ledger.rows(after=at)
-    if at >= goal and covered(version, at, ledger.rows(after=at - 1)):
+    known = ledger.rows(after=max(at - 1, -1))
+    if at >= goal and covered(version, at, known):
         return None
+    rows = [row for row in known if row.seq > at]
     if rows and version not in rows[-1].versions:
         raise Busy(f"{version} was taken out of force meanwhile: {rows[-1].note}", next="dovetail status")
     until = time.monotonic() + PATIENCE

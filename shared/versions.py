@@ -13,7 +13,7 @@ import shutil
 import sys
 import types
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -99,10 +99,14 @@ def version_of(view: View, project: Path) -> VersionId:
     return VersionId(f"{view.name}@{digest}")
 
 
+def code_of(view: View) -> list[Callable[..., Any]]:
+    """The user's functions in a view: its transforms, and those that present its measures."""
+    return [*view.transform, *(code for m in view.measures.values() for code in m.coded())]
+
+
 def libraries_of(view: View, project: Path) -> dict[str, str]:
     """The installed versions of the packages that the code of `view` reaches, by the names they are imported under."""
-    coded = [*view.transform, *(code for m in view.measures.values() for code in m.coded())]
-    names = {name for code in coded for name in libraries(code, project)}
+    names = {name for code in code_of(view) for name in libraries(code, project)}
     packages = metadata.packages_distributions() if names else {}
     return {name: metadata.version(packages[name][0]) for name in sorted(names) if name in packages}
 

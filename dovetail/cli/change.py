@@ -227,7 +227,6 @@ def _manifest(project: Project, view: str) -> Manifest:
     from dovetail.shared.errors import UsageError
     from dovetail.shared.manifest_table import DeltaManifest
 
-    project.view(view)
     found = DeltaManifest(project.layout.manifest(view)).read()
     if found is None:
         raise UsageError(f"nothing answers for {view} yet", next=f"dovetail batch {view}")
