@@ -18,6 +18,7 @@ import anyio
 import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import Receive, Scope, Send
 
 from dovetail.serving import figures, problems, routes, tracing
 from dovetail.serving.behind import LogEnd
@@ -87,12 +88,20 @@ def create_app(
     app.add_middleware(Guarded, door=serving.door, on_problem=refused)
     app.add_middleware(Bounded, on_problem=refused)
     app.add_middleware(Awaited)
-    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM, compresslevel=COMPRESSION)
+    app.add_middleware(Compressed, minimum_size=COMPRESSED_FROM, compresslevel=COMPRESSION)
     app.add_middleware(Measured, metrics=serving.metrics)
     if serving.tracing.tracer is not None:
         app.add_middleware(tracing.Traced, tracer=serving.tracing.tracer)
     routes.add(app, serving)
     return app
+
+
+class Compressed(GZipMiddleware):
+    """Looks at an answer only where who asks takes compressed ones."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = any(name == b"accept-encoding" and b"gzip" in value for name, value in scope.get("headers", ()))
+        await (super().__call__ if taken else self.app)(scope, receive, send)
 
 
 class Server(uvicorn.Server):

@@ -28,6 +28,8 @@ OPEN = frozenset({*page.FILES, "/health"})
 LOOK_S = 1.0
 """Seconds between two looks whether grants or keys have changed: so long may a revoked key go on."""
 SCHEME = "bearer "
+GOOD, REMEMBERED = "dovetail.named", 100
+"""What a scope is marked by whose Host header is good, and how many such headers are remembered."""
 NOBODY = Principal("nobody", ())
 UNKNOWN = problem(
     "unauthorized", "Who asks is not known", 401, "no key or token that is good came with the request",
@@ -137,22 +139,40 @@ class Named:
     """ASGI middleware: answers only what is asked by a name of this server. The library judges, the answer is ours."""
 
     def __init__(self, app: ASGIApp, names: Sequence[str], on_problem: Callable[[Kind], None] = lambda _: None) -> None:
-        self._app, self._names, self._on_problem = app, names, on_problem
+        self._app, self._on_problem = app, on_problem
+        self._judge = TrustedHostMiddleware(_good, names, www_redirect=False)
+        self._known = set[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        named = False
+        if scope["type"] != "http" or await self._named(scope, receive):
+            await self._app(scope, receive, send)
+            return
+        self._on_problem(ELSEWHERE.kind)
+        await ELSEWHERE(scope, receive, send)
 
-        async def good(*_: object) -> None:
-            nonlocal named
-            named = True
+    async def _named(self, scope: Scope, receive: Receive) -> bool:
+        """What the library says of the Host header, remembered where it is good."""
+        if (host := _header(scope, b"host")) in self._known:
+            return True
+        judged = dict(scope)
 
         async def unsaid(_: Message) -> None: ...
 
-        await TrustedHostMiddleware(good, self._names, www_redirect=False)(scope, receive, unsaid)
-        if not named:
-            self._on_problem(ELSEWHERE.kind)
-        await (self._app if named else ELSEWHERE)(scope, receive, send)
+        await self._judge(judged, receive, unsaid)
+        if GOOD not in judged:
+            return False
+        if len(self._known) < REMEMBERED:
+            self._known.add(host)
+        return True
+
+
+async def _good(scope: Scope, _receive: Receive, _send: Send) -> None:
+    scope[GOOD] = True
 
 
 def _authorization(scope: Scope) -> str:
-    return next((v.decode("latin-1") for name, v in scope["headers"] if name == b"authorization"), "")
+    return _header(scope, b"authorization")
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((v.decode("latin-1") for n, v in scope["headers"] if n == name), "")

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dovetail.serving.depth import Depth
 from dovetail.serving.edition import Edition
-from dovetail.serving.problems import Kind
+from dovetail.serving.problems import REQUEST_ID, Kind, request_id
 from dovetail.serving.tail import Account
 from dovetail.shared.ledger import Judged
 from dovetail.shared.proofs import Proved
@@ -190,6 +191,8 @@ class Measured:
             nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status, seconds = message["status"], time.perf_counter() - began  # a stream may last for days
+                if status >= 400:
+                    MutableHeaders(scope=message)[REQUEST_ID] = request_id(scope)
             await send(message)
 
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
@@ -11,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from dovetail.shared.errors import DovetailError, IntegrityError, QueryError, Retry
 
@@ -21,8 +23,15 @@ Kind = Literal[
     "too-many", "too-large", "query", "integrity", "not-yet", "http", "crash",
 ]  # fmt: skip
 """What a problem's `type` ends with: a fixed set, which is counted by."""
+REQUEST_ID = "X-Request-Id"
 LONGEST = 2_000
 """Characters of a detail: of what was given, which may be long, its beginning and what is said at the end."""
+
+
+def request_id(scope: Scope) -> str:
+    """What a request is called in its refusal and in the log."""
+    named: str = scope.setdefault("dovetail.request", secrets.token_hex(8))
+    return named
 
 
 class NotFound(QueryError):
@@ -148,5 +157,9 @@ async def _invalid(_: Request, error: Exception) -> Problem:
 
 
 async def _crash(request: Request, error: Exception) -> Problem:
-    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)  # no URL: a Host is in it
-    return problem(*CRASH)
+    named = request_id(request.scope)
+    # No URL: a Host is in it.
+    log.error("%s %s failed: request %s", request.method, request.scope["path"], named, exc_info=error)
+    told = problem(*CRASH)
+    told.headers[REQUEST_ID] = named
+    return told

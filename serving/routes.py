@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from sse_starlette import EventSourceResponse
 
 from dovetail.serving import describe, live, lookup, openapi, page, query
@@ -39,8 +40,26 @@ REFUSED = (404, 406, 409, 410, 422, 429, 503)
 LARGEST_BODY = 1 << 20
 
 
+class Direct(APIRoute):
+    """A route whose function reads the request itself: what FastAPI would look for in it takes a third of an answer's
+    time."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        named = [field.name for field in self.dependant.path_params]
+
+        async def handle(request: Request) -> Response:
+            given = {name: request.path_params[name] for name in named}
+            if self.dependant.request_param_name:
+                given[self.dependant.request_param_name] = request
+            answer: Response = await self.endpoint(**given)
+            return answer
+
+        return handle
+
+
 def add(app: FastAPI, serving: Serving) -> None:
     """Adds every route, those first that are asked most: they are tried one after the other."""
+    app.router.route_class = Direct
     _add_questions(app, serving)
     _add_views(app, serving)
     _add_sql(app, serving)

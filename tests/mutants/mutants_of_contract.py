@@ -24,7 +24,7 @@ CONTRACTS = [
     Mutant("the contract", "a body is read as long as it comes", "serving/routes.py",
            "if len(body) > LARGEST_BODY:", "if False:", ENDLESS),
     Mutant("access", "whatever the server is called it answers", "serving/door.py",
-           "await (self._app if named else ELSEWHERE)(", "await self._app(",
+           "if GOOD not in judged:", "if False:",
            f"{OF_HOST}::test_a_host_that_is_none_of_the_servers_names_is_refused_and_opens_nothing"),
     Mutant("access", "a path is sent on to what the Host header names", "serving/app.py",
            "redirect_slashes=False,", "redirect_slashes=True,",

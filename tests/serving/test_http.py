@@ -131,13 +131,23 @@ def test_a_wrong_method_is_a_problem_too(serving: Client) -> None:
     assert (answer.status_code, answer.json()["title"]) == (405, "Method Not Allowed")
 
 
-def test_a_crash_shows_nothing_of_the_inside(sales: ViewSpec, serving: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_shows_nothing_of_the_inside(
+    sales: ViewSpec, serving: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     serving.rows("sales")
     monkeypatch.setattr("dovetail.serving.view.groups", lambda *_, **__: 1 / 0)
     answer = serving.get("sales", by="country")
     assert (answer.status_code, answer.json()["type"]) == (500, "urn:dovetail:crash")
     assert "division" not in answer.text
     assert "Traceback" not in answer.text
+    assert f"request {answer.headers['x-request-id']}" in caplog.text
+
+
+def test_a_refusal_has_the_id_of_its_request_and_an_answer_has_none(sales: ViewSpec, serving: Client) -> None:
+    serving.rows("sales")
+    ids = {serving.get("none").headers["x-request-id"] for _ in range(2)}
+    assert len(ids) == 2
+    assert "x-request-id" not in serving.get("sales").headers
 
 
 @pytest.mark.parametrize(
