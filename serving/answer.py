@@ -29,6 +29,8 @@ RENDERED_AT_ONCE = 2_000
 """Rows that become JSON without anybody else's getting a turn: some milliseconds."""
 ONE_RENDERS = threading.Lock()
 """Held while a part is made: each thread more that wants Python's lock keeps the event loop waiting for it longer."""
+FAR = 1 << 62
+"""Microseconds, 146,000 years: no bucket begins so long before 1970."""
 TOO_LARGE = (duckdb.OutOfRangeException, duckdb.ConversionException)
 
 
@@ -223,8 +225,9 @@ def _bucket(shape: Shape, plan: Plan, rows: Sql, cursor: duckdb.DuckDBPyConnecti
 
 
 def _floored(width: int, origin: int) -> str:
-    past = f"({BUCKET} - {origin})" if origin else BUCKET
-    return f"({BUCKET} - ((({past} % {width}) + {width}) % {width}))"
+    # Made positive first, since the division cuts towards 0: one of it, where two remainders would take twice as long.
+    up = FAR // width * width - origin
+    return f"(({BUCKET} + {up}) // {width} * {width} - {up})"
 
 
 def _top(shape: Shape, plan: Plan) -> str:

@@ -204,8 +204,8 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
         yield Trouble(Code.VERSION_DETACHED, Grade.WRONG, what, f"dovetail batch {name} --full")
     elif state.changed:
         fingerprint = short(manifest.live).partition("@")[2]
-        what = f"{name}: changed since {fingerprint}, which still answers; a full batch adopts the change"
-        yield Trouble(Code.VIEW_CHANGED, Grade.UNFINISHED, what, f"dovetail batch {name} --full")
+        what = f"{name}: changed since {fingerprint}, which still answers"
+        yield Trouble(Code.VIEW_CHANGED, Grade.UNFINISHED, what, f"dovetail plan {name}")
 
 
 def _of_dimension(state: DimensionState) -> Iterator[Trouble]:

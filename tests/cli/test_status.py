@@ -218,9 +218,9 @@ def test_records_that_kafka_dropped_come_before_everything_else(
     assert wrong == [
         "!  lines: Kafka dropped 0@10..12 before the speed layer read it, at most 2 records",
         "!  lines: Kafka dropped 0@10..12 before the archive read it, at most 2 records",
-        f"!  sales: changed since {fingerprint}, which still answers; a full batch adopts the change",
+        f"!  sales: changed since {fingerprint}, which still answers",
     ]
-    assert "     next  dovetail batch sales --full\n" in said.out
+    assert "     next  dovetail plan sales\n" in said.out
     assert '     next  accept it: dovetail accept-gap lines 0@10..12 --because "…"; then send again what' in said.out
 
 
