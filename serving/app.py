@@ -48,29 +48,37 @@ LOADED_S = 120.0
 
 
 def create_app(
-    settings: Settings, *, log_end: LogEnd | None = None, figures: Figures | None = None, loads_first: bool = False
-) -> FastAPI:
+    settings: Settings, *, log_end: LogEnd | None = None, figures: Figures | None = None, loads_first: bool = False,
+    on_loaded: Callable[[], None] = lambda: None,
+) -> FastAPI:  # fmt: skip
     """The application. It follows the storage while its lifespan lasts.
 
     Args:
         log_end: where the log's end is asked for; the broker that the settings name where None.
         figures: where it leaves its figures for other workers of the same server, and finds theirs.
         loads_first: begins only when every view can be answered, or for a reason cannot.
+        on_loaded: called once that is so.
     """
     serving = Serving(settings, log_end, figures)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async def loaded() -> None:
+            until = time.monotonic() + LOADED_S
+            while not (serving.store.loaded or app.state.stopping() or time.monotonic() >= until):
+                await asyncio.sleep(0.02)
+            on_loaded()
+
         switch = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH)
         serving.behind.start()
         serving.store.start()
-        until = time.monotonic() + (LOADED_S if loads_first else 0)
-        while not (serving.store.loaded or app.state.stopping() or time.monotonic() >= until):
-            await asyncio.sleep(0.02)
-        leaving = asyncio.create_task(serving.leave_figures())
+        tasks = [asyncio.create_task(loaded()), asyncio.create_task(serving.leave_figures())]
+        if loads_first:
+            await tasks[0]
         yield
-        leaving.cancel()
+        for task in tasks:
+            task.cancel()
         await anyio.to_thread.run_sync(serving.store.stop)
         await anyio.to_thread.run_sync(serving.behind.stop)
         await anyio.to_thread.run_sync(serving.tracing.stop)
@@ -107,15 +115,10 @@ class Compressed(GZipMiddleware):
 class Server(uvicorn.Server):
     """Ends the streams of live answers when it is told to stop, rather than wait for them."""
 
-    def __init__(self, app: FastAPI, *, on_started: Callable[[], None] = lambda: None, **options: Any) -> None:
+    def __init__(self, app: FastAPI, **options: Any) -> None:
         super().__init__(uvicorn.Config(app, http=app.state.connection, **options))
         self._live: Live = app.state.live
-        self._on_started = on_started
         app.state.stopping = lambda: self.should_exit
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._live.end()
@@ -140,9 +143,9 @@ def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _:
             signal.raise_signal(_run_workers(settings, listener))  # as uvicorn ends where it is alone
 
 
-def _run(app: FastAPI, listener: socket.socket, *, on_started: Callable[[], None] = lambda: None) -> None:
+def _run(app: FastAPI, listener: socket.socket) -> None:
     server = Server(
-        app, on_started=on_started, access_log=False, log_config=None, log_level="warning", proxy_headers=False,
+        app, access_log=False, log_config=None, log_level="warning", proxy_headers=False,
         server_header=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
     server.run(sockets=[listener])
@@ -162,8 +165,8 @@ def _work(
 ) -> None:
     """What each of several processes does."""
     logs.start_as(settings)
-    app = create_app(settings, figures=Figures(folder, place), loads_first=not alone)
-    _run(app, listener, on_started=on_ready)
+    app = create_app(settings, figures=Figures(folder, place), loads_first=not alone, on_loaded=on_ready)
+    _run(app, listener)
 
 
 def _hosts(settings: Settings) -> list[str]:

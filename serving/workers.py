@@ -86,7 +86,8 @@ class Workers:
 
     def _start(self) -> None:
         for place, due in [*self._due.items()]:
-            if due <= time.monotonic():
+            # The others once the first answers: till then it has to say so to whoever asks, and they must not differ.
+            if due <= time.monotonic() and (self._came_up or not self._workers):
                 del self._due[place]
                 self._workers[place] = _started(self._work, place, alone=not self._workers)
 

@@ -41,9 +41,15 @@ ATTACHING = (
     "attach.answered",
 )
 """Passed by the first start of speed alone. Those of other prefixes have fast tests, with `killed_at`."""
-UNTROD = ("speed.failing_written", "batch.failed_written")
-"""Passed only where a version raises."""
+UNTROD = ("speed.failing_written", "batch.failed_written", "batch.retired")
+"""Passed only where a version raises or is needed no more: `test_poison_of_before`, `test_change`."""
 WALKED = sorted(name for name in NAMES if name.split(".")[0] in LAYERS and name not in UNTROD)
+
+
+@pytest.fixture(autouse=True)
+def nothing_sent() -> None:
+    """Or what is sent again would be of another test's topic, and no repeat in this one."""
+    SENT.clear()
 
 
 @pytest.mark.parametrize("point", WALKED)

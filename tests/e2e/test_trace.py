@@ -289,7 +289,7 @@ def test_a_list_shows_each_record_and_how_many_there_are(say: Said) -> None:
 @pytest.mark.parametrize(
     ("asked", "code", "says"),
     [
-        ("totals kye=k1", 2, "unknown key 'kye': did you mean 'key'? Known: key, n"),
+        ("totals kye=k1", 2, "where.kye: unknown key 'kye': did you mean 'key'? Known: key, n"),
         ("totals start=2026-10-01T09:20:00Z", 2, "start 2026-10-01T09:20:00Z lies inside a stored bucket of 1h"),
         ("totals --bucket 1d", 2, "Invalid value for --bucket: goes with start and without end"),
     ],
