@@ -40,7 +40,7 @@ SWITCH = 0.001
 """Seconds after which a thread lets another run: Python's 5 ms would show in every answer while a commit comes in."""
 UNREAD_MS = 60_000
 """A connection is dropped whose other side has taken nothing for so long: what was meant for it is held in memory."""
-COMPRESSED_FROM, COMPRESSION = 4_096, 4
+COMPRESSED_FROM, COMPRESSION = 4_096, 1
 """Bytes from which on an answer is compressed for who takes that, and zlib's level: the higher ones cost more time
 than they save on the way."""
 LOADED_S = 120.0
