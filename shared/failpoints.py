@@ -51,6 +51,8 @@ NAMES = {
     "resend.ledger_written": "the ledger names it: the broken records count nowhere; the corrected ones are not sent",
     "resend.sent": "the corrected records are acknowledged; that is not noted, and the command has not said so",
     "resend.noted": "it is noted; the command has not said so",
+    "switch.asked": "a promote or rollback knows what it goes to; the manifest is as it was",
+    "switch.done": "the manifest names it; the command has not said so",
     "speed.epoch_opened": "the ledger has a new epoch; nothing is read",
     "speed.batch_begin": "a micro-batch has come; nothing of it is written",
     "speed.quarantine_written": "its broken records are written under an id that no ledger row names",
