@@ -86,11 +86,10 @@ def _computed(it: Bed, spark: SparkSession) -> list[dict[str, Any]]:
     for n in range(ROUNDS + 1):
         for k, (way, seconds) in enumerate(ways.items()):
             taken[way].append(seconds(2 + n * len(ways) + k))
-    control = statistics.median(taken["by hand"][1:])
-    return [
-        _row(f"{way}, {RECORDS:,} records", of[1:], ratio=control / statistics.median(of[1:]))
-        for way, of in taken.items()
-    ]
+    counted = {way: of[1:] for way, of in taken.items()}
+    by_hand, *_, untold, told_of = counted
+    control = dict.fromkeys(counted, by_hand) | {told_of: untold}
+    return [_row(way, of, control=(control[way], counted[control[way]])) for way, of in counted.items()]
 
 
 def _by_hand(it: Bed, spark: SparkSession, factor: int) -> float:
@@ -201,11 +200,14 @@ class _Reader:
                     return
 
 
-def _row(what: str, seconds: list[float], *, ratio: float | None = None) -> dict[str, Any]:
+def _row(what: str, seconds: list[float], *, control: tuple[str, list[float]] | None = None) -> dict[str, Any]:
+    """`control` is whose rate stands beside, and its seconds; None where no records are counted."""
+    median = statistics.median(seconds)
     return {
         "what": what,
         "n": len(seconds),
-        "median s": statistics.median(seconds),
+        "median s": median,
         "worst s": max(seconds),
-        "rate of control": "" if ratio is None else f"{ratio:.2f}",
+        "records/s": f"{RECORDS / median:,.0f}" if control else "",
+        "rate": f"{statistics.median(control[1]) / median:.3f} of {control[0]}" if control else "",
     }

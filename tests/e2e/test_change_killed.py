@@ -170,7 +170,6 @@ class Unkilled:
     """What a command comes to where nothing happens to it, and the failpoints on its way."""
 
     state: dict[str, Any]
-    left_over: set[str]
     passed: set[str]
 
 
@@ -185,7 +184,7 @@ def unkilled(log: Log, spark: SparkSession, tmp_path_factory: pytest.TempPathFac
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(failpoints, "NAMES", passed)
                 in_this_process(case)
-            return Unkilled(case.state, case.left_over, passed.names)
+            return Unkilled(case.state, passed.names)
 
     return found
 
@@ -198,7 +197,6 @@ def test_every_failpoint_on_its_way_is_one_that_is_killed_at(
     of_any_run = {*KILLS["reprocess"]} if command == "prune" else set()  # and killed there
     others = {name for name in found.passed if name.split(".")[0] in OTHERS}
     assert found.passed - others - of_any_run == {*KILLS[command]}
-    assert found.left_over == set()
 
 
 @pytest.mark.parametrize(("command", "point"), [(command, point) for command in KILLS for point in KILLS[command]])
@@ -210,7 +208,7 @@ def test_killed_at_it_the_same_command_again_ends_as_if_it_had_not_been(
         code = case.run()
         assert case.state == unkilled(command).state
         assert code == (2 if point == "switch.done" else 0), "what is done already is said to be"
-        if command == "reprocess":  # of a part that was killed the next batch deletes the table
+        if command != "prune":  # of a part that was killed, or given up, the next batch deletes the table
             case.stand.send(event("a", 5))
             case.stand.batch("totals")
         assert case.left_over == set()
