@@ -29,8 +29,8 @@ class Change:
 
 
 def to_promote(manifest: Manifest, declared: VersionId, named: str = "") -> tuple[Run, ...]:
-    """What `promote` makes answer: of the version named, or else of the one declared, what was computed beside, or else,
-    where that version does not answer now, the newest set that answered before.
+    """What `promote` makes answer: of the version named, or else of the one declared, what was computed beside, or else
+    the newest set that answered before, where that version does not answer now.
 
     Raises:
         UsageError: there is none; says what would make it.

@@ -51,8 +51,6 @@ NAMES = {
     "resend.ledger_written": "the ledger names it: the broken records count nowhere; the corrected ones are not sent",
     "resend.sent": "the corrected records are acknowledged; that is not noted, and the command has not said so",
     "resend.noted": "it is noted; the command has not said so",
-    "switch.asked": "a promote or rollback knows what it goes to; the manifest is as it was",
-    "switch.done": "the manifest names it; the command has not said so",
     "speed.epoch_opened": "the ledger has a new epoch; nothing is read",
     "speed.batch_begin": "a micro-batch has come; nothing of it is written",
     "speed.quarantine_written": "its broken records are written under an id that no ledger row names",
@@ -63,6 +61,8 @@ NAMES = {
     "speed.after_ledger": "the ledger row publishes the commit",
     "speed.index_written": "the ids that it counted are in the index of repeats, in a file of their own",
     "speed.index_joined": "that file is joined with the one before, and both are still there",
+    "switch.asked": "a promote or rollback knows what it goes to; the manifest is as it was",
+    "switch.done": "the manifest names it; the command has not said so",
 }
 """By name what was just done where a process may be made to fail: between any two writes that a crash can part."""
 

@@ -78,8 +78,9 @@ def steps(page: str, section: str = "") -> list[Command | File | Edit]:
 
 
 def follow(page: str, folder: Path, section: str = "", **variables: str) -> None:
-    """Writes the files, makes the edits and runs the commands in the project of `folder`, its layers running beside."""
-    env = {**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
+    """Writes the files, makes the edits, runs the commands in the project of `folder`, its layers running beside."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, **variables, "PATH": path, "COLUMNS": "200"}
     for step in steps(page, section):
         if isinstance(step, File):
             (folder / step.name).write_text(step.text, "utf-8")

@@ -1,4 +1,4 @@
-"""The tour of docs/change-day.md: its edits made and its commands run in a new project, with `dovetail dev` beside it."""
+"""The tour of docs/change-day.md: its edits are made and its commands run in a new project beside `dovetail dev`."""
 
 from __future__ import annotations
 
