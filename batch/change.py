@@ -30,17 +30,18 @@ class Change:
 
 def to_promote(manifest: Manifest, declared: VersionId, named: str = "") -> tuple[Run, ...]:
     """What `promote` makes answer: of the version named, or else of the one declared, what was computed beside, or else
-    the newest set that answered before.
+    the newest set that answered before, where that version does not answer now.
 
     Raises:
         UsageError: there is none; says what would make it.
     """
     version = _version(manifest, named) if named else declared
-    found = manifest.staged_of(version) or manifest.earlier_of(version)
-    if found:
+    if found := manifest.staged_of(version):
         return found
     if version == manifest.live:
         raise UsageError(f"{version} answers for {manifest.view} already", next=f"dovetail history {manifest.view}")
+    if found := manifest.earlier_of(version):
+        return found
     raise UsageError(
         f"{version} has not been computed: there is nothing to promote", next=f"dovetail reprocess {manifest.view}"
     )
@@ -48,20 +49,28 @@ def to_promote(manifest: Manifest, declared: VersionId, named: str = "") -> tupl
 
 def to_go_back(manifest: Manifest, named: str = "") -> tuple[Run, ...]:
     """What `rollback` makes answer: the newest earlier set of the version named, or else of another version than the
-    one that answers, or else of any.
+    one that answers, or else of that one. To what a rollback has left only its name leads back.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or a rollback has just been made: the same one again, by who does not know that it
+            was, must not undo it.
     """
-    if named and (found := manifest.earlier_of(_version(manifest, named))):
+    version = _version(manifest, named) if named else manifest.live
+    if manifest.generation in manifest.left.values() and version == manifest.live:
+        raise UsageError(
+            f"{manifest.view} has been rolled back: {version} answers",
+            next=f"dovetail history {manifest.view}, then name the version to go to with --to",
+        )
+    if named and (found := manifest.earlier_of(version)):
         return found
-    others = [runs for runs in manifest.rollback if runs[-1].version != manifest.live]
-    if named or not manifest.rollback:
+    earlier = [runs for runs in manifest.rollback if runs[-1].version not in manifest.left.keys() - {manifest.live}]
+    others = [runs for runs in earlier if runs[-1].version != manifest.live]
+    if named or not earlier:
         raise UsageError(
             f"{manifest.view} keeps nothing{f' of {named}' if named else ''} to go back to",
             next=f"dovetail history {manifest.view}",
         )
-    return (others or manifest.rollback)[0]
+    return (others or earlier)[0]
 
 
 def ready(runs: tuple[Run, ...], ledger: LedgerStore) -> bool:
@@ -69,7 +78,9 @@ def ready(runs: tuple[Run, ...], ledger: LedgerStore) -> bool:
     return covered(runs[-1].version, runs[-1].to_seq, ledger.rows(after=runs[-1].to_seq - 1))
 
 
-def switch(project: Project, view: View, started: Manifest, to: tuple[Run, ...], *, note: str) -> Manifest:
+def switch(
+    project: Project, view: View, started: Manifest, to: tuple[Run, ...], *, note: str, back: bool = False
+) -> Manifest:
     """Makes a set of runs answer; see `promote.switch`."""
     layout, retention = project.layout, project.settings.retention
     return promote.switch(
@@ -81,6 +92,7 @@ def switch(project: Project, view: View, started: Manifest, to: tuple[Run, ...],
         note=note,
         keep=retention.rollbacks,
         window=retention.rollback_seconds,
+        back=back,
     )
 
 

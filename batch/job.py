@@ -67,7 +67,7 @@ def run(
         version = attach_declared(project, view, ledger, spark) if adopted or now is None else now.live
         master = judging_master(project, source, ledger, log, spark)
         catch_up_if_stopped(project, source, ledger, master)
-        manifest = recompute.run(
+        promoted = recompute.run(
             view.name,
             version,
             full=full,
@@ -79,13 +79,14 @@ def run(
             window=project.settings.retention.rollback_seconds,
             on_plan=on_plan,
         )
-        if manifest is not None:
-            manifest = raise_floors(manifests)
+        now = manifests.read()
+        if now is not None:  # where nothing was new, too: the batch before may have been killed from here on
+            now = raise_floors(manifests)
             failpoint("batch.floors_raised")
-            _delete_unnamed_runs(layout, manifest)
-            retire(layout, manifest, ledger)
+            _delete_unnamed_runs(layout, now)
+            retire(layout, now, ledger)
         _tidy_if_stopped(project, view)
-        return manifest
+        return now if promoted else None
 
 
 def _in_force(version: VersionId, ledger: DeltaLedger) -> bool:

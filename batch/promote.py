@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from dovetail.shared import manifest as rules
 from dovetail.shared.errors import Busy, UsageError
+from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import LedgerStore, LostRace, VersionId, covered
 from dovetail.shared.manifest import Manifest, ManifestStore, Pin, Run, RunId
 
@@ -79,8 +80,9 @@ def switch(
     note: str,
     keep: int | None = None,
     window: float = 0.0,
+    back: bool = False,
 ) -> Manifest:
-    """Makes `to`, a set of runs that is staged or kept to be gone back to, answer for the view: forth or back.
+    """Makes `to`, a set of runs that is staged or kept to be gone back to, answer for the view: forth or `back`.
 
     Raises:
         UsageError: that set of runs is not kept any more.
@@ -95,9 +97,13 @@ def switch(
                 f"{view} cannot go to {version} at seq {seq}: it is not kept", next=f"dovetail history {view}"
             )
         serveable(version, seq, ledger)
-        return rules.promoted(now, to, keep=KEEP if keep is None else keep, note=note, now=time.time(), window=window)
+        kept = KEEP if keep is None else keep
+        return rules.promoted(now, to, keep=kept, note=note, now=time.time(), window=window, back=back)
 
-    return _swapped(store, replaced)
+    failpoint("switch.asked")
+    manifest = _swapped(store, replaced)
+    failpoint("switch.done")
+    return manifest
 
 
 def same_generation(view: str, started: Manifest | None, now: Manifest | None) -> None:
@@ -152,6 +158,9 @@ def drop_pins(store: ManifestStore) -> None:
 
 def raise_floors(store: ManifestStore) -> Manifest:
     """The first half of a prune: floors rise in the manifest, so that no reader counts on what is deleted next."""
+    now = _known(store.read())
+    if rules.pruned(now).floors == now.floors:
+        return now
     return _swapped(store, lambda now: rules.pruned(_known(now)))
 
 

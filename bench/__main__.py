@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import answers, batch, flat, freshness, lookups, quantiles, repeats, rollup, start
+from bench import answers, batch, flat, freshness, lookups, quantiles, repeats, reprocess, rollup, start
 
 BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "answers": answers.run,
@@ -23,6 +23,7 @@ BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "quantiles": quantiles.run,
     "freshness": freshness.run,
     "batch": batch.run,
+    "reprocess": reprocess.run,
     "repeats": repeats.run,
     "start": start.run,
 }

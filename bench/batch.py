@@ -37,9 +37,9 @@ def run(folder: Path) -> list[dict[str, Any]]:
         view = it.project.view("sales")
         it.processes.start("archive", "archive", "events", "--json")
         for history in HISTORIES:
-            sent = _send(it, sent, history - ADDED)
+            sent = send(it, sent, history - ADDED)
             job.run(it.project, view, it.log, spark)  # catches the ledger up, and warms the engine
-            sent = _send(it, sent, history)
+            sent = send(it, sent, history)
             _catch_up(it, spark)
             incremental = _seconds(lambda: job.run(it.project, view, it.log, spark))
             full = _seconds(lambda: job.run(it.project, view, it.log, spark, full=True))
@@ -64,7 +64,7 @@ def _catch_up(it: Bed, spark: Any) -> None:
     job.catch_up_if_stopped(it.project, source, ledger, DeltaMaster(it.project.layout, source, spark))
 
 
-def _send(it: Bed, sent: int, total: int) -> int:
+def send(it: Bed, sent: int, total: int) -> int:
     producer, began = it.log.producer(), datetime(2026, 1, 1, tzinfo=UTC)
     topic = it.project.source("events").topic
     for n in range(sent, total):

@@ -61,6 +61,8 @@ NAMES = {
     "speed.after_ledger": "the ledger row publishes the commit",
     "speed.index_written": "the ids that it counted are in the index of repeats, in a file of their own",
     "speed.index_joined": "that file is joined with the one before, and both are still there",
+    "switch.asked": "a promote or rollback knows what it goes to; the manifest is as it was",
+    "switch.done": "the manifest names it; the command has not said so",
 }
 """By name what was just done where a process may be made to fail: between any two writes that a crash can part."""
 

@@ -59,7 +59,7 @@ class Manifest:
     parts change (promote, rollback). Floors: per version the seq at or below which speed states may be gone.
     Pins: by the run that is being written. Staged: sets of runs that are computed beside and answer once they are
     promoted, one a version. Replaced: when a version last stopped to answer, in seconds since 1970; for people, and
-    for how long it may be gone back to.
+    for how long it may be gone back to. Left: by version that a rollback went away from, the generation it gave.
     """
 
     view: str
@@ -71,6 +71,7 @@ class Manifest:
     pins: Mapping[RunId, Pin] = field(default_factory=dict)
     staged: tuple[tuple[Run, ...], ...] = ()
     replaced: Mapping[VersionId, float] = field(default_factory=dict)
+    left: Mapping[VersionId, int] = field(default_factory=dict)
     note: str = ""
     at: float = 0.0
 
@@ -132,9 +133,10 @@ def first(view: str, runs: tuple[Run, ...], note: str) -> Manifest:
 
 
 def promoted(
-    old: Manifest, runs: tuple[Run, ...], *, keep: int, note: str, now: float = 0.0, window: float = 0.0
-) -> Manifest:
-    """`runs` answer from now on.
+    old: Manifest, runs: tuple[Run, ...], *, keep: int, note: str, now: float = 0.0, window: float = 0.0,
+    back: bool = False,
+) -> Manifest:  # fmt: skip
+    """`runs` answer from now on; `back`, if that is to leave for good what answered, as a rollback does.
 
     To be gone back to stay the `keep` latest earlier sets, and of each other version that answered less than `window`
     seconds before `now` the newest one.
@@ -143,6 +145,7 @@ def promoted(
     earlier = (old.runs, *(each for each in old.rollback if each != runs))
     fresh = {v for v, at in replaced.items() if at > now - window}
     newest = {each[-1].version: i for i, each in reversed([*enumerate(earlier)])}
+    left = {old.live: old.generation + 1} if back else {}
     return replace(
         old,
         revision=old.revision + 1,
@@ -155,6 +158,7 @@ def promoted(
         ),
         staged=tuple(each for each in old.staged if each != runs),
         replaced=replaced,
+        left={v: at for v, at in old.left.items() if v != runs[-1].version} | left,
         note=note,
     )
 

@@ -17,8 +17,8 @@ from dovetail.shared.manifest import Manifest, Pin, Run, RunId
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
-FORMAT = 3
-"""2: `failed` came; 3: `staged` and `replaced`. Older rows have none of them."""
+FORMAT = 4
+"""2: `failed` came; 3: `staged` and `replaced`; 4: `left`. Older rows have none of them."""
 SCHEMA = pa.schema(
     [
         ("revision", pa.int64()),
@@ -84,6 +84,7 @@ def _stored(manifest: Manifest) -> dict[str, Any]:
         "pins": {k: asdict(p) for k, p in manifest.pins.items()},
         "staged": [[_stored_run(r) for r in runs] for runs in manifest.staged],
         "replaced": dict(manifest.replaced),
+        "left": dict(manifest.left),
     }
 
 
@@ -139,6 +140,7 @@ def _parsed(row: dict[str, Any], stored: dict[str, Any]) -> Manifest:
         pins={RunId(k): Pin(VersionId(p["version"]), p["seq"], p["owner"]) for k, p in stored["pins"].items()},
         staged=tuple(tuple(_run(r) for r in runs) for runs in stored.get("staged", ())),
         replaced={VersionId(v): at for v, at in stored.get("replaced", {}).items()},
+        left={VersionId(v): generation for v, generation in stored.get("left", {}).items()},
         note=row["note"],
         at=row["at"],
     )

@@ -246,8 +246,11 @@ def _switch(
         return
     writable(project.settings)
     note = f"{what} by {getpass.getuser()} on {socket.gethostname()}" + (f": {because}" if because else "")
-    now = change.switch(project, view, manifest, runs, note=note)
-    output.line(f"{now.live} answers for {view.name}, generation {now.generation}. Back: dovetail rollback {view.name}")
+    back = what == "rollback"
+    now = change.switch(project, view, manifest, runs, note=note, back=back)
+    forth = f"promote {view.name} --to {manifest.live}" if now.live != manifest.live else f"batch {view.name}"
+    undo = f"Forth: dovetail {forth}" if back else f"Back: dovetail rollback {view.name}"
+    output.line(f"{now.live} answers for {view.name}, generation {now.generation}. {undo}")
     output.result({**said, "generation": now.generation, "changed": True})
 
 

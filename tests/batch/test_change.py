@@ -54,6 +54,24 @@ def test_a_rollback_goes_to_the_version_before_whatever_nights_lie_between():
     assert change.to_go_back(nightly, "0b") == runs(NEW)
 
 
+def test_a_rollback_made_twice_is_made_once_and_comes_back_to_nothing_that_was_left():
+    back = rules.promoted(PROMOTED, runs(OLD), keep=2, note="", now=11.0, back=True)
+    for named in ("", "0a"):
+        with pytest.raises(UsageError, match="sales has been rolled back: sales@0a11 answers"):
+            change.to_go_back(back, named)
+    nightly = rules.promoted(back, runs(OLD, 7), keep=2, note="", now=12.0)
+    assert (nightly.rollback, change.to_go_back(nightly)) == ((runs(OLD), runs(NEW)), runs(OLD))
+    assert change.to_go_back(nightly, "0b") == change.to_promote(nightly, NEW) == runs(NEW)
+    again = rules.promoted(nightly, runs(NEW), keep=2, note="", now=13.0)
+    assert change.to_go_back(again) == runs(OLD, 7)
+
+
+def test_a_promotion_made_twice_is_made_once_though_an_earlier_set_of_it_is_kept():
+    nightly = rules.promoted(PROMOTED, runs(NEW, 7), keep=2, note="", now=11.0)
+    with pytest.raises(UsageError, match="sales@0b22 answers for sales already"):
+        change.to_promote(nightly, NEW)
+
+
 def test_without_another_version_it_goes_to_the_runs_before():
     nightly = rules.promoted(FIRST, runs(OLD, 7), keep=2, note="")
     assert change.to_go_back(nightly) == runs(OLD)

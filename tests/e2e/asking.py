@@ -63,6 +63,9 @@ class Question:
     truth: Callable[[Truth], Rows]
 
 
+Ask = Callable[[random.Random, Sequence[Scan]], Question]
+
+
 @dataclass
 class Asked:
     """What was answered; `problems` are answers that were none."""
@@ -87,8 +90,11 @@ class Asked:
 
 
 @contextmanager
-def asking(url: str, scans: Callable[[], Sequence[Scan]]) -> Iterator[Asked]:
-    """Asks all the while the block runs, about `scans` too."""
+def asking(
+    url: str, scans: Callable[[], Sequence[Scan]], questions: Sequence[Ask] | None = None
+) -> Iterator[Asked]:
+    """Asks all the while the block runs, about `scans` too; `questions` in their order, QUESTIONS where not given."""
+    questions = questions or QUESTIONS
     asked, stop, chance = Asked(), threading.Event(), random.Random(7)
 
     def one(question: Question) -> None:
@@ -110,7 +116,7 @@ def asking(url: str, scans: Callable[[], Sequence[Scan]]) -> Iterator[Asked]:
                 asked.late = max(asked.late, time.monotonic() - due)
                 if stop.wait(max(due - time.monotonic(), 0)):
                     return
-                pool.submit(one, QUESTIONS[n % len(QUESTIONS)](chance, scans()))
+                pool.submit(one, questions[n % len(questions)](chance, scans()))
 
     with httpx.Client(base_url=url, timeout=60, limits=httpx.Limits(max_connections=AT_ONCE)) as http:
         thread = threading.Thread(target=run)
@@ -161,4 +167,4 @@ def _looked_up(chance: random.Random, scans: Sequence[Scan]) -> Question:
     return Question("lookup", lambda http: http.post("views/seen/lookup", json=body), truth)
 
 
-QUESTIONS: Sequence[Callable[[random.Random, Sequence[Scan]], Question]] = (_keyed, _grouped, _in_sql, _looked_up)
+QUESTIONS: Sequence[Ask] = (_keyed, _grouped, _in_sql, _looked_up)

@@ -74,7 +74,6 @@ STEPS = {
     "batch/master.py:append": ["batch/archive.py:archive"],
     "batch/master.py:create": [],  # one write: the empty table
     "batch/promote.py:promote": ["batch/recompute.py:run"],
-    "batch/promote.py:switch": [],  # one write
     "batch/promote.py:stage": ["batch/reprocessing.py:_part"],
     "batch/promote.py:unstage": [],  # one write
     "batch/promote.py:give_up": ["batch/clean.py:_earlier"],

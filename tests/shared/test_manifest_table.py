@@ -41,7 +41,7 @@ def test_a_manifest_reads_back_as_it_was_written(store, path):
     manifest = rules.promoted(store.read(), (FIRST, SECOND), keep=2, note="a · note")
     manifest = rules.pruned(manifest)
     manifest = rules.staged(rules.pinned(manifest, RunId("x"), Pin(A, 5, "batch 1")), (FIRST,), note="a · note")
-    written = rules.replace(manifest, revision=1, replaced={A: 1_700_000_000.25})
+    written = rules.replace(manifest, revision=1, replaced={A: 1_700_000_000.25}, left={A: 1})
     before = time.time()
     store.swap(written)
     for reader in (store, DeltaManifest(path)):
@@ -95,7 +95,7 @@ def stored(**other) -> pa.Table:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (stored(format=4), "format 4 is newer"),
+        (stored(format=5), "format 5 is newer"),
         (stored(manifest='{"runs": [{"id"'), "revision 1, is torn"),
         (stored(manifest='{"runs": []}'), "revision 1, is torn"),
     ],
