@@ -30,6 +30,7 @@ def doubled(column):
     """Twice as much."""
     return column * FACTOR  # twice
 '''
+LINES = "key,line\na,Planes\nb,Ships\n"
 VIEWS = """
 import json
 import dovetail as dv
@@ -38,6 +39,7 @@ from pyspark.sql import functions as F
 from helper import doubled
 
 events = dv.source("events", schema="key string, n bigint, at timestamp", event_time="at")
+with_line = dv.transforms.lookup("lines.csv", on="key")
 
 
 def made(limit):
@@ -50,7 +52,7 @@ def summed(lines, name="total"):
     return lines.withColumn(name, doubled(F.col("n")))
 
 
-totals = dv.view("totals", source=events, transform=[summed, made(10)], keys=["key"], bucket="1h",
+totals = dv.view("totals", source=events, transform=[summed, made(10), with_line], keys=["key"], bucket="1h",
                  measures={"total": dv.sum("total"), "rows": dv.count()})
 """
 
@@ -61,6 +63,7 @@ def stored(tmp_path: Path) -> Path:
     (tmp_path / "dovetail.toml").write_text("")
     (tmp_path / "views.py").write_text(VIEWS)
     (tmp_path / "helper.py").write_text(HELPER)
+    (tmp_path / "lines.csv").write_text(LINES)
     project = loaded(tmp_path)
     bundle = project.store(project.view("totals"))
     at = Position({0: 0})
@@ -99,7 +102,9 @@ def changed(folder: Path, file: str, *edits: tuple[str, str]) -> Planned:
         ("views.py", ('dv.sum("total")', 'dv.sum("n")'), "measure total has changed", "totals ="),
         ("views.py", (', "rows": dv.count()', ""), "measure rows is gone", "totals ="),
         ("views.py", ("n bigint", "n int"), "the source's schema has changed", "events ="),
-        ("views.py", ("[summed, made(10)]", "[made(10), summed]"), "the order of its transforms", "totals ="),
+        ("views.py", ("at timestamp", "at timestamp, note string"), "the source's schema has changed", "events ="),
+        ("lines.csv", ("b,Ships", "b,Boats"), "lookup lines.csv has changed", ""),
+        ("views.py", ("[summed, made(10)", "[made(10), summed"), "the order of its transforms", "totals ="),
     ],
     ids=lambda v: v[1] if isinstance(v, tuple) else None,
 )  # fmt: skip
@@ -121,10 +126,11 @@ def test_what_may_change_an_answer_is_told_with_its_line(
         ("helper.py", [("# twice", "# two times")]),
         ("helper.py", [("Twice as much.", "Two times as much.")]),
         ("helper.py", [("def unrelated(x):\n    return x", "def unrelated(x):\n    return x + 1")]),
+        ("helper.py", [("    return column * FACTOR  # twice", "    return (\n        column * FACTOR\n    )")]),
         ("views.py", [("import json\n", ""), ("import doubled\n", "import doubled\nimport json\n")]),
         ("views.py", [("def summed(lines", "def summed(  lines")]),
     ],
-    ids=["a comment", "a docstring", "an unrelated function", "the order of imports", "spaces"],
+    ids=["a comment", "a docstring", "an unrelated function", "a formatter", "the order of imports", "spaces"],
 )  # fmt: skip
 def test_what_changes_no_answer_is_no_change(stored: Path, file: str, edits: list[tuple[str, str]]) -> None:
     found = changed(stored, file, *edits)
