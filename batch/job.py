@@ -48,7 +48,8 @@ def run(
     """Brings the batch part of `view` up to what the archive holds; None when there was nothing new.
 
     A view that has never answered, or a full run of one whose declaration changed, runs the declared version; any other
-    run goes on with the live one. A view that speed does not fold is in force while its batch runs: its answers end there.
+    run goes on with the live one. A view that speed does not fold is in force while its batch runs, and its answers end
+    there.
 
     Raises:
         Busy: a batch of this view is running, or another process changed the view meanwhile.

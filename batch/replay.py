@@ -39,7 +39,9 @@ class ReplayedLog(DeltaMaster):
     def _held(self, span: Range) -> DataFrame:
         refuse_dropped(self._layout, self._source, self._log)
         topic = self._source.topic
-        others = {p: o for p, o in self._log.extent(topic).begin.items() if p not in span.to}  # Spark wants to hear of all
+        others = {
+            p: o for p, o in self._log.extent(topic).begin.items() if p not in span.to
+        }  # Spark wants to hear of all
         begin, end = ({p: at[p] for p in span.to} | others for at in (span.from_, span.to))
         options = self._log.spark_span_options(topic, Position(begin), Position(end))
         return named(self._spark.read.format("kafka").options(**options).load())

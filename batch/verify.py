@@ -18,9 +18,10 @@ from pyspark.sql.types import BinaryType, DataType, DecimalType, FractionalType,
 
 from dovetail.batch.held import group_columns, states_of
 from dovetail.batch.master import DeltaMaster
+from dovetail.batch.recompute import check_counts
 from dovetail.shared import notes
 from dovetail.shared.declare import View
-from dovetail.shared.decode import decoded
+from dovetail.shared.decode import POSITION, decoded
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import UsageError
 from dovetail.shared.failing import said
@@ -81,6 +82,7 @@ def verify(project: Project, view: View, spark: SparkSession, *, sample: float =
     Raises:
         UsageError: nothing is to be verified, or states of the two cannot be equal; says why.
         VersionFails: one of the two raises.
+        IntegrityError: the master and the ledger disagree.
     """
     layout = project.layout
     manifest, declared = DeltaManifest(layout.manifest(view.name)).read(), project.version(view)
@@ -94,6 +96,7 @@ def verify(project: Project, view: View, spark: SparkSession, *, sample: float =
     unlike = [*_unlike(before, after, layout, spark), *_unknown(manifest, rows, master)]
     if unlike:
         raise UsageError(f"{after.version} cannot take the runs of {before.version}: {unlike[0]}", next=_anew(view))
+    check_counts(rows, master.counts(rows))
     old, new = (
         _made(_records(bundle, rows, ledger, manifest, master, layout, sample), bundle) for bundle in (before, after)
     )
@@ -169,7 +172,8 @@ def _told_apart(state: State, kind: DataType) -> str:
     """SQL: the state; where that depends on the order of its rows, as sums of doubles and sketches do, a digest of what
     it takes, each row's as often as it comes."""
     if isinstance(kind, BinaryType | FractionalType | StructType | MapType) and not isinstance(kind, DecimalType):
-        taken = ", ".join(f"cast({sql} as string)" for sql in (state.taken, state.by) if sql)
+        place = POSITION if state.kind.placed else ()
+        taken = ", ".join(f"cast({sql} as string)" for sql in (state.taken, state.by, *place) if sql)
         return f"sum(cast(xxhash64({taken}) as decimal(38, 0)))"
     return state.prepared
 

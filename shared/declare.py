@@ -213,8 +213,8 @@ def view(
         dimensions: tables whose columns questions may group and filter by, each joined by the key it shares with the
             view. Not part of the view's version: adding one rebuilds nothing.
         speed: whether the speed layer folds it; False for answers that end where the last batch did.
-        batch: whether `dovetail batch` computes it where no view is named; False for answers from the speed layer alone,
-            back to where the log began when the view was first seen.
+        batch: whether `dovetail batch` computes it where no view is named; False for answers from the speed layer
+            alone, back to where the log began when the view was first seen.
 
     Raises:
         DeclarationError: with the file and line of the declaration.

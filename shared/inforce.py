@@ -46,8 +46,9 @@ def open_ledger(project: Project, source: Source, log: Log) -> DeltaLedger:
 
 
 def put_in_force(project: Project, source: Source, ledger: LedgerStore, spark: SparkSession) -> None:
-    """Attaches each declared view that nothing answers for yet. A changed one is left to `dovetail batch`, and so is one
-    that speed does not fold, but for where it begins: before the first record it answers that there are none.
+    """Attaches each declared view that nothing answers for yet. A changed one is left to `dovetail batch`.
+
+    So is one that speed does not fold; before the first record it answers, from the origin, that there are none.
 
     Raises:
         DeclarationError: a rule of the source, or a transform, that cannot be.
