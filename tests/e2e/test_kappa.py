@@ -23,7 +23,7 @@ from dovetail.shared.manifest import ORIGIN, Manifest, Run
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.states import DeltaStates
 
-pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
 VIEWS = """
 import dovetail as dv
 

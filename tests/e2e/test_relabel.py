@@ -20,7 +20,7 @@ from dovetail.shared.log import Log
 from dovetail.shared.manifest import ORIGIN, Manifest, Run
 from dovetail.shared.manifest_table import DeltaManifest
 
-pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
 VIEWS = """
 import dovetail as dv
 from pyspark.sql import functions as F
