@@ -112,6 +112,10 @@ def batch(
 
     output, project = Output(as_json=as_json), load_project(context, logged=True)
     views = [project.view(view)] if view else [each for each in project.views.values() if each.batch]
+    if not views:
+        raise UsageError(
+            "every view of this project has batch=False", next="dovetail batch VIEW computes one all the same"
+        )
     writable(project.settings)
     if not dry_run:
         views = _not_paused(project, views, output)

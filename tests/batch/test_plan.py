@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dovetail.batch.plan import Planned, plan
+from dovetail.cli import main
 from dovetail.shared import manifest as rules
 from dovetail.shared import project as projects
 from dovetail.shared import settings
@@ -145,6 +146,26 @@ def test_an_upgrade_of_a_library_is_told(stored: Path) -> None:
     found = changed(stored, "views.py")
     assert (found.state, len(found.notes)) == ("unchanged", 1)
     assert found.notes[0].startswith("pyspark was 4.0.1 when this version was stored, and is ")
+
+
+def test_it_is_told_as_json_and_a_reprocessing_does_that_plan_or_none(
+    stored: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stored)
+    planned = changed(stored, "helper.py", ("FACTOR = 2", "FACTOR = 3"))
+    capfd.readouterr()
+    assert main(["plan", "--json"]) == 0
+    (told,) = json.loads(capfd.readouterr().out)
+    assert told["id"] == planned.id
+    assert (told["state"], told["seconds"], told["records"], told["written"], told["verified"]) == (
+        "changed", None, 0, 0, None,
+    )  # fmt: skip
+    assert [reason["what"] for reason in told["reasons"]] == ["FACTOR has changed"]
+    assert main(["reprocess", "totals", "--plan", planned.id, "--dry-run", "--json"]) == 0
+    changed(stored, "helper.py", ("FACTOR = 3", "FACTOR = 4"))
+    assert main(["reprocess", "totals", "--plan", planned.id, "--dry-run"]) == 1
+    assert main(["reprocess", "totals", "--relabel", "--dry-run"]) == 2
+    assert "were not verified" in capfd.readouterr().err
 
 
 def test_a_view_that_never_answered_is_new(stored: Path) -> None:
