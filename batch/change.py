@@ -18,7 +18,7 @@ from dovetail.shared.versions import short
 
 @dataclass(frozen=True)
 class Change:
-    """One time at which what answers for a view became another."""
+    """One time at which what answers for a view became another; by which plan it was computed, where one was named."""
 
     generation: int
     at: float
@@ -26,6 +26,7 @@ class Change:
     seq: int
     runs: int
     note: str
+    plan: str = ""
 
 
 def to_promote(manifest: Manifest, declared: VersionId, named: str = "") -> tuple[Run, ...]:
@@ -101,7 +102,10 @@ def history(manifests: Sequence[Manifest]) -> list[Change]:
     found = dict[int, Change]()
     for each in manifests:
         if each.generation not in found:
-            found[each.generation] = Change(each.generation, each.at, each.live, each.seq, len(each.runs), each.note)
+            plan = next((run.plan for run in reversed(each.runs) if run.plan), "")
+            found[each.generation] = Change(
+                each.generation, each.at, each.live, each.seq, len(each.runs), each.note, plan
+            )  # fmt: skip
     return [*reversed(found.values())]
 
 

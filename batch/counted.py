@@ -19,7 +19,7 @@ from dovetail.batch.held import group_columns
 from dovetail.shared.decode import REASON, decode, decoded
 from dovetail.shared.engine import arrow
 from dovetail.shared.fold import BUCKET, ROWS, fold
-from dovetail.shared.ledger import LedgerRow, VersionId, covered
+from dovetail.shared.ledger import LedgerRow, VersionId, covered, until_detached
 from dovetail.shared.manifest import Manifest
 from dovetail.shared.position import RecordId
 from dovetail.shared.set_apart import why_raising
@@ -78,9 +78,13 @@ def answered(
     """What the view of `manifest` makes of a record that one of `rows`, the whole ledger, has read."""
     version, place = manifest.live, (record.id.partition, record.id.offset)
     found = Answered(manifest.view, version, cut=RecordId(place[0], manifest.cut[place[0]]))
-    if not covered(version, manifest.seq, rows):
+    answers = until_detached(version, [row for row in rows if row.seq >= manifest.seq])
+    if not covered(version, manifest.seq, answers):
         problem = f"nobody answers for it: {short(version)} is not in force for new records"
         return replace(found, problem=problem, next=f"dovetail batch {manifest.view} --full")
+    if not answers[-1].to.includes(*place):
+        problem = f"its answers end before it, at seq {answers[-1].seq}"
+        return replace(found, problem=problem, next=f"dovetail batch {manifest.view}")
     run = next((r for r in manifest.runs if r.range.includes(*place)), None)
     found = replace(found, served_by="batch" if run else "speed", run=run.id if run else None)
     if repeat:

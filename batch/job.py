@@ -12,12 +12,13 @@ from pyspark.sql import SparkSession
 from dovetail.batch import recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
+from dovetail.batch.replay import ReplayedLog
 from dovetail.shared import lineage, pauses
-from dovetail.shared.commit import detach
+from dovetail.shared.commit import attach, detach
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy
 from dovetail.shared.failpoints import failpoint
-from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
+from dovetail.shared.inforce import BATCH_ALONE, attach_declared, open_ledger, put_in_force
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger
@@ -47,7 +48,8 @@ def run(
     """Brings the batch part of `view` up to what the archive holds; None when there was nothing new.
 
     A view that has never answered, or a full run of one whose declaration changed, runs the declared version; any other
-    run goes on with the live one.
+    run goes on with the live one. A view that speed does not fold is in force while its batch runs, and its answers end
+    there.
 
     Raises:
         Busy: a batch of this view is running, or another process changed the view meanwhile.
@@ -65,20 +67,26 @@ def run(
         declared = project.version(view)
         adopted = now is None or (full and (now.live != declared or not _in_force(now.live, ledger)))
         version = attach_declared(project, view, ledger, spark) if adopted or now is None else now.live
+        if not view.speed:
+            attach(ledger, version, note="speed=False: for its batch alone")
         master = judging_master(project, source, ledger, log, spark)
         catch_up_if_stopped(project, source, ledger, master)
-        promoted = recompute.run(
-            view.name,
-            version,
-            full=full,
-            owner=owner(),
-            manifests=manifests,
-            ledger=ledger,
-            master=master,
-            keep=project.settings.retention.rollbacks,
-            window=project.settings.retention.rollback_seconds,
-            on_plan=on_plan,
-        )
+        try:
+            promoted = recompute.run(
+                view.name,
+                version,
+                full=full,
+                owner=owner(),
+                manifests=manifests,
+                ledger=ledger,
+                master=master,
+                keep=project.settings.retention.rollbacks,
+                window=project.settings.retention.rollback_seconds,
+                on_plan=on_plan,
+            )
+        finally:
+            if not (view.speed or is_held(layout.lock(f"reprocess-{view.name}"))):
+                detach(ledger, version, note=BATCH_ALONE)
         now = manifests.read()
         if now is not None:  # where nothing was new, too: the batch before may have been killed from here on
             now = raise_floors(manifests)
@@ -103,10 +111,18 @@ def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
         failpoint("batch.run_deleted")
 
 
-def judging_master(project: Project, source: Source, ledger: DeltaLedger, log: Log, spark: SparkSession) -> DeltaMaster:
-    """The master of a source, for one that commits in the place of speed: it judges records as commits do."""
+def judging_master(
+    project: Project, source: Source, ledger: DeltaLedger, log: Log, spark: SparkSession, *, replay: bool = False
+) -> DeltaMaster:
+    """The master of a source, for one that commits in the place of speed: it judges records as commits do.
+
+    Args:
+        replay: the log takes its place.
+    """
     stop = project.settings.speed.stop_if_quarantined
     judge = Judge.of_commits(source, ledger, project.layout, log, spark, stop=stop)
+    if replay:
+        return ReplayedLog(project.layout, source, log, spark, judge=judge)
     return DeltaMaster(project.layout, source, spark, judge=judge)
 
 

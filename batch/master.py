@@ -104,7 +104,7 @@ class DeltaMaster:
 
     def bytes_of(self, span: Range) -> DataFrame:
         """The records of `span` as they came, columns of META."""
-        return self._frame().where(within(span)).select(*META)
+        return self._held(span).select(*META)
 
     def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
         rows = self.rows(span, self._source.as_json())
@@ -115,7 +115,7 @@ class DeltaMaster:
         if not commits or not self.exists():
             return {}
         block, ranges = _blocks(commits)
-        places = self._frame().where(within(Range(commits[0].range.from_, commits[-1].to)))
+        places = self._held(Range(commits[0].range.from_, commits[-1].to))
         placed = places.select("_partition", "_offset", F.expr(f"_offset div {block}").alias("_block"))
         found = placed.join(F.broadcast(self._spark.createDataFrame(ranges)), ["_partition", "_block"])
         matching = found.where("_offset >= first AND _offset < end").groupBy("seq").agg(F.count(F.lit(1)).alias("n"))
@@ -178,12 +178,15 @@ class DeltaMaster:
             failpoint("batch.slice_written")
 
     def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
-        stored = self._frame().where(within(span))
+        stored = self._held(span)
         alike = F.col("_decoder") == decoder_id(parser(decoder))
         afresh = parsed(stored.where(~alike).select(*META), decoder)
         if not {*afresh.dtypes} <= {*stored.dtypes}:  # a column is new or of another type: none was decoded alike
             return parsed(stored.select(*META), decoder)
         return stored.where(alike).select(*afresh.columns).unionByName(afresh)
+
+    def _held(self, span: Range) -> DataFrame:
+        return self._frame().where(within(span))
 
     def _frame(self) -> DataFrame:
         return self._spark.read.format("delta").load(self._path)

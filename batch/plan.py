@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from deltalake import DeltaTable
 
 from dovetail.batch.change import ready
+from dovetail.batch.estimate import measured
+from dovetail.batch.plan_id import plan_id
 from dovetail.batch.reprocessing import ahead
 from dovetail.shared.closure import parts
 from dovetail.shared.declare import View
@@ -36,8 +38,9 @@ class Reason:
 class Planned:
     """What is to be done about one view.
 
-    `records` are still to be computed for the declared version, of `bytes` in the master dataset. `notes` are what
-    changes no version and may change answers all the same.
+    `records` are still to be computed for the declared version, of `bytes` in the master dataset; that takes `seconds`
+    at the rate that was measured last, None where none was, and writes about `written` bytes. `notes` are what changes
+    no version and may change answers all the same. `id` is what `dovetail reprocess --plan` takes.
     """
 
     view: str
@@ -48,6 +51,9 @@ class Planned:
     notes: tuple[str, ...] = ()
     records: int = 0
     bytes: int = 0
+    written: int = 0
+    seconds: float | None = None
+    id: str = ""
 
     @property
     def next(self) -> str:
@@ -59,25 +65,32 @@ class Planned:
 def plan(project: Project, view: View) -> Planned:
     """Compares a declared view with what answers for it; reads tables, starts no engine."""
     layout, declared = project.layout, project.version(view)
-    manifest = DeltaManifest(layout.manifest(view.name)).read()
+    manifests = DeltaManifest(layout.manifest(view.name))
+    manifest = manifests.read()
     if manifest is None:
-        return Planned(view.name, "new", None, declared)
+        return Planned(view.name, "new", None, declared, id=plan_id(None, declared))
     bundle = load(layout.version(manifest.live))
+    planned = Planned(view.name, "unchanged", manifest.live, declared, id=plan_id(manifest, declared))
     if manifest.live == declared:
-        notes = tuple(_upgraded(bundle.libraries, libraries_of(view, project.settings.folder)))
-        return Planned(view.name, "unchanged", manifest.live, declared, notes=notes)
+        return replace(planned, notes=tuple(_upgraded(bundle.libraries, libraries_of(view, project.settings.folder))))
     why = tuple(reasons(bundle, view, project.settings.folder))
     runs, ledger = manifest.staged_of(declared), DeltaLedger(layout.ledger(view.source.name))
     if runs and ready(runs, ledger):
-        return Planned(view.name, "computed", manifest.live, declared, why)
+        return replace(planned, state="computed", reasons=why)
     _, records = ahead(project, view)
-    consumed = sum(row.books.consumed for row in ledger.rows())
-    path = layout.master(view.source.name)
-    size = AppendTable.existing(path).size[1] if DeltaTable.is_deltatable(str(path)) else 0
-    return Planned(
-        view.name, "changed", manifest.live, declared, why,
-        records=records, bytes=size * records // consumed if consumed else 0,
+    share = records / max(1, sum(row.books.consumed for row in ledger.rows()))
+    rate = measured(manifests.history())
+    return replace(
+        planned, state="changed", reasons=why, records=records,
+        bytes=int(share * _size(layout.master(view.source.name))),
+        written=int(share * sum(_size(layout.run(run.version, run.id)) for run in manifest.runs)),
+        seconds=rate.of(records) if rate else None,
     )  # fmt: skip
+
+
+def _size(path: Path) -> int:
+    """Bytes of a table; 0 where there is none."""
+    return AppendTable.existing(path).size[1] if DeltaTable.is_deltatable(str(path)) else 0
 
 
 def reasons(bundle: Bundle, view: View, project: Path) -> Iterator[Reason]:

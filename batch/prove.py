@@ -99,7 +99,7 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession, *, sa
                 theirs, manifest.live, rows, source=source.name, ledger=rows, layout=layout, runs=manifest.runs
             )
             copies = only_copies(layout, manifest.live, own, spark) if own else None
-            held = stored(layout, manifest, rows, bundle, spark)
+            held = stored(layout, manifest, answers, bundle, spark)
             _prove_view(proof, Answering(bundle, manifest, rows, good, held, copies), layout)
     finally:
         records.unpersist()

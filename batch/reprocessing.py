@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import SparkSession
 
-from dovetail.batch import promote
+from dovetail.batch import promote, relabel
 from dovetail.batch.job import BETWEEN_PARTS, catch_up_if_stopped, judging_master, owner
 from dovetail.batch.master import DeltaMaster
+from dovetail.batch.plan_id import refuse_another
 from dovetail.batch.recompute import Plan, computed
+from dovetail.batch.replay import refuse_dropped
 from dovetail.shared import pauses
 from dovetail.shared.commit import detach
 from dovetail.shared.declare import View
@@ -65,6 +67,9 @@ def run(
     spark: SparkSession,
     *,
     from_scratch: bool = False,
+    relabelled: bool = False,
+    replay: bool = False,
+    plan: str = "",
     max_rate: float = 0.0,
     on_part: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[Manifest, VersionId]:
@@ -73,35 +78,44 @@ def run(
 
     Args:
         from_scratch: also where the declared version is the one that answers.
+        relabelled: take the runs that answer for its first parts, where they were verified: see `relabel`.
+        replay: read the log, which must still hold everything, in the place of the master.
+        plan: the id of the plan that this is to be; empty for whatever there is to do.
         max_rate: records a second that are not exceeded over the parts of this try; 0 for as fast as it goes.
 
     Raises:
-        UsageError: the declaration is what answers, or nothing answers yet.
-        Busy: a reprocessing of this view is running.
+        UsageError: the declaration is what answers, or nothing answers yet; it was not verified, or the log
+            has dropped records.
+        Busy: a reprocessing of this view is running; or the plan has become another one.
         Paused: a person has paused the batch of this view; what is done stays.
         NotYet: the archive has not come far enough, and does not.
         IntegrityError: the master and the ledger disagree.
     """
-    layout, source = project.layout, view.source
+    layout, source, lock = project.layout, view.source, project.layout.lock(f"batch-{view.name}")
     pauses.refuse(layout, "batch", view.name)
     with held(layout.lock(f"reprocess-{view.name}"), f"a reprocessing of {view.name}"):
         ledger = open_ledger(project, source, log)
         put_in_force(project, source, ledger, spark)
         manifests = DeltaManifest(layout.manifest(view.name))
-        refuse_unchanged(project, view, from_scratch=from_scratch)
+        refuse(project, view, from_scratch=from_scratch, relabelled=relabelled, plan=plan)
+        if replay:
+            refuse_dropped(layout, source, log)
         version = attach_declared(project, view, ledger, spark)
-        master = judging_master(project, source, ledger, log, spark)
+        master = judging_master(project, source, ledger, log, spark, replay=replay)
         catch_up_if_stopped(project, source, ledger, master)
         size = project.settings.batch.records_per_part
         rows = ledger.rows()
         goal, everything = rows[-1].seq, sum(row.books.consumed for row in rows)
+        if relabelled:
+            with held(lock, f"relabelling the runs of {view.name}", patience=BETWEEN_PARTS):
+                promote.drop_pins(manifests)
+                relabel.stage(layout, manifests, version, plan=plan)
         began, computed_here = time.monotonic(), 0
         while (planned := next_part(manifests, ledger, master.claim, version, goal=goal, size=size)) is not None:
             pauses.refuse(layout, "batch", view.name)
-            lock = layout.lock(f"batch-{view.name}")
             with held(lock, f"a part of the reprocessing of {view.name}", patience=BETWEEN_PARTS):
                 promote.drop_pins(manifests)
-                written = _part(planned, manifests, master)
+                written = _part(planned, manifests, master, plan)
             computed_here += written.records
             if max_rate:
                 time.sleep(max(0.0, computed_here / max_rate - (time.monotonic() - began)))
@@ -113,8 +127,8 @@ def run(
         return found, version
 
 
-def refuse_unchanged(project: Project, view: View, *, from_scratch: bool) -> None:
-    """Raises UsageError where there is nothing to compute beside what answers."""
+def refuse(project: Project, view: View, *, from_scratch: bool, relabelled: bool, plan: str) -> None:
+    """Raises, as `run` does, where there is nothing to compute beside what answers, or not in the way that is meant."""
     now, declared = DeltaManifest(project.layout.manifest(view.name)).read(), project.version(view)
     if now is None:
         raise UsageError(f"nothing answers for {view.name} yet", next=f"dovetail batch {view.name}")
@@ -123,13 +137,19 @@ def refuse_unchanged(project: Project, view: View, *, from_scratch: bool) -> Non
             f"{view.name} is declared as it answers, {declared}: there is nothing to reprocess",
             next=f"change it, or dovetail reprocess {view.name} --from-scratch",
         )
+    if plan:
+        refuse_another(plan, now, declared)
+    if relabelled and not now.staged_of(declared):
+        relabel.verified_runs(project.layout, now, declared)
 
 
-def ahead(project: Project, view: View) -> tuple[VersionId, int]:
+def ahead(project: Project, view: View, *, relabelled: bool = False) -> tuple[VersionId, int]:
     """The declared version, and how many records of the ledger are still to be computed for it."""
     layout, version = project.layout, project.version(view)
     now = DeltaManifest(layout.manifest(view.name)).read()
     done = now.staged_of(version) if now else ()
+    if relabelled and not done:
+        _, done = relabel.verified_runs(layout, now, version)
     rows = DeltaLedger(layout.ledger(view.source.name)).rows(after=done[-1].to_seq if done else -1)
     return version, sum(row.books.consumed for row in rows)
 
@@ -213,9 +233,10 @@ def _taken(rows: Sequence[LedgerRow], claim: Position, *, goal: int, size: int) 
     return tuple(taken)
 
 
-def _part(planned: Plan, manifests: ManifestStore, master: DeltaMaster) -> Run:
+def _part(planned: Plan, manifests: ManifestStore, master: DeltaMaster, plan: str) -> Run:
     """Computes and names one part. Only for the holder of the batch lock."""
-    with computed(planned, owner=owner(), manifests=manifests, master=master) as written:
+    with computed(planned, owner=owner(), manifests=manifests, master=master) as run:
+        written = replace(run, plan=plan)
         failpoint("reprocess.before_staged")
         note = f"reprocess by {owner()}: {written.records:,} records up to seq {written.to_seq}"
         promote.stage(manifests, (*planned.joins, written), note=note)

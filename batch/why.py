@@ -22,7 +22,7 @@ from dovetail.shared.engine import arrow
 from dovetail.shared.errors import IntegrityError, NotYet
 from dovetail.shared.fold import BUCKET, ROWS
 from dovetail.shared.gaps import unarchived
-from dovetail.shared.ledger import VersionId, covered
+from dovetail.shared.ledger import VersionId, covered, until_detached
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest_table import DeltaManifest
@@ -94,14 +94,16 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
     if manifest is None:
         raise NotYet(f"{view.name} has never answered", next=f"dovetail batch {view.name}")
     rows = DeltaLedger(layout.ledger(source.name)).rows()
-    if not covered(manifest.live, manifest.seq, rows):
+    answers = until_detached(manifest.live, [row for row in rows if row.seq >= manifest.seq])
+    if not covered(manifest.live, manifest.seq, answers):
         what = f"{view.name} cannot be answered: {short(manifest.live)} is not in force for new records"
         raise IntegrityError(what, next=f"dovetail batch {view.name} --full")
-    bundle, span = load(layout.version(manifest.live)), Range(rows[0].to, rows[-1].to)
-    only = [r for r in unarchived(rows, Claims(layout.claims(source.name)).passed()) if manifest.live in r.versions]
+    bundle, span = load(layout.version(manifest.live)), Range(rows[0].to, answers[-1].to)
+    passed = [r for r in unarchived(rows, Claims(layout.claims(source.name)).passed()) if span.to.reaches(r.to)]
+    only = [r for r in passed if manifest.live in r.versions]
     records = outside(only, records_of(source, span, layout, log, spark))
     records = counted(records, manifest.live, rows, source=source.name, ledger=rows, layout=layout, runs=manifest.runs)
-    held = stored(layout, manifest, rows, bundle, spark)
+    held = stored(layout, manifest, answers, bundle, spark)
     held_rows = _rows(asked, held)
     gone = _rows(asked, only_copies(layout, manifest.live, only, spark)) if only else 0
     with on_disk(seen(records, bundle), layout.scratch(f"why-{uuid.uuid4().hex[:8]}")) as kept:
@@ -117,7 +119,7 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
         for r in first
     )
     return Why(
-        manifest.live, manifest.cut, rows[-1].seq,
+        manifest.live, manifest.cut, answers[-1].seq,
         figures["n"], figures["below"], figures["rows"] or 0, held_rows, gone, lines,
     )  # fmt: skip
 

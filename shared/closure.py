@@ -81,9 +81,12 @@ def steps(function: Callable[..., Any], project: Path) -> list[Step]:
 
 def parts(function: Callable[..., Any], project: Path) -> dict[str, tuple[str, str]]:
     """What `normalised` is made of: by name each function, class and constant that is reached, as its text, in which
-    others stand by name, and its place. What no code of the project is stands under its own text."""
+    others stand by name, and its place. A transform of the library stands as it is told, what else is no code of the
+    project under its own text."""
     walk = _Walk(function, project, lambdas=True)
     found = {item.name: (text, _place(item, project)) for item, text in zip(walk.items, walk.named, strict=True)}
+    if isinstance(function, Step):
+        found[function.told] = walk.text, str(function.where)
     return found or {walk.text.partition("\n")[2]: ("", "")}
 
 

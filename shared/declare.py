@@ -85,6 +85,8 @@ class View:
     measures: Mapping[str, Measure]
     where: str = field(compare=False)
     dimensions: tuple[Dimension, ...] = ()
+    speed: bool = True
+    batch: bool = True
 
     def __call__(self, lines: DataFrame) -> DataFrame:
         for step in self.transform:
@@ -164,6 +166,8 @@ def view(
     bucket: str | None = None,
     measures: Mapping[str, Measure],
     dimensions: Sequence[Dimension] = (),
+    speed: bool = True,
+    batch: bool = True,
     **later: object,
 ) -> View: ...
 
@@ -178,6 +182,8 @@ def view(
     bucket: str | None = None,
     measures: Mapping[str, Measure],
     dimensions: Sequence[Dimension] = (),
+    speed: bool = True,
+    batch: bool = True,
     **later: object,
 ) -> Callable[[Transform], View]: ...
 
@@ -191,6 +197,8 @@ def view(
     bucket: str | None = None,
     measures: Mapping[str, Measure],
     dimensions: Sequence[Dimension] = (),
+    speed: bool = True,
+    batch: bool = True,
     **later: object,
 ) -> View | Callable[[Transform], View]:
     """Declares a view: once, for both layers. Without a name it decorates its transform and takes that one's name.
@@ -204,6 +212,9 @@ def view(
         measures: name to measure.
         dimensions: tables whose columns questions may group and filter by, each joined by the key it shares with the
             view. Not part of the view's version: adding one rebuilds nothing.
+        speed: whether the speed layer folds it; False for answers that end where the last batch did.
+        batch: whether `dovetail batch` computes it where no view is named; False for answers from the speed layer
+            alone, back to where the log began when the view was first seen.
 
     Raises:
         DeclarationError: with the file and line of the declaration.
@@ -216,7 +227,9 @@ def view(
         _check_view(name, source, keys, bucket, measures, where)
         bound = {key: m.bound(source.event_time, where=where) for key, m in measures.items()}
         _check_dimensions(name, keys, dimensions, where)
-        return View(name, source, tuple(steps), tuple(keys), bucket, bound, where, tuple(dimensions))
+        if not (speed or batch):
+            raise DeclarationError(f"view {name}: with speed=False and batch=False nothing computes it", where=where)
+        return View(name, source, tuple(steps), tuple(keys), bucket, bound, where, tuple(dimensions), speed, batch)
 
     if name is None:
         return lambda function: declare(function.__name__, [function])
@@ -289,5 +302,5 @@ def _refuse_later(later: Mapping[str, object], kind: str, where: str) -> None:
 
 _ARGUMENTS = {
     "source": ["topic", "format", "schema", "event_time", "event_id", "dedup_horizon", "rules", "owner"],
-    "view": ["source", "transform", "keys", "bucket", "measures", "dimensions"],
+    "view": ["source", "transform", "keys", "bucket", "measures", "dimensions", "speed", "batch"],
 }

@@ -44,6 +44,7 @@ NAMES = {
     "prune.states_deleted": "they are deleted; those of other versions may wait for it",
     "push.noted": "what is about to be delivered is in the push's state",
     "push.delivered": "the receiver has it; that is not in the push's state",
+    "relabel.run_linked": "the table of one run lies under a second name, which no manifest names; others may wait",
     "reprocess.before_staged": "the run of a part is written; the manifest names it as pinned alone",
     "reprocess.staged": "the manifest names it among what is computed beside; others may be left to compute",
     "reprocess.unstaged": "the manifest has let go of what was computed beside; its version is still in force",

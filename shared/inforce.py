@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from dovetail.shared import manifest as rules
 from dovetail.shared import versions
-from dovetail.shared.commit import attach, open_source
+from dovetail.shared.commit import attach, detach, open_source
 from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import decode, decoded
 from dovetail.shared.engine import arrow_schema
@@ -26,11 +26,14 @@ from dovetail.shared.project import Project
 from dovetail.shared.purity import problems
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
+from dovetail.shared.versions import Bundle
 
 RAW = (
     "_partition int, _offset bigint, _timestamp timestamp, _key binary, _value binary, "
     "_headers array<struct<key string, value binary>>"
 )
+
+BATCH_ALONE = "speed=False: its answers end here until the next batch"
 
 
 def open_ledger(project: Project, source: Source, log: Log) -> DeltaLedger:
@@ -45,15 +48,19 @@ def open_ledger(project: Project, source: Source, log: Log) -> DeltaLedger:
 def put_in_force(project: Project, source: Source, ledger: LedgerStore, spark: SparkSession) -> None:
     """Attaches each declared view that nothing answers for yet. A changed one is left to `dovetail batch`.
 
+    So is one that speed does not fold; before the first record it answers, from the origin, that there are none.
+
     Raises:
         DeclarationError: a rule of the source, or a transform, that cannot be.
     """
     refuse_unfit(source, spark)
     for view in project.views_of(source):
         manifests = DeltaManifest(project.layout.manifest(view.name))
-        if manifests.read() is None:
+        if manifests.read() is None and (view.speed or _at_origin(ledger)):
             version = in_force(view.name, ledger.last()) or attach_declared(project, view, ledger, spark)
             answer_from_origin(view.name, version, ledger, manifests)
+            if not view.speed:
+                detach(ledger, version, note=BATCH_ALONE)
 
 
 def attach_declared(project: Project, view: View, ledger: LedgerStore, spark: SparkSession) -> VersionId:
@@ -62,13 +69,17 @@ def attach_declared(project: Project, view: View, ledger: LedgerStore, spark: Sp
     refuse_unfit(view.source, spark)
     bundle = project.store(view)
     failpoint("attach.bundle_stored")
-    empty = spark.createDataFrame([], RAW)
-    groups = fold(decoded(decode(empty, bundle.decoder), bundle.decoder, placed=bundle.placed), bundle)
-    DeltaStates(project.layout, view.source.name).create(bundle.version, arrow_schema(groups))
+    DeltaStates(project.layout, view.source.name).create(bundle.version, arrow_schema(groups_of(bundle, spark)))
     failpoint("attach.states_created")
     attach(ledger, bundle.version, note=f"{view.where}")
     failpoint("attach.in_force")
     return bundle.version
+
+
+def groups_of(bundle: Bundle, spark: SparkSession) -> DataFrame:
+    """The states of no record, for their columns and types."""
+    empty = spark.createDataFrame([], RAW)
+    return fold(decoded(decode(empty, bundle.decoder), bundle.decoder, placed=bundle.placed), bundle)
 
 
 def refuse_impure(project: Project, view: View) -> None:
@@ -96,6 +107,11 @@ def answer_from_origin(view: str, version: VersionId, ledger: LedgerStore, manif
         return manifests.read()
     failpoint("attach.answered")
     return manifest
+
+
+def _at_origin(ledger: LedgerStore) -> bool:
+    rows = ledger.rows()
+    return rows[-1].to == rows[0].to
 
 
 def in_force(view: str, last: LedgerRow | None) -> VersionId | None:

@@ -25,6 +25,7 @@ class Run:
 
     `lacks` are ranges in it that nobody held any more when it was computed, and that the version had not counted.
     `failed` are the records that made the version raise and that no commit has set apart: of before it was in force.
+    `plan` is the plan that it was computed by, where that was named; for people.
     """
 
     id: RunId
@@ -36,6 +37,7 @@ class Run:
     records: int = 0
     lacks: str = ""
     failed: int = 0
+    plan: str = ""
 
     @property
     def cut(self) -> Position:

@@ -100,6 +100,7 @@ def _stored_run(run: Run) -> dict[str, Any]:
         "records": run.records,
         **({"lacks": run.lacks} if run.lacks else {}),
         **({"failed": run.failed} if run.failed else {}),
+        **({"plan": run.plan} if run.plan else {}),
     }
 
 
@@ -114,6 +115,7 @@ def _run(stored: dict[str, Any]) -> Run:
         records=stored["records"],
         lacks=stored.get("lacks", ""),
         failed=stored.get("failed", 0),
+        plan=stored.get("plan", ""),
     )
 
 

@@ -199,7 +199,7 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
         return  # its source was never read, which is said there
     elif manifest is None:
         yield Trouble(Code.NEVER_ANSWERED, Grade.UNFINISHED, f"{name}: has never answered", f"dovetail batch {name}")
-    elif manifest.live not in last.versions:
+    elif state.view.speed and manifest.live not in last.versions:
         what = f"{name}: does not go on, for {short(manifest.live)} is not in force for new records"
         yield Trouble(Code.VERSION_DETACHED, Grade.WRONG, what, f"dovetail batch {name} --full")
     elif state.changed:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dovetail.cli.output import Output, counted
+from dovetail.cli.prove import share
 from dovetail.cli.session import find_log, load_project, start_spark, writable
 
 if TYPE_CHECKING:
@@ -33,12 +34,20 @@ def register(app: typer.Typer) -> None:
 def plan(
     context: typer.Context,
     view: str = typer.Argument(None, help="Which view; all of them where not given."),
+    verify: bool = typer.Option(
+        False, "--verify", help="Run both codes over the master; exit code 1 where what they come to differs."
+    ),
+    sample: str = typer.Option("100%", help="The share of the records' keys that --verify looks at, as in 1%."),
     as_json: bool = JSON,
 ) -> None:
-    """Show which views are declared otherwise than they answer, why, and what it takes to compute them; no Java."""
-    from dovetail.batch.plan import plan as planned_of
+    """Show which views are declared otherwise than they answer, why, and what it takes to compute them; no Java.
 
-    output, project = Output(as_json=as_json), load_project(context)
+    Where --verify finds all states equal, dovetail reprocess --relabel lets what is computed stand for the change.
+    """
+    from dovetail.batch.plan import plan as planned_of
+    from dovetail.cli.verify import verified
+
+    output, project, part = Output(as_json=as_json), load_project(context), share(sample)
     views = [project.view(view)] if view else list(project.views.values())
     found = [planned_of(project, each) for each in views]
     for each in found:
@@ -49,7 +58,15 @@ def plan(
             output.warn(f"{each.view}: {note}: answers may differ; dovetail reprocess {each.view} --from-scratch")
         if each.next:
             output.line(f"      next: {each.next}")
-    output.result([{**vars(p), "reasons": [vars(r) for r in p.reasons], "next": p.next} for p in found])
+    told = verified(output, project, found, sample=part) if verify else {}
+    output.result(
+        [
+            {**vars(p), "reasons": [vars(r) for r in p.reasons], "next": p.next, "verified": told.get(p.view)}
+            for p in found
+        ]
+    )
+    if not all(each["same"] for each in told.values()):
+        raise typer.Exit(1)
 
 
 def reprocess(
@@ -58,6 +75,13 @@ def reprocess(
     from_scratch: bool = typer.Option(
         False, "--from-scratch", help="Compute what answers now once more, from the first record on."
     ),
+    relabel: bool = typer.Option(
+        False, "--relabel", help="Let what answers stand for it where dovetail plan --verify found it equal."
+    ),
+    replay: bool = typer.Option(
+        False, "--replay", help="Read the log instead of the master: where it still holds everything."
+    ),
+    plan: str = typer.Option("", help="Refuse where this is not the plan any more: its id.", metavar="ID"),
     max_rate: float = typer.Option(0, min=0, help="Records a second that are not exceeded; 0 for no limit."),
     give_up: bool = typer.Option(False, "--give-up", help="Let go of what was computed, and of the version."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be computed; write nothing."),
@@ -71,9 +95,10 @@ def reprocess(
 
     output, project = Output(as_json=as_json), load_project(context, logged=True)
     named = project.view(view)
+    if not give_up:
+        reprocessing.refuse(project, named, from_scratch=from_scratch, relabelled=relabel, plan=plan)
     if dry_run:
-        reprocessing.refuse_unchanged(project, named, from_scratch=from_scratch)
-        version, records = reprocessing.ahead(project, named)
+        version, records = reprocessing.ahead(project, named, relabelled=relabel)
         output.line(f"{version}: {counted(records, 'record')} would be computed. Nothing written.")
         output.result({"view": view, "version": version, "records": records, "written": False})
         return
@@ -84,7 +109,6 @@ def reprocess(
         output.result({"view": view, "version": version, "given_up": True})
         return
     log = find_log(project.settings)
-    reprocessing.refuse_unchanged(project, named, from_scratch=from_scratch)
     spark = start_spark(project.settings, "reprocess", heavy=True, on_progress=output.progress())
 
     def tell(so_far: reprocessing.Progress) -> None:
@@ -93,8 +117,10 @@ def reprocess(
         output.event(f"{so_far.version}: {text}", done=so_far.done, records=so_far.records, rate=so_far.rate)
 
     manifest, version = reprocessing.run(
-        project, named, log, spark, from_scratch=from_scratch, max_rate=max_rate, on_part=tell
-    )
+        project, named, log, spark,
+        from_scratch=from_scratch, relabelled=relabel, replay=replay, plan=plan, max_rate=max_rate,
+        on_part=tell,
+    )  # fmt: skip
     runs = change.to_promote(manifest, version)
     output.line(
         f"{version} is computed up to seq {runs[-1].to_seq}, {counted(sum(r.state_rows for r in runs), 'state row')}, "
@@ -189,8 +215,8 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
     changes = change.history(DeltaManifest(project.layout.manifest(view)).history())
     ledger = DeltaLedger(project.layout.ledger(named.source.name))
     output.table(
-        ["generation", "when", "version", "seq", "runs", "what"],
-        [(c.generation, _when(c.at), c.version, c.seq, c.runs, c.note) for c in changes],
+        ["generation", "when", "version", "seq", "runs", "plan", "what"],
+        [(c.generation, _when(c.at), c.version, c.seq, c.runs, c.plan, c.note) for c in changes],
         right=["generation", "seq", "runs"],
     )
     kept = [("back", runs) for runs in manifest.rollback] + [("forth", runs) for runs in manifest.staged]
@@ -220,7 +246,15 @@ def _planned(planned: Planned) -> str:
         case "computed":
             return f"{planned.view}: {planned.declared} is computed; {planned.live} answers"
     size = f"{counted(planned.records, 'record')}, {planned.bytes / 1e6:,.1f} MB"
-    return f"{planned.view}: changed, {planned.live} answers; {size} to read for {planned.declared}"
+    long = "for how long is not known yet" if planned.seconds is None else f"about {_minutes(planned.seconds)}"
+    return (
+        f"{planned.view}: changed, {planned.live} answers; {size} to read for {planned.declared}, "
+        f"{planned.written / 1e6:,.1f} MB to write, {long}; plan {planned.id}"
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 90 else f"{seconds / 60:,.0f} min"
 
 
 def _manifest(project: Project, view: str) -> Manifest:

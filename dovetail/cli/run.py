@@ -100,7 +100,7 @@ def speed(
 
 def batch(
     context: typer.Context,
-    view: str = typer.Argument(None, help="Which view; all of them where not given."),
+    view: str = typer.Argument(None, help="Which view; all but those with batch=False where not given."),
     full: bool = typer.Option(False, "--full", help="Recompute from the first record on, into one run."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be computed; write nothing."),
     as_json: bool = JSON,
@@ -111,7 +111,11 @@ def batch(
     from dovetail.batch.recompute import Plan
 
     output, project = Output(as_json=as_json), load_project(context, logged=True)
-    views = [project.view(view)] if view else list(project.views.values())
+    views = [project.view(view)] if view else [each for each in project.views.values() if each.batch]
+    if not views:
+        raise UsageError(
+            "every view of this project has batch=False", next="dovetail batch VIEW computes one all the same"
+        )
     writable(project.settings)
     if not dry_run:
         views = _not_paused(project, views, output)

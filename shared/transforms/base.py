@@ -61,6 +61,11 @@ class Step(ABC):
         return {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
 
     @property
+    def told(self) -> str:
+        """As people are told of it."""
+        return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.meaning().items())})"
+
+    @property
     def files(self) -> Mapping[Path, bytes]:
         """The files whose content is part of it, as they were when it was declared."""
         return {}

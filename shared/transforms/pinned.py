@@ -126,6 +126,10 @@ class Lookup(RowStep):
         return {**super().meaning(), "content": hashlib.sha256(self.content or b"").hexdigest()}
 
     @property
+    def told(self) -> str:
+        return f"lookup {self.path.name}"
+
+    @property
     def files(self) -> Mapping[Path, bytes]:
         return {} if self.content is None else {self.path: self.content}
 

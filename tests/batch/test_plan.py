@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dovetail.batch.plan import Planned, plan
+from dovetail.cli import main
 from dovetail.shared import manifest as rules
 from dovetail.shared import project as projects
 from dovetail.shared import settings
@@ -30,6 +31,7 @@ def doubled(column):
     """Twice as much."""
     return column * FACTOR  # twice
 '''
+LINES = "key,line\na,Planes\nb,Ships\n"
 VIEWS = """
 import json
 import dovetail as dv
@@ -38,6 +40,7 @@ from pyspark.sql import functions as F
 from helper import doubled
 
 events = dv.source("events", schema="key string, n bigint, at timestamp", event_time="at")
+with_line = dv.transforms.lookup("lines.csv", on="key")
 
 
 def made(limit):
@@ -50,7 +53,7 @@ def summed(lines, name="total"):
     return lines.withColumn(name, doubled(F.col("n")))
 
 
-totals = dv.view("totals", source=events, transform=[summed, made(10)], keys=["key"], bucket="1h",
+totals = dv.view("totals", source=events, transform=[summed, made(10), with_line], keys=["key"], bucket="1h",
                  measures={"total": dv.sum("total"), "rows": dv.count()})
 """
 
@@ -61,6 +64,7 @@ def stored(tmp_path: Path) -> Path:
     (tmp_path / "dovetail.toml").write_text("")
     (tmp_path / "views.py").write_text(VIEWS)
     (tmp_path / "helper.py").write_text(HELPER)
+    (tmp_path / "lines.csv").write_text(LINES)
     project = loaded(tmp_path)
     bundle = project.store(project.view("totals"))
     at = Position({0: 0})
@@ -99,7 +103,9 @@ def changed(folder: Path, file: str, *edits: tuple[str, str]) -> Planned:
         ("views.py", ('dv.sum("total")', 'dv.sum("n")'), "measure total has changed", "totals ="),
         ("views.py", (', "rows": dv.count()', ""), "measure rows is gone", "totals ="),
         ("views.py", ("n bigint", "n int"), "the source's schema has changed", "events ="),
-        ("views.py", ("[summed, made(10)]", "[made(10), summed]"), "the order of its transforms", "totals ="),
+        ("views.py", ("at timestamp", "at timestamp, note string"), "the source's schema has changed", "events ="),
+        ("lines.csv", ("b,Ships", "b,Boats"), "lookup lines.csv has changed", ""),
+        ("views.py", ("[summed, made(10)", "[made(10), summed"), "the order of its transforms", "totals ="),
     ],
     ids=lambda v: v[1] if isinstance(v, tuple) else None,
 )  # fmt: skip
@@ -121,10 +127,11 @@ def test_what_may_change_an_answer_is_told_with_its_line(
         ("helper.py", [("# twice", "# two times")]),
         ("helper.py", [("Twice as much.", "Two times as much.")]),
         ("helper.py", [("def unrelated(x):\n    return x", "def unrelated(x):\n    return x + 1")]),
+        ("helper.py", [("    return column * FACTOR  # twice", "    return (\n        column * FACTOR\n    )")]),
         ("views.py", [("import json\n", ""), ("import doubled\n", "import doubled\nimport json\n")]),
         ("views.py", [("def summed(lines", "def summed(  lines")]),
     ],
-    ids=["a comment", "a docstring", "an unrelated function", "the order of imports", "spaces"],
+    ids=["a comment", "a docstring", "an unrelated function", "a formatter", "the order of imports", "spaces"],
 )  # fmt: skip
 def test_what_changes_no_answer_is_no_change(stored: Path, file: str, edits: list[tuple[str, str]]) -> None:
     found = changed(stored, file, *edits)
@@ -139,6 +146,26 @@ def test_an_upgrade_of_a_library_is_told(stored: Path) -> None:
     found = changed(stored, "views.py")
     assert (found.state, len(found.notes)) == ("unchanged", 1)
     assert found.notes[0].startswith("pyspark was 4.0.1 when this version was stored, and is ")
+
+
+def test_it_is_told_as_json_and_a_reprocessing_does_that_plan_or_none(
+    stored: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stored)
+    planned = changed(stored, "helper.py", ("FACTOR = 2", "FACTOR = 3"))
+    capfd.readouterr()
+    assert main(["plan", "--json"]) == 0
+    (told,) = json.loads(capfd.readouterr().out)
+    assert told["id"] == planned.id
+    assert (told["state"], told["seconds"], told["records"], told["written"], told["verified"]) == (
+        "changed", None, 0, 0, None,
+    )  # fmt: skip
+    assert [reason["what"] for reason in told["reasons"]] == ["FACTOR has changed"]
+    assert main(["reprocess", "totals", "--plan", planned.id, "--dry-run", "--json"]) == 0
+    changed(stored, "helper.py", ("FACTOR = 3", "FACTOR = 4"))
+    assert main(["reprocess", "totals", "--plan", planned.id, "--dry-run"]) == 1
+    assert main(["reprocess", "totals", "--relabel", "--dry-run"]) == 2
+    assert "were not verified" in capfd.readouterr().err
 
 
 def test_a_view_that_never_answered_is_new(stored: Path) -> None:

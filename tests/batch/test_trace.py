@@ -106,6 +106,17 @@ def test_a_version_that_missed_a_commit_answers_for_no_record(project: Project) 
     assert found.served_by is None
 
 
+def test_a_record_that_came_after_the_last_batch_of_a_view_of_batch_alone_waits_for_the_next(project: Project) -> None:
+    manifest = manifests.first("totals", (Run(ORIGIN, VERSION, -1, 0, Range(AT, AT)),), "")
+    rows = [
+        LedgerRow(0, 0, "attach", Range(AT, AT), {VERSION: 0}, "t"),
+        LedgerRow(1, 0, "detach", Range(AT, AT), {}, "t"),
+        LedgerRow(2, 0, "commit", Range(AT, Position({0: 20})), {}, "t"),
+    ]
+    found = answered(project.layout, manifest, rows, Held(RecordId(0, 11), pa.table({}), None))
+    assert (found.problem, found.next) == ("its answers end before it, at seq 0", "dovetail batch totals")
+
+
 @pytest.mark.java
 def test_a_drop_is_told_of_commits_that_were_judged_by_the_same_rules_alone(project: Project, spark) -> None:
     source, id_ = project.source("lines"), RecordId(0, 11)

@@ -147,6 +147,13 @@ def test_an_unknown_view_is_exit_2(run: Run, project: Path) -> None:
     assert said.err.startswith("error  unknown view 'salse': did you mean 'sales'? Known: sales\n")
 
 
+def test_a_batch_of_views_without_batch_is_exit_2(run: Run, project: Path) -> None:
+    views = (project / "views.py").read_text()
+    (project / "views.py").write_text(views.replace("source=", "batch=False, source="))
+    said = run("batch")
+    assert (said.code, said.err.splitlines()[0]) == (2, "error  every view of this project has batch=False")
+
+
 def test_a_broker_that_is_away_is_said_within_30_seconds(project: Path) -> None:
     (project / "lines.jsonl").write_text(GOOD)
     began = time.monotonic()

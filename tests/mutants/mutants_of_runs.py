@@ -12,6 +12,8 @@ OF_LEDGER = "tests/shared/test_ledger.py"
 OF_MANIFEST = "tests/shared/test_manifest.py"
 OF_PROMOTE = "tests/batch/test_promote.py"
 OF_RECOMPUTE = "tests/batch/test_recompute.py"
+OF_RELABEL = "tests/e2e/test_relabel.py"
+OF_KAPPA = "tests/e2e/test_kappa.py"
 
 RUNS = [
     Mutant(
@@ -118,6 +120,62 @@ RUNS = [
         "        if now is not None and promoted:  # where",
         "tests/e2e/test_change_killed.py::test_killed_at_it_the_same_command_again_ends_as_if_it_had_not_been"
         "[prune-batch.floors_raised]",
+    ),
+    Mutant(
+        "reprocess",
+        "runs are relabelled after a sample",
+        "batch/verify.py",
+        "return self.same and self.sample == 1",
+        "return self.same",
+        f"{OF_RELABEL}::test_what_is_equal_takes_the_runs_that_answer_and_only_what_came_since_is_computed",
+    ),
+    Mutant(
+        "reprocess",
+        "runs are relabelled whatever differs",
+        "batch/verify.py",
+        "return self.same and self.sample == 1",
+        "return self.sample == 1",
+        f"{OF_RELABEL}::test_what_differs_is_refused_and_says_which_groups",
+    ),
+    Mutant(
+        "reprocess",
+        "states are as equal as they promise, not to the bit",
+        "batch/verify.py",
+        "isinstance(kind, BinaryType | FractionalType | StructType | MapType) and",
+        "isinstance(kind, BinaryType | StructType | MapType) and",
+        f"{OF_RELABEL}::test_of_sums_of_doubles_what_goes_into_them_is_compared",
+    ),
+    Mutant(
+        "reprocess",
+        "other runs than those compared are relabelled",
+        "batch/relabel.py",
+        "if tuple(run.id for run in each[:size]) == verified.runs]",
+        "]",
+        f"{OF_RELABEL}::test_runs_that_were_computed_anew_since_are_not_the_ones_compared",
+    ),
+    Mutant(
+        "reprocess",
+        "a plan is done that is no longer what was printed",
+        "batch/plan_id.py",
+        "if planned != plan_id(manifest, declared):",
+        "if False:",
+        "tests/batch/test_plan_id.py::test_it_is_another_once_the_declaration_or_what_answers_has_changed",
+    ),
+    Mutant(
+        "reprocess",
+        "a log that has dropped records is replayed",
+        "batch/replay.py",
+        "    if not gone.empty:",
+        "    if False:",
+        f"{OF_KAPPA}::test_a_replay_of_what_kafka_has_dropped_is_refused",
+    ),
+    Mutant(
+        "4",
+        "a view of batch alone stays in force",
+        "batch/job.py",
+        "                detach(ledger, version, note=BATCH_ALONE)",
+        "                pass",
+        f"{OF_KAPPA}::test_a_view_of_batch_alone_ends_where_its_last_batch_did",
     ),
     Mutant(
         "5",

@@ -66,6 +66,7 @@ def test_a_name_that_could_not_be_a_folder_or_a_column_is_refused(name):
         ({"measures": {"bucket": dv.count()}}, "'bucket' is the name of the time column"),
         ({"keys": ["rows"]}, "'rows' is used twice"),
         ({"keys": ["_mine"]}, "cannot be a key"),
+        ({"speed": False, "batch": False}, "nothing computes it"),
         ({"bucket": "7h"}, "neither divides a day"),
         ({"bucket": "1500ms"}, "neither divides a day"),
         ({"bucket": "1mo"}, "a stored bucket of '1mo' would differ between time zones"),

@@ -41,7 +41,7 @@ def test_outside_test_mode_an_armed_one_is_refused():
 
 WRITING = {
     "write_deltalake", "append_if", "save", "vacuum", "delete", "compact", "swap", "_swapped",
-    "rmtree", "rename", "unlink", "write_table", "write_text", "write_bytes", "copyfile",
+    "rmtree", "rename", "unlink", "write_table", "write_text", "write_bytes", "copyfile", "copytree",
 }  # fmt: skip
 """Calls that change what lies in the storage root; of `append` only those of tables and stores."""
 STORES = re.compile(r".*_table|table|ledger|store|self\._(quarantine|failing|repeats|claims)")
@@ -81,6 +81,7 @@ STEPS = {
     "batch/promote.py:drop_pins": ["batch/recompute.py:run"],
     "batch/promote.py:raise_floors": ["batch/job.py:run"],
     "batch/promote.py:_swapped": ["batch/recompute.py:run"],
+    "batch/relabel.py:_linked": ["batch/relabel.py:stage"],
     "batch/behind.py:on_disk": [],  # scratch
     "batch/recount.py:truth": [],  # scratch
 }

@@ -89,7 +89,9 @@ def test_each_trouble_of_a_view_has_its_code(change: dict[str, Any], code: Code)
 
 
 def test_a_live_version_that_is_not_folded_any_more_is_detached() -> None:
-    assert told(replace(READ, last=LedgerRow(4, 0, "detach", Range(TO, TO), {}, "id"))) == [Code.VERSION_DETACHED]
+    ended = replace(READ, last=LedgerRow(4, 0, "detach", Range(TO, TO), {}, "id"))
+    assert told(ended) == [Code.VERSION_DETACHED]
+    assert told(ended, replace(ANSWERED, view=replace(VIEW, speed=False))) == []
 
 
 def test_each_trouble_of_a_dimension_has_its_code() -> None:

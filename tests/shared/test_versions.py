@@ -47,6 +47,7 @@ def test_a_comment_a_docstring_or_a_new_place_leave_the_version_as_it_is(make):
     before = version(make())
     commented = STEPS.replace("    return", '    """Twice."""\n    # a comment\n    return')
     assert version(make(steps=commented)) == before
+    assert version(make(views=VIEWS.replace('bucket="1h"', 'bucket="1h", speed=False'))) == before
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""The log itself in the place of the master: for a history that is computed where there is no master, or none that is
+trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from dovetail.batch.master import DeltaMaster
+from dovetail.shared.declare import Source
+from dovetail.shared.decode import named, parsed
+from dovetail.shared.errors import UsageError
+from dovetail.shared.judge import Judge
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.log import Log, refuse_another
+from dovetail.shared.position import Position, Range
+from dovetail.shared.tables import Layout
+
+
+class ReplayedLog(DeltaMaster):
+    """A master that is read from Kafka, and never written."""
+
+    def __init__(self, layout: Layout, source: Source, log: Log, spark: SparkSession, *, judge: Judge) -> None:
+        super().__init__(layout, source, spark, judge=judge)
+        self._log = log
+
+    def claim(self) -> Position:
+        return self._log.extent(self._source.topic).end
+
+    def passed(self) -> list[Range]:
+        """None: what nobody holds any more is not in the log either, and then there is no replay."""
+        return []
+
+    def exists(self) -> bool:
+        return True
+
+    def _held(self, span: Range) -> DataFrame:
+        refuse_dropped(self._layout, self._source, self._log)
+        topic = self._source.topic
+        others = {
+            p: o for p, o in self._log.extent(topic).begin.items() if p not in span.to
+        }  # Spark wants to hear of all
+        begin, end = ({p: at[p] for p in span.to} | others for at in (span.from_, span.to))
+        options = self._log.spark_span_options(topic, Position(begin), Position(end))
+        return named(self._spark.read.format("kafka").options(**options).load())
+
+    def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
+        return parsed(self._held(span), decoder)
+
+
+def refuse_dropped(layout: Layout, source: Source, log: Log) -> None:
+    """Raises UsageError unless the log still holds every record from the origin on.
+
+    Raises:
+        IntegrityError: the topic is another one than the one that was read.
+    """
+    rows = DeltaLedger(layout.ledger(source.name)).rows()
+    extent = log.extent(source.topic)
+    refuse_another(extent, rows[0].topic_id, rows[-1].to, reader="the speed layer")
+    gone = extent.gone(rows[0].to)
+    if not gone.empty:
+        raise UsageError(
+            f"the log of {source.name} cannot be replayed: Kafka has dropped {gone} of it",
+            where=f"topic {source.topic}",
+            next="leave out --replay: the master holds what was archived",
+        )
