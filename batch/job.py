@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from pyspark.sql import SparkSession
 
-from dovetail.batch import recompute
+from dovetail.batch import gates, recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
 from dovetail.shared import lineage, pauses
 from dovetail.shared.commit import detach
 from dovetail.shared.declare import Source, View
-from dovetail.shared.errors import Busy
+from dovetail.shared.errors import Busy, GateClosed
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
 from dovetail.shared.judge import Judge
@@ -42,6 +42,7 @@ def run(
     spark: SparkSession,
     *,
     full: bool = False,
+    despite: str | None = None,
     on_plan: Callable[[recompute.Plan], None] = lambda _: None,
 ) -> Manifest | None:
     """Brings the batch part of `view` up to what the archive holds; None when there was nothing new.
@@ -49,7 +50,11 @@ def run(
     A view that has never answered, or a full run of one whose declaration changed, runs the declared version; any other
     run goes on with the live one.
 
+    Args:
+        despite: why the run is to answer although a gate is closed; None where it is not to.
+
     Raises:
+        GateClosed: the run moves what a gate of the view lets move no further; what answered goes on.
         Busy: a batch of this view is running, or another process changed the view meanwhile.
         Paused: a person has paused the batch of this view.
         NotYet: the archive has not come far enough.
@@ -67,18 +72,24 @@ def run(
         version = attach_declared(project, view, ledger, spark) if adopted or now is None else now.live
         master = judging_master(project, source, ledger, log, spark)
         catch_up_if_stopped(project, source, ledger, master)
-        manifest = recompute.run(
-            view.name,
-            version,
-            full=full,
-            owner=owner(),
-            manifests=manifests,
-            ledger=ledger,
-            master=master,
-            keep=project.settings.retention.rollbacks,
-            window=project.settings.retention.rollback_seconds,
-            on_plan=on_plan,
-        )
+        try:
+            manifest = recompute.run(
+                view.name,
+                version,
+                full=full,
+                owner=owner(),
+                manifests=manifests,
+                ledger=ledger,
+                master=master,
+                keep=project.settings.retention.rollbacks,
+                window=project.settings.retention.rollback_seconds,
+                on_plan=on_plan,
+                judge=lambda started, runs: gates.of_batch(project, view, started, runs, spark, despite=despite),
+            )
+        except GateClosed:
+            if left := manifests.read():
+                _delete_unnamed_runs(layout, left)
+            raise
         if manifest is not None:
             manifest = raise_floors(manifests)
             failpoint("batch.floors_raised")

@@ -13,6 +13,7 @@ from dovetail.shared.caller import caller
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
+from dovetail.shared.gates import Gate, checked
 from dovetail.shared.measures import Measure
 from dovetail.shared.rule_arguments import base_type, length
 from dovetail.shared.rules import SIMPLE, AnyRule, Rule, bound
@@ -85,6 +86,7 @@ class View:
     measures: Mapping[str, Measure]
     where: str = field(compare=False)
     dimensions: tuple[Dimension, ...] = ()
+    promote_if: tuple[Gate, ...] = ()
 
     def __call__(self, lines: DataFrame) -> DataFrame:
         for step in self.transform:
@@ -164,6 +166,7 @@ def view(
     bucket: str | None = None,
     measures: Mapping[str, Measure],
     dimensions: Sequence[Dimension] = (),
+    promote_if: Sequence[Gate] = (),
     **later: object,
 ) -> View: ...
 
@@ -178,6 +181,7 @@ def view(
     bucket: str | None = None,
     measures: Mapping[str, Measure],
     dimensions: Sequence[Dimension] = (),
+    promote_if: Sequence[Gate] = (),
     **later: object,
 ) -> Callable[[Transform], View]: ...
 
@@ -191,6 +195,7 @@ def view(
     bucket: str | None = None,
     measures: Mapping[str, Measure],
     dimensions: Sequence[Dimension] = (),
+    promote_if: Sequence[Gate] = (),
     **later: object,
 ) -> View | Callable[[Transform], View]:
     """Declares a view: once, for both layers. Without a name it decorates its transform and takes that one's name.
@@ -204,6 +209,7 @@ def view(
         measures: name to measure.
         dimensions: tables whose columns questions may group and filter by, each joined by the key it shares with the
             view. Not part of the view's version: adding one rebuilds nothing.
+        promote_if: gates that hold back what would move an answer too far, see `dv.gate`. Not part of the version.
 
     Raises:
         DeclarationError: with the file and line of the declaration.
@@ -216,7 +222,8 @@ def view(
         _check_view(name, source, keys, bucket, measures, where)
         bound = {key: m.bound(source.event_time, where=where) for key, m in measures.items()}
         _check_dimensions(name, keys, dimensions, where)
-        return View(name, source, tuple(steps), tuple(keys), bucket, bound, where, tuple(dimensions))
+        gates = checked(name, promote_if, measures, where)
+        return View(name, source, tuple(steps), tuple(keys), bucket, bound, where, tuple(dimensions), gates)
 
     if name is None:
         return lambda function: declare(function.__name__, [function])
@@ -289,5 +296,5 @@ def _refuse_later(later: Mapping[str, object], kind: str, where: str) -> None:
 
 _ARGUMENTS = {
     "source": ["topic", "format", "schema", "event_time", "event_id", "dedup_horizon", "rules", "owner"],
-    "view": ["source", "transform", "keys", "bucket", "measures", "dimensions"],
+    "view": ["source", "transform", "keys", "bucket", "measures", "dimensions", "promote_if"],
 }

@@ -76,6 +76,7 @@ RULES = {
     "workers": "Several workers are one server: they count together, outlive each other and leave none behind.",
     "SQL": "A statement is answered as SQL means it, or refused; nothing of its text is run.",
     "reprocess": "What is computed beside survives a kill, and a batch leaves it its time and its version.",
+    "gates": "What moves an answer too far waits for a person; a batch by age runs once, and undoes nothing.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",
     "a source's rules": "They judge what can be read, and say what becomes of it.",

@@ -1,0 +1,154 @@
+"""Which views a batch by age takes, and the batches that `dev` runs by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dovetail.cli import nightly
+from dovetail.cli.nightly import Nightly
+from dovetail.shared import manifest as rules
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.manifest import Run as BatchRun
+from dovetail.shared.manifest import RunId
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position, Range
+
+from .conftest import Run
+
+
+def ran(project: Path, monkeypatch: pytest.MonkeyPatch, *, ago: float) -> None:
+    """A batch of `sales` was promoted so many seconds ago."""
+    now = time.time()
+    monkeypatch.setattr("dovetail.shared.manifest_table.time.time", lambda: now - ago)
+    run = BatchRun(RunId("1"), VersionId("sales@1"), -1, 1, Range(Position(), Position()))
+    DeltaManifest(project / "data/views/sales/manifest").swap(rules.first("sales", (run,), ""))
+    monkeypatch.setattr("dovetail.shared.manifest_table.time.time", lambda: now)
+
+
+def test_a_view_whose_newest_run_is_younger_is_left_out(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(project, monkeypatch, ago=3600.0 * 19)
+    said = run("batch", "--if-older-than", "20h")
+    assert (said.code, said.out) == (0, "sales: its newest run is 19 h old: nothing to do yet\n")
+    document: Any = run("batch", "--if-older-than", "20h", "--json").document
+    assert (document["view"], document["written"]) == ("sales", False)
+
+
+@pytest.mark.parametrize("ago", [3600.0 * 21, -3600.0], ids=["older", "of a clock that was put back"])
+def test_one_that_is_older_is_run(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, ago: float) -> None:
+    ran(project, monkeypatch, ago=ago)
+    assert run("batch", "--if-older-than", "20h").code == 3, "Kafka is asked for, and is not there"
+
+
+def test_one_that_never_ran_is_run(run: Run, project: Path) -> None:
+    assert run("batch", "--if-older-than", "20h").code == 3
+
+
+def test_what_is_no_age_is_refused(run: Run, project: Path) -> None:
+    said = run("batch", "--if-older-than", "soon")
+    assert (said.code, "'soon' is not a length of time" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("verb", [["batch"], ["promote", "sales"]])
+def test_a_gate_is_passed_for_a_reason_only(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, verb: list[str]
+) -> None:
+    ran(project, monkeypatch, ago=0.0)
+    monkeypatch.setattr("dovetail.batch.change.to_promote", lambda *_: ())
+    said = run(*verb, "--despite-gates", "--because", " ")
+    assert (said.code, "say why" in said.err) == (2, True)
+
+
+@dataclass
+class Batches:
+    """Views with ages, the batches that were started, and what they ended with."""
+
+    ages: dict[str, float | None]
+    started: list[str] = field(default_factory=list)
+    code: int | None = None
+    stopped: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def start(self, view: str) -> Batches:
+        self.started.append(view)
+        self.code = None
+        return self
+
+    def ended(self) -> int | None:
+        return self.code
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def nightly(self, every: float = 100.0) -> Nightly:
+        return Nightly(every, lambda: self.ages, self.start, self.notes.append)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    now = [0.0]
+    monkeypatch.setattr(nightly.time, "monotonic", lambda: now[0])
+
+    def advance(seconds: float) -> None:
+        now[0] += seconds
+
+    return advance
+
+
+def test_what_is_due_is_run_one_at_a_time(clock: Callable[[float], None]) -> None:
+    batches = Batches({"new": None, "young": 5.0, "old": 100.0})
+    look = batches.nightly()
+    look()
+    look()
+    assert batches.started == ["new"], "the next waits for the first to end"
+    batches.code = 0
+    look()
+    batches.code = 1
+    look()
+    assert batches.started == ["new", "old"]
+    assert batches.notes == ["batch    new", "batch    old ended with exit code 1: dovetail status"]
+    assert batches.stopped == 2
+
+
+def test_one_that_failed_is_tried_again_no_sooner_than_one_that_did_not(clock: Callable[[float], None]) -> None:
+    batches = Batches({"old": 500.0})
+    look = batches.nightly()
+    look()
+    batches.code = 1
+    for _ in range(99):
+        clock(1.0)
+        look()
+    assert batches.started == ["old"]
+    clock(61.0)
+    look()
+    assert batches.started == ["old", "old"]
+
+
+def test_it_looks_at_the_tables_now_and_then_only(clock: Callable[[float], None]) -> None:
+    looks = list[int]()
+
+    def ages() -> dict[str, float | None]:
+        looks.append(1)
+        return {"young": 5.0}
+
+    look = Nightly(1000.0, ages, lambda _: Batches({}), lambda _: None)
+    for _ in range(100):
+        look()
+        clock(1.0)
+    assert len(looks) == 2
+
+
+def test_the_one_that_runs_is_ended_with_the_stack(clock: Callable[[float], None]) -> None:
+    batches = Batches({"old": None})
+    look = batches.nightly()
+    look.stop()
+    look()
+    look.stop()
+    assert batches.stopped == 1
