@@ -77,7 +77,7 @@ def records_behind(
             raise
         output.warn(f"no records are shown: {error.what}")
         return []
-    document = [
+    document: list[dict[str, Any]] = [
         {"group": s.group, "records": [(str(r), inert(v.decode("utf-8", "replace"))) for r, v in s.records]} for s in told
     ]
     for sample in document:
