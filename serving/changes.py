@@ -1,4 +1,4 @@
-"""What an operator sees of a view's changes: what may be promoted, what the last diff found, who changed it, the way back."""
+"""What an operator sees of a view's changes: what waits, what the last diff found, who changed it, the way back."""
 
 from __future__ import annotations
 

@@ -59,8 +59,9 @@ _CHANGE = _object({
     })),
 })  # fmt: skip
 _OF_VIEW: dict[str, Schema] = {
-    "change": _or_null(_CHANGE), **_LINE, **_ACCOUNT, "dimensions": _map(_object(_JOINED)), "source": TEXT, "origin": ref("Position"),
+    **_LINE, **_ACCOUNT, "dimensions": _map(_object(_JOINED)), "source": TEXT, "origin": ref("Position"),
     "end": _or_null(ref("Position")), "behind": _BEHIND, "run_at": _or_null(NUMBER), "proved": _or_null(ref("Proved")),
+    "change": _or_null(_CHANGE),
 }  # fmt: skip
 _TYPES: dict[type, Schema] = {int: WHOLE, float: NUMBER, bool: YES}
 _hints: dict[str, Any] = get_type_hints(Proved)

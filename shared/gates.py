@@ -64,7 +64,9 @@ def checked(view: str, gates: Sequence[Gate], measures: Collection[str], where: 
         if not isinstance(each, Gate):
             raise DeclarationError(f"view {view}: promote_if holds {each!r}, not a dv.gate(…)", where=where)
         if each.measure not in measures:
-            raise DeclarationError(f"view {view}: gate: {unknown('measure', str(each.measure), measures)}", where=each.where)
+            raise DeclarationError(
+                f"view {view}: gate: {unknown('measure', str(each.measure), measures)}", where=each.where
+            )
     return tuple(gates)
 
 

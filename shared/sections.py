@@ -14,8 +14,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from dovetail.shared import duration
 from dovetail.shared.errors import DeclarationError
-from dovetail.shared.percentage import share
 from dovetail.shared.options import KAFKA_DENIED, SPARK_DENIED, refused, resolved
+from dovetail.shared.percentage import share
 
 FILE = "dovetail.toml"
 PREFIX = "DOVETAIL__"

@@ -86,5 +86,6 @@ class Nightly:
             return True
         process.stop()
         self._running = None
-        self._on_note(f"batch    {view}" if code == 0 else f"batch    {view} ended with exit code {code}: dovetail status")
+        failed = f" ended with exit code {code}: dovetail status" if code else ""
+        self._on_note(f"batch    {view}{failed}")
         return False

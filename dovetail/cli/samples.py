@@ -78,7 +78,8 @@ def records_behind(
         output.warn(f"no records are shown: {error.what}")
         return []
     document: list[dict[str, Any]] = [
-        {"group": s.group, "records": [(str(r), inert(v.decode("utf-8", "replace"))) for r, v in s.records]} for s in told
+        {"group": s.group, "records": [(str(r), inert(v.decode("utf-8", "replace"))) for r, v in s.records]}
+        for s in told
     ]
     for sample in document:
         output.line("  " + (" ".join(f"{name}={value}" for name, value in sample["group"].items()) or "all") + ":")

@@ -266,7 +266,9 @@ def test_a_batch_does_not_undo_what_was_promoted_while_it_ran(ledger):
     steps.attach(ledger, B)
     manifests, master = Manifests(), Master(20)
     batch(ledger, manifests, Master(10))
-    other = (replace(manifests.now.runs[0], id=RunId("b"), version=B, to_seq=4, range=Range(ORIGIN, Position({0: 20}))),)
+    other = (
+        replace(manifests.now.runs[0], id=RunId("b"), version=B, to_seq=4, range=Range(ORIGIN, Position({0: 20}))),
+    )
 
     def promoted_meanwhile(version, run, span):
         started = manifests.now

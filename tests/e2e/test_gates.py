@@ -38,7 +38,8 @@ def only_a(lines):
 
 events = dv.source("{name}", schema="key string, n bigint")
 totals = dv.view(
-    "totals", source=events, transform=[{step}], keys=["key"], measures={{"lines": dv.count(), "total": dv.sum("{summed}")}},
+    "totals", source=events, transform=[{step}], keys=["key"],
+    measures={{"lines": dv.count(), "total": dv.sum("{summed}")}},
     promote_if=[dv.gate("lines", within="30%"), dv.gate("total", within="10%", groups="50%")],
 )
 """

@@ -47,7 +47,11 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     kept = settings.retention
     assert (kept.rollbacks, kept.rollback_window, kept.rollback_seconds) == (2, "7 days", 7 * 86_400)
     assert (kept.warn_quarantine, kept.warn_waste, kept.warn_unread) == (10**9, 10**9, 0.5)
-    assert (settings.batch.records_per_part, settings.batch.every, settings.batch.every_seconds) == (20_000_000, "", 0.0)
+    assert (settings.batch.records_per_part, settings.batch.every, settings.batch.every_seconds) == (
+        20_000_000,
+        "",
+        0.0,
+    )
     assert (settings.dev.generator, settings.dev.rate, settings.dev.seed) == ("", 100, 7)
     assert (settings.telemetry.logs, settings.telemetry.traces, settings.telemetry.lineage) == ("text", "", "")
     assert settings.storage.path == tmp_path / "data"
