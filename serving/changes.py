@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 from dovetail.shared import gates, last_diff
@@ -58,7 +59,7 @@ class Changes:
 
 def changed(history: Sequence[Manifest]) -> dict[str, Any] | None:
     """When another version came to answer last, and the note of who made it; None where none ever did."""
-    for before, after in reversed([*zip(history, history[1:], strict=False)]):
+    for before, after in reversed([*pairwise(history)]):
         if before.live != after.live:
             return {"version": after.live, "before": before.live, "at": after.at, "note": after.note}
     return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dovetail.cli.despite import BECAUSE, DESPITE_GATES, reason
+from dovetail.cli.despite import BECAUSE, DESPITE_GATES, reason_for
 from dovetail.cli.output import Output, counted
 from dovetail.cli.samples import SAMPLES, keep, records_behind
 from dovetail.cli.session import find_log, load_project, start_spark, writable
@@ -164,7 +164,7 @@ def promote(
     named, manifest = project.view(view), _manifest(project, view)
     runs, what = change.to_promote(manifest, project.version(named), to), "promote"
     if despite_gates:
-        because, what = reason(because), "promote despite its gates"
+        because, what = reason_for(because), "promote despite its gates"
     elif named.promote_if:
         spark = start_spark(project.settings, "promote", heavy=True, on_progress=output.progress())
         for found in gates.refuse_promote(project, named, manifest, runs, spark):

@@ -10,7 +10,7 @@ DESPITE_GATES = typer.Option(
 )
 
 
-def reason(because: str) -> str:
+def reason_for(because: str) -> str:
     """Why a closed gate is passed; refused where nothing is said."""
     if not because.strip():
         raise typer.BadParameter("say why, as in --because 'the shop closed on Sunday'", param_hint="--despite-gates")

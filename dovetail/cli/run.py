@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from dovetail.cli.despite import BECAUSE, DESPITE_GATES, reason
+from dovetail.cli.despite import BECAUSE, DESPITE_GATES, reason_for
 from dovetail.cli.nightly import due
 from dovetail.cli.output import Output
 from dovetail.cli.session import find_log, load_project, load_settings, start_spark, writable
@@ -122,7 +122,7 @@ def batch(
     views = [project.view(view)] if view else list(project.views.values())
     if because and not despite_gates:
         raise typer.BadParameter("goes with --despite-gates", param_hint="--because")
-    despite = reason(because) if despite_gates else None
+    despite = reason_for(because) if despite_gates else None
     if if_older_than:
         views = due(project, views, duration.parse(if_older_than).total_seconds(), output)
     if not views:
