@@ -14,14 +14,14 @@ import pytest
 from dovetail.cli import nightly
 from dovetail.cli.nightly import Nightly
 from dovetail.shared import manifest as rules
-from dovetail.shared.errors import ServiceMissing
+from dovetail.shared.errors import GateClosed, ServiceMissing
 from dovetail.shared.ledger import VersionId
+from dovetail.shared.manifest import Manifest, RunId
 from dovetail.shared.manifest import Run as BatchRun
-from dovetail.shared.manifest import RunId
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 
-from .conftest import Run
+from .conftest import VIEWS, Run
 
 
 def ran(project: Path, monkeypatch: pytest.MonkeyPatch, *, ago: float) -> None:
@@ -73,6 +73,33 @@ def test_a_gate_is_passed_for_a_reason_only(
     monkeypatch.setattr("dovetail.batch.change.to_promote", lambda *_: ())
     said = run(*verb, "--despite-gates", "--because", " ")
     assert (said.code, "say why" in said.err) == (2, True)
+
+
+def test_a_closed_gate_refuses_a_promote_unless_somebody_says_why(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(project, monkeypatch, ago=0.0)
+    gated = VIEWS.replace("keys=[", 'promote_if=[dv.gate("lines", within="30%")], keys=[')
+    (project / "views.py").write_text(gated)
+    notes = list[str]()
+
+    def closed(*_: object) -> NoReturn:
+        raise GateClosed("lines 10 → 1")
+
+    def switch(_project: Any, _view: Any, now: Manifest, _to: Any, *, note: str) -> Manifest:
+        notes.append(note)
+        return now
+
+    monkeypatch.setattr("dovetail.cli.change.start_spark", lambda *_, **__: None)
+    monkeypatch.setattr("dovetail.batch.change.to_promote", lambda now, *_: now.runs)
+    monkeypatch.setattr("dovetail.batch.change.switch", switch)
+    monkeypatch.setattr("dovetail.batch.gates.refuse_promote", closed)
+    for dry in ([], ["--dry-run"]):
+        said = run("promote", "sales", *dry)
+        assert (said.code, "lines 10 → 1" in said.err, notes) == (1, True, [])
+    assert run("promote", "sales", "--despite-gates", "--because", "meant").code == 0
+    assert notes[0].startswith("promote despite its gates by ")
+    assert notes[0].endswith(": meant")
 
 
 @dataclass

@@ -42,7 +42,7 @@ def test_a_card_tells_what_waits_and_then_who_promoted_it(browser: Browser, stan
         last_diff.keep(stand.layout, "sales", LastDiff(now.live, NEW, 7, 12.5, 0.0, 40, 1, 2, measures))
         manifests.swap(rules.staged(now, waits, note="part"))
         expect(card).to_contain_text("0b22c0ffee0b22c0 waits")
-        expect(card).to_contain_text("lines: 2 of 40 groups differ, 3 → <b>4,321</b>")
+        expect(card).to_contain_text("lines: 2 of 40 groups differ, 3 → <b>4321</b>")
         expect(card.locator("code")).to_have_text(f"dovetail promote sales --to {NEW}")
         found = Axe().run(page).response["violations"]
         assert found == [], [(v["id"], [node["html"] for node in v["nodes"]]) for v in found]
