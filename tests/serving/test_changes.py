@@ -52,7 +52,9 @@ def sales(stand: Stand, serving: Client) -> ViewSpec:
     return spec
 
 
-def test_what_waits_is_told_with_its_diff_and_what_is_held_back_with_its_command(sales: ViewSpec, stand: Stand, serving: Client) -> None:
+def test_what_waits_is_told_with_its_diff_and_what_is_held_back_with_its_command(
+    sales: ViewSpec, stand: Stand, serving: Client
+) -> None:
     assert change_of(serving.http) == {"staged": [], "back": None, "changed": None, "diff": None, "held_back": None}
     stage(stand)
     told = change_of(serving.http)
