@@ -51,7 +51,7 @@ HOLDING = [
         "gates",
         "a batch is not judged",
         "batch/job.py",
-        "                judge=lambda started, runs: gates.of_batch(project, view, started, runs, spark, despite=despite),\n",
+        "judge=lambda started, runs: gates.of_batch(project, view, started, runs, spark, despite=despite),",
         "",
         "tests/e2e/test_gates.py::test_a_batch_that_loses_most_of_what_came_does_not_answer",
     ),
