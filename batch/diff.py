@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +18,7 @@ from dovetail.shared.errors import Busy, UsageError
 from dovetail.shared.ledger import VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Manifest, Run
+from dovetail.shared.percentage import share
 from dovetail.shared.position import Position
 from dovetail.shared.project import Project
 from dovetail.shared.versions import Bundle, load
@@ -58,10 +58,11 @@ class Groups:
 
 @dataclass(frozen=True)
 class Diff:
-    """Two versions of a view at one position, compared on the columns `by` that groups of both are told apart by."""
+    """Two versions of a view at one ledger row, compared on the columns `by` that groups of both are told apart by."""
 
     before: VersionId
     after: VersionId
+    seq: int
     position: Position
     by: tuple[str, ...]
     found: Groups
@@ -71,10 +72,10 @@ class Diff:
 
 def tolerance(text: str) -> float:
     """The share that a percentage is; raises UsageError for what is none."""
-    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?) ?%", text.strip())
-    if found is None or float(found[1]) > 100:
+    found = share(text)
+    if found is None or found > 1:
         raise UsageError(f"within={text} is no percentage up to 100", next='write it as in "1%"')
-    return float(found[1]) / 100
+    return found
 
 
 def diff(
@@ -94,7 +95,7 @@ def diff(
             raise Busy(f"{runs[-1].version} is not kept up to date", next=f"dovetail reprocess {view.name}")
     sides = [replace(manifest, runs=runs, rollback=(), staged=()) for runs in (manifest.runs, to)]
     bundles = [load(project.layout.version(side.live)) for side in sides]
-    by = _common(*bundles)
+    by = common(*bundles)
     names = [m for m in bundles[0].measures if m in bundles[1].measures]
     before, after = (
         presented(merged(stored(project.layout, side, rows, bundle, spark), bundle, by), bundle, by, names)
@@ -104,6 +105,7 @@ def diff(
     return Diff(
         before=sides[0].live,
         after=sides[1].live,
+        seq=rows[-1].seq,
         position=rows[-1].to,
         by=tuple(by),
         found=compared(before, after, by, names, within=within),
@@ -112,7 +114,7 @@ def diff(
     )
 
 
-def _common(before: Bundle, after: Bundle) -> list[str]:
+def common(before: Bundle, after: Bundle) -> list[str]:
     """The columns that groups of both are told apart by."""
     columns = [c for c in group_columns(before) if c in group_columns(after)]
     return [c for c in columns if c in before.keys or before.bucket_seconds == after.bucket_seconds]
@@ -158,7 +160,8 @@ def _measured(
 ) -> Measured:
     before, after = quoted(f"b_{name}"), quoted(f"a_{name}")
     far = f"abs(coalesce({after}, 0)::DOUBLE - coalesce({before}, 0)::DOUBLE)" if number else "1"
-    beyond = f" AND NOT coalesce({far} <= {within} * abs({before}::DOUBLE), FALSE)" if number and within else ""
+    near = f"isfinite({far}) AND {far} <= {within} * abs({before}::DOUBLE)"
+    beyond = f" AND NOT coalesce({near}, FALSE)" if number and within else ""
     differs = f"{before} IS DISTINCT FROM {after}{beyond}"
     differing, total_before, total_after = _row(
         connection,

@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 from pyspark.sql import SparkSession
 
-from dovetail.batch import recompute
+from dovetail.batch import gates, recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
 from dovetail.batch.replay import ReplayedLog
 from dovetail.shared import lineage, pauses
 from dovetail.shared.commit import attach, detach
 from dovetail.shared.declare import Source, View
-from dovetail.shared.errors import Busy
+from dovetail.shared.errors import Busy, GateClosed
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.inforce import BATCH_ALONE, attach_declared, open_ledger, put_in_force
 from dovetail.shared.judge import Judge
@@ -43,6 +43,7 @@ def run(
     spark: SparkSession,
     *,
     full: bool = False,
+    despite: str | None = None,
     on_plan: Callable[[recompute.Plan], None] = lambda _: None,
 ) -> Manifest | None:
     """Brings the batch part of `view` up to what the archive holds; None when there was nothing new.
@@ -51,7 +52,11 @@ def run(
     run goes on with the live one. A view that speed does not fold is in force while its batch runs, and its answers end
     there.
 
+    Args:
+        despite: why the run is to answer although a gate is closed; None where it is not to.
+
     Raises:
+        GateClosed: the run moves what a gate of the view lets move no further; what answered goes on.
         Busy: a batch of this view is running, or another process changed the view meanwhile.
         Paused: a person has paused the batch of this view.
         NotYet: the archive has not come far enough.
@@ -83,7 +88,12 @@ def run(
                 keep=project.settings.retention.rollbacks,
                 window=project.settings.retention.rollback_seconds,
                 on_plan=on_plan,
+                judge=lambda started, runs: gates.of_batch(project, view, started, runs, spark, despite=despite),
             )
+        except GateClosed:
+            if left := manifests.read():
+                _delete_unnamed_runs(layout, left)
+            raise
         finally:
             if not (view.speed or is_held(layout.lock(f"reprocess-{view.name}"))):
                 detach(ledger, version, note=BATCH_ALONE)

@@ -111,11 +111,12 @@ def run(
     keep: int | None = None,
     window: float = 0.0,
     on_plan: Callable[[Plan], None] = lambda _: None,
+    judge: Callable[[Manifest | None, tuple[Run, ...]], str] = lambda *_: "",
 ) -> Manifest | None:
     """Plans, computes and promotes one run; None when there was nothing new. Only for the holder of the batch lock.
 
     `keep` earlier sets of runs stay to be rolled back to, and each other version that answered in the last `window`
-    seconds.
+    seconds. `judge` raises where the runs may not answer in the place of a manifest's, or gives what the history adds.
 
     Killed at any moment it leaves the old runs answering, and a table that nothing names.
     """
@@ -128,7 +129,8 @@ def run(
     with computed(planned, owner=owner, manifests=manifests, master=master) as written:
         failpoint("batch.before_promote")
         kind = "full" if full else "incremental"
-        runs, note = (*planned.joins, written), f"{kind} batch by {owner}"
+        runs = (*planned.joins, written)
+        note = f"{kind} batch by {owner}{judge(started, runs)}"
         manifest = promote.promote(
             manifests, ledger, view=view, started=started, runs=runs, note=note, keep=keep, window=window
         )

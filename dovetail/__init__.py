@@ -6,6 +6,7 @@ from dovetail.shared import transforms
 from dovetail.shared.declare import Json, Source, View, json, source, view
 from dovetail.shared.dimensions import Dimension, dimension
 from dovetail.shared.errors import DeclarationError, DovetailError
+from dovetail.shared.gates import Gate, gate
 from dovetail.shared.measures import (
     Measure,
     any_value,
@@ -41,6 +42,7 @@ __all__ = [
     "CommitRule",
     "Dimension",
     "DovetailError",
+    "Gate",
     "Json",
     "Measure",
     "Push",
@@ -60,6 +62,7 @@ __all__ = [
     "count",
     "dimension",
     "first",
+    "gate",
     "geometric_mean",
     "histogram",
     "json",
@@ -83,7 +86,7 @@ __all__ = [
 
 _OF_CLIENT = frozenset({"connect", "connect_async"})
 """What loads the client, with HTTP and Arrow, only once it is used."""
-_LATER = frozenset("mask avro protobuf csv gate".split())
+_LATER = frozenset("mask avro protobuf csv".split())
 
 
 def __getattr__(name: str) -> Any:

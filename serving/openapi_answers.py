@@ -47,9 +47,21 @@ _ACCOUNT: dict[str, Schema] = {
 _BEHIND = _object({"records": _or_null(WHOLE), "seconds": _or_null(NUMBER)})
 _ID: Schema = {"type": "string", "pattern": f"^{ID.pattern}$"}
 _LINE: dict[str, Schema] = {"view": TEXT, "version": _or_null(TEXT), "seq": _or_null(WHOLE), "standing": TEXT}
+_WAY = {"version": TEXT, "next": TEXT}
+_DIFFERS = _object({"differing": WHOLE, "before": _or_null(TEXT), "after": _or_null(TEXT)})
+_CHANGE = _object({
+    "staged": _list(_object({**_WAY, "seq": WHOLE})), "back": _or_null(_object({**_WAY})),
+    "held_back": _or_null(_object({"what": TEXT, "next": TEXT})),
+    "changed": _or_null(_object({"version": TEXT, "before": TEXT, "at": NUMBER, "note": TEXT})),
+    "diff": _or_null(_object({
+        "before": TEXT, "after": TEXT, "seq": WHOLE, "at": NUMBER, "within": NUMBER, "groups": WHOLE, "gone": WHOLE,
+        "new": WHOLE, "measures": _map(_DIFFERS),
+    })),
+})  # fmt: skip
 _OF_VIEW: dict[str, Schema] = {
     **_LINE, **_ACCOUNT, "dimensions": _map(_object(_JOINED)), "source": TEXT, "origin": ref("Position"),
     "end": _or_null(ref("Position")), "behind": _BEHIND, "run_at": _or_null(NUMBER), "proved": _or_null(ref("Proved")),
+    "change": _or_null(_CHANGE),
 }  # fmt: skip
 _TYPES: dict[type, Schema] = {int: WHOLE, float: NUMBER, bool: YES}
 _hints: dict[str, Any] = get_type_hints(Proved)

@@ -16,6 +16,7 @@ from fastapi import Response
 from dovetail.serving import embed, figures, links, live, query, status, tracing
 from dovetail.serving.answer import Rows, Shown
 from dovetail.serving.behind import Behind, LogEnd, kafka_of
+from dovetail.serving.changes import Changes
 from dovetail.serving.door import Door
 from dovetail.serving.edition import Edition, tag
 from dovetail.serving.fields import Fields, about, from_url
@@ -74,6 +75,7 @@ class Serving:
         )  # fmt: skip
         self.door = Door(settings)
         self._layout = Layout(settings.storage.path)
+        self._changes = Changes(self._layout)
         self.lookups = anyio.CapacityLimiter(AT_ONCE)
 
     def views(self, who: Principal) -> dict[str, View]:
@@ -216,7 +218,11 @@ class Serving:
     async def status(self, who: Principal) -> dict[str, Any]:
         """How the views stand that somebody may ask."""
         views = [*self.views(who).values()]
-        return await anyio.to_thread.run_sync(status.whole, views, self.behind, self._layout)
+
+        def change(view: str) -> dict[str, Any] | None:
+            return self._changes.of(view) if who.operates(view) else None
+
+        return await anyio.to_thread.run_sync(status.whole, views, self.behind, self._layout, change)
 
     async def metrics_text(self) -> bytes:
         """The figures of all workers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -21,12 +21,16 @@ from dovetail.shared.manifest import ORIGIN
 from dovetail.shared.tables import Layout
 
 
-def whole(views: Sequence[View], behind: Behind, layout: Layout) -> dict[str, Any]:
+def whole(
+    views: Sequence[View], behind: Behind, layout: Layout, change: Callable[[str], dict[str, Any] | None]
+) -> dict[str, Any]:
     """Problems with the command that helps, and every view; times are in seconds since 1970, as is `now`.
+
+    `change` gives what is told of a view's changes, None for nothing.
 
     Reads what the last recount of each source found: for a thread that may wait.
     """
-    told = [_view(view, behind, layout) for view in views]
+    told = [_view(view, behind, layout) | {"change": change(view.name)} for view in views]
     return {"now": time.time(), "problems": [*_refused(views), *_disproved(told)], "views": told}
 
 

@@ -13,6 +13,7 @@ from dovetail.shared.caller import caller
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
+from dovetail.shared.gates import Gate, checked
 from dovetail.shared.measures import Measure
 from dovetail.shared.rule_arguments import base_type, length
 from dovetail.shared.rules import SIMPLE, AnyRule, Rule, bound
@@ -87,6 +88,7 @@ class View:
     dimensions: tuple[Dimension, ...] = ()
     speed: bool = True
     batch: bool = True
+    promote_if: tuple[Gate, ...] = ()
 
     def __call__(self, lines: DataFrame) -> DataFrame:
         for step in self.transform:
@@ -168,6 +170,7 @@ def view(
     dimensions: Sequence[Dimension] = (),
     speed: bool = True,
     batch: bool = True,
+    promote_if: Sequence[Gate] = (),
     **later: object,
 ) -> View: ...
 
@@ -184,6 +187,7 @@ def view(
     dimensions: Sequence[Dimension] = (),
     speed: bool = True,
     batch: bool = True,
+    promote_if: Sequence[Gate] = (),
     **later: object,
 ) -> Callable[[Transform], View]: ...
 
@@ -199,6 +203,7 @@ def view(
     dimensions: Sequence[Dimension] = (),
     speed: bool = True,
     batch: bool = True,
+    promote_if: Sequence[Gate] = (),
     **later: object,
 ) -> View | Callable[[Transform], View]:
     """Declares a view: once, for both layers. Without a name it decorates its transform and takes that one's name.
@@ -215,6 +220,7 @@ def view(
         speed: whether the speed layer folds it; False for answers that end where the last batch did.
         batch: whether `dovetail batch` computes it where no view is named; False for answers from the speed layer
             alone, back to where the log began when the view was first seen.
+        promote_if: gates that hold back what would move an answer too far, see `dv.gate`. Not part of the version.
 
     Raises:
         DeclarationError: with the file and line of the declaration.
@@ -229,7 +235,10 @@ def view(
         _check_dimensions(name, keys, dimensions, where)
         if not (speed or batch):
             raise DeclarationError(f"view {name}: with speed=False and batch=False nothing computes it", where=where)
-        return View(name, source, tuple(steps), tuple(keys), bucket, bound, where, tuple(dimensions), speed, batch)
+        gates = checked(name, promote_if, measures, where)
+        return View(
+            name, source, tuple(steps), tuple(keys), bucket, bound, where, tuple(dimensions), speed, batch, gates
+        )
 
     if name is None:
         return lambda function: declare(function.__name__, [function])
@@ -302,5 +311,5 @@ def _refuse_later(later: Mapping[str, object], kind: str, where: str) -> None:
 
 _ARGUMENTS = {
     "source": ["topic", "format", "schema", "event_time", "event_id", "dedup_horizon", "rules", "owner"],
-    "view": ["source", "transform", "keys", "bucket", "measures", "dimensions", "speed", "batch"],
+    "view": ["source", "transform", "keys", "bucket", "measures", "dimensions", "speed", "batch", "promote_if"],
 }

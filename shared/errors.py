@@ -8,6 +8,7 @@ DovetailError                 what, where, why, and the next command
 │   │   └── QueryError        a query names what is not there, or asks what the bucket cannot answer
 │   ├── UserCodeError         the user's transform raised (view, layer, range; their traceback is the cause)
 │   ├── RuleBroken            exit 1: a record or a commit breaks a rule that says fail
+│   ├── GateClosed            exit 1: what would answer differs from what answers by more than a gate lets pass
 │   └── IntegrityError        exit 1: books that do not balance, a gap, an overlap, a torn table: stop, never guess
 └── Retry                     trying again may help
     ├── ServiceMissing        exit 3: Java, Kafka, a port, a disk: something needed is not there
@@ -74,6 +75,10 @@ class UserCodeError(Mend):
 
 class RuleBroken(Mend):
     """A record or a commit breaks a rule that says `fail`; the message names it."""
+
+
+class GateClosed(Mend):
+    """What would answer differs from what answers by more than a gate of the view lets pass."""
 
 
 class IntegrityError(Mend):

@@ -108,6 +108,10 @@ class Principal:
         """The first of its grants that lets it ask this view; None where none does."""
         return next((g for g in self.grants if "read" in g.roles and g.of(view)), None)
 
+    def operates(self, view: str) -> bool:
+        """Whether it sees what is kept from those who only ask this view."""
+        return any("operate" in grant.roles and grant.of(view) for grant in self.grants)
+
     def shares(self, view: str) -> Grant | None:
         """The grant by which it may let others see a view; None where it may not."""
         grant = self.grant(view)

@@ -52,6 +52,7 @@ class Batch(Protocol):
         spark: SparkSession,
         *,
         full: bool = False,
+        despite: str | None = None,
         on_plan: Callable[[Any], None] = lambda _: None,
     ) -> Manifest | None: ...
 
@@ -67,6 +68,7 @@ def of_batch(run: Batch) -> Batch:
         spark: SparkSession,
         *,
         full: bool = False,
+        despite: str | None = None,
         on_plan: Callable[[Any], None] = lambda _: None,
     ) -> Manifest | None:
         planned, run_id = list[VersionId](), str(uuid.uuid4())
@@ -85,7 +87,7 @@ def of_batch(run: Batch) -> Batch:
             _tell(project, events)
 
         try:
-            manifest = run(project, view, log, spark, full=full, on_plan=on_planned)
+            manifest = run(project, view, log, spark, full=full, despite=despite, on_plan=on_planned)
         except BaseException as error:
             if planned:
                 tell("FAIL", error=type(error).__name__)

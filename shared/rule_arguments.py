@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
-from dovetail.shared import duration
+from dovetail.shared import duration, percentage
 from dovetail.shared.caller import caller
 from dovetail.shared.conditions import quoted
 from dovetail.shared.errors import DeclarationError, unknown
@@ -28,11 +28,11 @@ _PYTHON = {"number": ["int", "float", "Decimal"], "text": ["str"], "time": ["dat
 
 
 def share(text: str, what: str, where: str, *, most: float = math.inf) -> float:
-    match = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s*%\s*", text) if isinstance(text, str) else None
-    if not match or not 0 < float(match[1]) <= most:
+    found = percentage.share(text)
+    if not found or found > most / 100:
         span = "above 0" if most == math.inf else f"above 0 and up to {most:g}%"
         raise DeclarationError(f"{what}={text!r} is not a percentage: write '5%' or '0.5%', {span}", where=where)
-    return float(match[1]) / 100
+    return found
 
 
 def length(text: str, what: str, where: str, *, like: str) -> timedelta:

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from dovetail.shared import duration
 from dovetail.shared.errors import DeclarationError
 from dovetail.shared.options import KAFKA_DENIED, SPARK_DENIED, refused, resolved
+from dovetail.shared.percentage import share
 
 FILE = "dovetail.toml"
 PREFIX = "DOVETAIL__"
@@ -108,10 +109,10 @@ def _share(text: object) -> object:
     """A percentage as a share: 0.05 for "5%"; None for an empty text."""
     if text == "":
         return None
-    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?) ?%", text.strip()) if isinstance(text, str) else None
-    if not found or not 0 < float(found[1]) <= 100:
+    found = share(text)
+    if not found or found > 1:
         raise ValueError('a percentage above 0 and up to 100, as in "5%", or "" for none')
-    return float(found[1]) / 100
+    return found
 
 
 def _size(text: object) -> int:
@@ -126,6 +127,8 @@ def _size(text: object) -> int:
 Share = Annotated[float | None, BeforeValidator(_share)]
 Size = Annotated[int, BeforeValidator(_size)]
 Duration = Annotated[str, AfterValidator(_duration)]
+SomeDuration = Annotated[str, AfterValidator(lambda text: text and _duration(text))]
+"""Or none: an empty text."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Texts = BeforeValidator(_texts)
@@ -285,6 +288,14 @@ class BatchSettings(Section):
         default=20_000_000,
         description="about so many records are reprocessed as one part, which is not computed again after a kill",
     )
+    every: SomeDuration = Field(
+        default="", description='how old a view\'s newest run gets before dev runs a batch, as in "1d"; "" for never'
+    )
+
+    @property
+    def every_seconds(self) -> float:
+        """0 for never."""
+        return duration.parse(self.every).total_seconds() if self.every else 0.0
 
 
 class RetentionSettings(Section):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from dovetail.shared import gaps, locks, proofs
+from dovetail.shared import gaps, gates, locks, proofs
 from dovetail.shared.alarm import MOST, Recent, recent
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source, View
@@ -87,6 +87,8 @@ class ViewState:
     garbage: tuple[Path, ...] = ()
     waste: int = 0
     """The bytes that a clean would delete, where they are more than `retention.warn_waste` says."""
+    held_back: gates.Held | None = None
+    """Which gate keeps the newest batch from answering, with its figures."""
     failure: DovetailError | None = None
 
     @property
@@ -211,7 +213,14 @@ def _view(project: Project, view: View, last: LedgerRow | None) -> ViewState:
     every = layout.versions(view.name).glob("[!.]*/states")
     earlier = [f for f in every if f"{view.name}@{f.parent.name}" not in needs] if manifest else []
     waste, most = sum(map(_bytes, [*garbage, *earlier])), project.settings.retention.warn_waste
-    return replace(state, declared=declared, manifest=manifest, garbage=garbage, waste=waste if waste > most else 0)
+    return replace(
+        state,
+        declared=declared,
+        manifest=manifest,
+        garbage=garbage,
+        waste=waste if waste > most else 0,
+        held_back=gates.held_back(layout, manifest) if manifest else None,
+    )
 
 
 def _bytes(folder: Path) -> int:

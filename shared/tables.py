@@ -74,6 +74,12 @@ class Layout:
     def manifest(self, view: str) -> Path:
         return self.root / "views" / view / "manifest"
 
+    def held_back(self, view: str) -> Path:
+        return self.root / "views" / view / "held_back.json"
+
+    def last_diff(self, view: str) -> Path:
+        return self.root / "views" / view / "diff.json"
+
     def joins(self, view: str) -> Path:
         return self.root / "views" / view / "joins"
 

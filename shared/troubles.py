@@ -44,6 +44,7 @@ class Code(StrEnum):
     BATCH_PAUSED = "batch-paused"
     DIMENSION_NEVER_READ = "dimension-never-read"
     DIMENSION_STALE = "dimension-stale"
+    GATE_CLOSED = "gate-closed"
     KAFKA_DOWN = "kafka-down"
     NEVER_ANSWERED = "never-answered"
     NEVER_READ = "never-read"
@@ -190,6 +191,9 @@ def _waiting(state: SourceState) -> Iterator[Trouble]:
 def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
     name, manifest = state.view.name, state.manifest
     yield from _paused(Code.BATCH_PAUSED, state.batch_paused)
+    if state.held_back:
+        why = "the last batch is held back, and what answered goes on"
+        yield Trouble(Code.GATE_CLOSED, Grade.STOPPED, state.held_back.what, state.held_back.next, why)
     if state.waste:
         what = f"{name}: {state.waste:,} bytes that nothing needs can be deleted"
         yield Trouble(Code.WASTE, Grade.UNFINISHED, what, "dovetail clean")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dovetail.cli.despite import BECAUSE, DESPITE_GATES, reason_for
 from dovetail.cli.output import Output, counted
 from dovetail.cli.prove import share
+from dovetail.cli.samples import SAMPLES, keep, records_behind
 from dovetail.cli.session import find_log, load_project, start_spark, writable
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 PANEL = "Change"
 VIEW = typer.Argument(help="Which view.")
-BECAUSE = typer.Option("", help="Why; dovetail history shows it.", metavar="TEXT")
 DRY_RUN = typer.Option(False, "--dry-run", help="Say what would answer; change nothing.")
 JSON = typer.Option(False, "--json", help="One JSON document.")
 
@@ -134,6 +135,7 @@ def diff(
     view: str = VIEW,
     to: str = typer.Option("", help="Which version; the declared one where not given.", metavar="VERSION"),
     within: str = typer.Option("0%", help='What a number may differ by without being told, as in "1%".'),
+    samples: int | None = SAMPLES,
     as_json: bool = JSON,
 ) -> None:
     """Compare what answers with what was reprocessed, group by group; exit code 1 where something differs."""
@@ -162,10 +164,12 @@ def diff(
         for group in m.worst:
             at = " ".join(f"{name}={group[name]}" for name in found.by)
             output.line(f"  {m.measure}  {at}: {group['before']} before, {group['after']} after")
+    keep(project, view, found, within=allowed)
+    behind = records_behind(output, project, named, found, (manifest.runs, runs), spark, samples=samples)
     output.line("Nothing differs." if groups.same else f"Next: dovetail promote {view}, or change it again")
     document = {**vars(found), "position": found.position.as_json(), **vars(groups)}
     document["measures"] = [vars(m) for m in groups.measures]
-    output.result({name: value for name, value in document.items() if name != "found"})
+    output.result({**{name: value for name, value in document.items() if name != "found"}, "samples": behind})
     if not groups.same:
         raise typer.Exit(1)
 
@@ -174,17 +178,24 @@ def promote(
     context: typer.Context,
     view: str = VIEW,
     to: str = typer.Option("", help="Which version; the declared one where not given.", metavar="VERSION"),
+    despite_gates: bool = DESPITE_GATES,
     because: str = BECAUSE,
     dry_run: bool = DRY_RUN,
     as_json: bool = JSON,
 ) -> None:
     """Let what was reprocessed answer, for all readers at once; what answered until now can be gone back to."""
-    from dovetail.batch import change
+    from dovetail.batch import change, gates
 
     output, project = Output(as_json=as_json), load_project(context)
     named, manifest = project.view(view), _manifest(project, view)
-    runs = change.to_promote(manifest, project.version(named), to)
-    _switch(output, project, named, manifest, runs, what="promote", because=because, dry_run=dry_run)
+    runs, what = change.to_promote(manifest, project.version(named), to), "promote"
+    if despite_gates:
+        because, what = reason_for(because), "promote despite its gates"
+    elif named.promote_if:
+        spark = start_spark(project.settings, "promote", heavy=True, on_progress=output.progress())
+        for found in gates.refuse_promote(project, named, manifest, runs, spark):
+            output.line(f"gate open: {found}")
+    _switch(output, project, named, manifest, runs, what=what, because=because, dry_run=dry_run)
 
 
 def rollback(

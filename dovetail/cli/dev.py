@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import httpx
 
 from dovetail.cli import generate
+from dovetail.cli.nightly import Nightly
 from dovetail.cli.output import Output
 from dovetail.cli.run import wait_for_stop
 from dovetail.cli.session import find_log
-from dovetail.cli.stack import Stack, stack
+from dovetail.cli.stack import Child, Stack, stack
 from dovetail.shared import jars
 from dovetail.shared.broker import Broker, running
 from dovetail.shared.declare import Source
@@ -29,7 +32,29 @@ def run(project: Project, output: Output) -> None:
         first_answer(project, processes, output)
         start_archives(project, processes, output)
         output.line("Ctrl-C stops all; data stay in " + str(project.settings.storage.path))
-        wait_for_stop(lambda: processes.revive(output.note))
+        nightly = scheduled(project, processes, outer, output)
+
+        def look() -> None:
+            processes.revive(output.note)
+            nightly()
+
+        wait_for_stop(look)
+
+
+def scheduled(project: Project, processes: Stack, outer: ExitStack, output: Output) -> Callable[[], object]:
+    """Runs the batches of `[batch] every` while it is called; nothing where that says never."""
+    from dovetail.batch.schedule import ages
+
+    if not (every := project.settings.batch.every_seconds):
+        return lambda: None
+
+    def start(view: str) -> Child:
+        # Beside the stack: it ends by itself, and may fail while the layers go on.
+        return Child(f"batch-{view}", ["batch", view, "--json"], folder=processes.folder, logs=processes.logs)
+
+    nightly = Nightly(every, lambda: ages(project.layout, project.views.values(), time.time()), start, output.note)
+    outer.callback(nightly.stop)
+    return nightly
 
 
 def start_layers(project: Project, processes: Stack, outer: ExitStack, output: Output) -> Log:

@@ -10,6 +10,7 @@ import typer
 
 from dovetail.cli.output import Output
 from dovetail.cli.session import find_log, load_project, start_spark
+from dovetail.shared import percentage
 
 if TYPE_CHECKING:
     from dovetail.batch.prove import Proof
@@ -64,11 +65,8 @@ def share(text: str) -> float:
     >>> share("1%")
     0.01
     """
-    try:
-        found = float(text.removesuffix("%")) / 100
-    except ValueError:
-        found = 0.0
-    if not (0 < found <= 1 and text.endswith("%")):
+    found = percentage.share(text)
+    if not found or found > 1:
         raise typer.BadParameter(f"'{text}' is not a percentage: write 1% or 12.5%", param_hint="--sample")
     return found
 

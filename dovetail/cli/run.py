@@ -9,10 +9,13 @@ from pathlib import Path
 
 import typer
 
+from dovetail.cli.despite import BECAUSE, DESPITE_GATES, reason_for
+from dovetail.cli.nightly import due
 from dovetail.cli.output import Output
 from dovetail.cli.session import find_log, load_project, load_settings, start_spark, writable
+from dovetail.shared import duration
 from dovetail.shared.declare import Source, View
-from dovetail.shared.errors import UsageError
+from dovetail.shared.errors import GateClosed, UsageError
 from dovetail.shared.locks import held
 from dovetail.shared.project import Project
 
@@ -102,10 +105,15 @@ def batch(
     context: typer.Context,
     view: str = typer.Argument(None, help="Which view; all but those with batch=False where not given."),
     full: bool = typer.Option(False, "--full", help="Recompute from the first record on, into one run."),
+    if_older_than: str = typer.Option(
+        "", help="Only views whose newest run is at least this old, as in 20h, or that have none.", metavar="AGE"
+    ),
+    despite_gates: bool = DESPITE_GATES,
+    because: str = BECAUSE,
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be computed; write nothing."),
     as_json: bool = JSON,
-) -> None:
-    """Recompute views below a new cut and promote them."""
+) -> int:
+    """Recompute views below a new cut and promote them, where their gates are open."""
     from dovetail.batch import job
     from dovetail.batch.dimensions import refresh_all
     from dovetail.batch.recompute import Plan
@@ -116,6 +124,13 @@ def batch(
         raise UsageError(
             "every view of this project has batch=False", next="dovetail batch VIEW computes one all the same"
         )
+    if because and not despite_gates:
+        raise typer.BadParameter("goes with --despite-gates", param_hint="--because")
+    despite = reason_for(because) if despite_gates else None
+    if if_older_than:
+        views = due(project, views, duration.parse(if_older_than).total_seconds(), output)
+    if not views:
+        return 0
     writable(project.settings)
     if not dry_run:
         views = _not_paused(project, views, output)
@@ -130,6 +145,7 @@ def batch(
 
     if not dry_run:
         refresh_all(project, log, spark, tell=output.note)
+    closed = 0
     for each in views:
         if dry_run:
             planned = job.plan(project, each, log, spark, full=full)
@@ -140,7 +156,13 @@ def batch(
             output.result({"view": each.name, "records": planned.records if planned else 0, "written": False})
             continue
         before = job.live(project, each)
-        manifest = job.run(project, each, log, spark, full=full, on_plan=tell)
+        try:
+            manifest = job.run(project, each, log, spark, full=full, despite=despite, on_plan=tell)
+        except GateClosed as error:  # of this view: the others have theirs
+            closed = 1
+            output.problem(error.what, where=error.why, next=error.next)
+            output.result({"view": each.name, "written": False, "closed": error.what, "next": error.next})
+            continue
         if manifest is None:
             output.line(f"{each.name}: nothing new since seq {before.seq if before else -1}")
             output.result({"view": each.name, "written": False})
@@ -153,6 +175,7 @@ def batch(
             output.result(
                 {"view": each.name, "written": True, "run": run.id, "seq": manifest.seq, "records": run.records}
             )
+    return closed
 
 
 def serve(

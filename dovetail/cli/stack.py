@@ -59,9 +59,13 @@ class Child:
             self.kill()
         self._release()
 
+    def ended(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self.process.poll()
+
     def check(self) -> None:
         """Raises DovetailError with the end of its log when the process has ended."""
-        code = self.process.poll()
+        code = self.ended()
         if code is not None:
             lines = self.log.read_text(errors="replace").strip().splitlines()[-8:]
             raise DovetailError(f"{self.name} stopped with exit code {code}", where=str(self.log), why="\n".join(lines))

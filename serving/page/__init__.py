@@ -7,7 +7,9 @@ from importlib.resources import files
 
 from fastapi import FastAPI, Response
 
-SCRIPTS = ("page", "elements", "server", "standing", "question", "answer", "chart", "layers", "words", "embed")
+SCRIPTS = (
+    "page", "elements", "server", "standing", "changes", "question", "answer", "chart", "layers", "words", "embed",
+)  # fmt: skip
 FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),

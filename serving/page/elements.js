@@ -23,6 +23,12 @@ export function say(element, words) {
   if (element.textContent !== words) element.textContent = words; // told aloud only when it changes
 }
 
+export function ago(seconds) {
+  const [n, unit] = seconds < 90 ? [seconds, "s"] : seconds < 5400 ? [seconds / 60, "min"]
+    : seconds < 172800 ? [seconds / 3600, "h"] : [seconds / 86400, "days"];
+  return `${Math.max(0, Math.round(n))} ${unit} ago`;
+}
+
 export const isNumber = (value) =>
   value === null || (["number", "string"].includes(typeof value) && value !== "" && Number.isFinite(+value));
 

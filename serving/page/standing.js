@@ -1,12 +1,7 @@
 // How the views stand: the first line, where batch and speed meet, a card of each view, and what one holds.
 
-import { $, make, say, shown, text } from "./elements.js";
-
-function ago(seconds) {
-  const [n, unit] = seconds < 90 ? [seconds, "s"] : seconds < 5400 ? [seconds / 60, "min"]
-    : seconds < 172800 ? [seconds / 3600, "h"] : [seconds / 86400, "days"];
-  return `${Math.max(0, Math.round(n))} ${unit} ago`;
-}
+import { changes } from "./changes.js";
+import { $, ago, make, say, shown, text } from "./elements.js";
 
 export function standing({ now, problems, views }) {
   const sources = new Map(views.filter((view) => view.source).map((view) => [view.source, view.proved]));
@@ -33,7 +28,7 @@ export function card(view, now) {
     gaps: view.gaps?.length ? view.gaps.map((gap) => `${gap.records} records at seq ${gap.seq}: ${gap.why}`).join("; ") : "none",
   };
   const told = Object.entries(known).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, shown(value))]);
-  return make("article", {}, make("h3", {}, view.view), make("p", {}, view.standing), make("dl", {}, ...told));
+  return make("article", {}, make("h3", {}, view.view), make("p", {}, view.standing), make("dl", {}, ...told), ...changes(view, now));
 }
 
 export function joint(view) {

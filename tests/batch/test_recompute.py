@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dovetail.batch import recompute
+from dovetail.batch import promote, recompute
 from dovetail.batch.recompute import Written
 from dovetail.shared import commit as steps
 from dovetail.shared import manifest as rules
 from dovetail.shared.commit import Folded
-from dovetail.shared.errors import IntegrityError, NotYet
+from dovetail.shared.errors import Busy, GateClosed, IntegrityError, NotYet
 from dovetail.shared.ledger import Books, LostRace, VersionId, follows
 from dovetail.shared.manifest import RunId
 from dovetail.shared.position import Position, Range
@@ -104,8 +106,10 @@ def ledger():
     return ledger
 
 
-def batch(ledger, manifests, master, version=A, *, full=False):
-    return recompute.run("sales", version, full=full, owner="test", manifests=manifests, ledger=ledger, master=master)
+def batch(ledger, manifests, master, version=A, *, full=False, **more):
+    return recompute.run(
+        "sales", version, full=full, owner="test", manifests=manifests, ledger=ledger, master=master, **more
+    )
 
 
 @pytest.mark.parametrize(("claimed", "cut"), [(25, 3), (20, 3), (19, 2), (10, 2), (9, 1)])
@@ -236,3 +240,57 @@ def test_a_paused_writer_that_commits_before_the_fence_is_taken_into_account(led
 
 def test_a_source_that_was_never_opened_has_nothing_to_catch_up():
     assert caught_up(Ledger(), Master(25)) == 0
+
+
+def test_a_run_that_is_judged_wrong_does_not_answer_and_its_pin_goes(ledger):
+    manifests, judged = Manifests(), []
+    before = batch(ledger, manifests, Master(10))
+
+    def judge(started, runs):
+        judged.append((started.runs, [(r.from_seq, r.to_seq) for r in runs]))
+        raise GateClosed("too far")
+
+    with pytest.raises(GateClosed):
+        batch(ledger, manifests, Master(20), judge=judge)
+    assert judged == [(before.runs, [(-1, 2), (2, 3)])]
+    assert (manifests.now.runs, manifests.now.generation, manifests.now.pins) == (before.runs, before.generation, {})
+
+
+def test_what_a_judge_says_is_written_in_the_history(ledger):
+    manifest = batch(ledger, Manifests(), Master(20), judge=lambda *_: " despite its gates: meant")
+    assert manifest.note == "incremental batch by test despite its gates: meant"
+
+
+def test_a_batch_does_not_undo_what_was_promoted_while_it_ran(ledger):
+    """As a scheduled one would, that began before a person promoted and ends after."""
+    steps.attach(ledger, B)
+    manifests, master = Manifests(), Master(20)
+    batch(ledger, manifests, Master(10))
+    other = (
+        replace(manifests.now.runs[0], id=RunId("b"), version=B, to_seq=4, range=Range(ORIGIN, Position({0: 20}))),
+    )
+
+    def promoted_meanwhile(version, run, span):
+        started = manifests.now
+        manifests.swap(rules.staged(started, other, note=""))
+        promote.switch(manifests, ledger, view="sales", started=started, to=other, note="by ann")
+        return Written(1)
+
+    master.write_run = promoted_meanwhile
+    with pytest.raises(Busy, match="generation 0 to 1") as said:
+        batch(ledger, manifests, master)
+    assert "by ann" in said.value.why
+    assert manifests.now.runs == other
+
+
+def test_after_a_rollback_a_batch_goes_on_with_the_version_gone_back_to(ledger):
+    steps.attach(ledger, B)
+    manifests = Manifests()
+    batch(ledger, manifests, Master(20))
+    old = manifests.now.runs
+    other = (replace(old[0], id=RunId("b"), version=B, to_seq=4),)
+    manifests.swap(rules.promoted(manifests.now, other, keep=2, note=""))
+    promote.switch(manifests, ledger, view="sales", started=manifests.now, to=old, note="back")
+    commit(ledger, 30)
+    manifest = batch(ledger, manifests, Master(30), version=manifests.now.live)
+    assert (manifest.live, manifest.runs[: len(old)]) == (A, old)

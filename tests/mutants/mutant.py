@@ -77,6 +77,7 @@ RULES = {
     "SQL": "A statement is answered as SQL means it, or refused; nothing of its text is run.",
     "reprocess": "What is computed beside survives a kill, and a batch leaves it its time and its version.",
     "a change": "The same command again, by who does not know that it was done, neither undoes it nor goes further.",
+    "gates": "What moves an answer too far waits for a person; a batch by age runs once, and undoes nothing.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",
     "a source's rules": "They judge what can be read, and say what becomes of it.",

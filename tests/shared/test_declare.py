@@ -42,8 +42,8 @@ def test_what_comes_later_is_refused_by_name_with_file_and_line():
 
 
 def test_what_comes_later_says_so():
-    with pytest.raises(DeclarationError, match=r"dv\.gate is not there yet"):
-        dv.gate  # noqa: B018
+    with pytest.raises(DeclarationError, match=r"dv\.mask is not there yet"):
+        dv.mask  # noqa: B018
 
 
 def test_an_unknown_argument_is_answered_with_the_nearest_known_one():

@@ -82,7 +82,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 @lineage.of_batch
-def batch(project, view, log, spark, *, full=False, on_plan=lambda _: None) -> Manifest | None:
+def batch(project, view, log, spark, *, full=False, despite=None, on_plan=lambda _: None) -> Manifest | None:
     """Plans and writes one run; `full` stands for one that fails after it was planned."""
     version = project.version(view)
     on_plan(SimpleNamespace(version=version))

@@ -47,7 +47,11 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     kept = settings.retention
     assert (kept.rollbacks, kept.rollback_window, kept.rollback_seconds) == (2, "7 days", 7 * 86_400)
     assert (kept.warn_quarantine, kept.warn_waste, kept.warn_unread) == (10**9, 10**9, 0.5)
-    assert settings.batch.records_per_part == 20_000_000
+    assert (settings.batch.records_per_part, settings.batch.every, settings.batch.every_seconds) == (
+        20_000_000,
+        "",
+        0.0,
+    )
     assert (settings.dev.generator, settings.dev.rate, settings.dev.seed) == ("", 100, 7)
     assert (settings.telemetry.logs, settings.telemetry.traces, settings.telemetry.lineage) == ("text", "", "")
     assert settings.storage.path == tmp_path / "data"
@@ -190,7 +194,7 @@ def test_a_variable_wins_over_file_and_profile(tmp_path: Path, monkeypatch: pyte
 def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"bootstrap": "h:1", "options": '{"a": "b"}', "conf": '{"spark.a": "b"}', "host": "::1"}
     values |= {"stop_if_quarantined": "11%", "warn_if_quarantined": "11%", "warn_unread": "11%"}
-    values |= {"warn_quarantine": "11 MB", "warn_waste": "11 MB", "rollback_window": "11 days"}
+    values |= {"warn_quarantine": "11 MB", "warn_waste": "11 MB", "rollback_window": "11 days", "every": "11 days"}
     values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "master": "yarn", "generator": "g.py"}
     values |= {"required": "true", "pepper": "env:P", "names": '["n"]', "jwt_keys": "https://issuer.example/keys"}
     values |= {"jwt_algorithms": '["PS256"]', "logs": "json", "traces": "http://h:1", "lineage": "http://h:1"}

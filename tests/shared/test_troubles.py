@@ -12,6 +12,7 @@ from dovetail.shared import manifest as rules
 from dovetail.shared.alarm import Recent
 from dovetail.shared.dimensions import Version
 from dovetail.shared.errors import IntegrityError, ServiceMissing
+from dovetail.shared.gates import Held
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.log import Extent, TopicMissing, Waiting
 from dovetail.shared.manifest import ORIGIN, Run
@@ -80,6 +81,7 @@ def test_each_trouble_of_a_source_has_its_code(change: dict[str, Any], code: Cod
         ({"failure": IntegrityError("torn")}, Code.UNREADABLE),
         ({"manifest": None}, Code.NEVER_ANSWERED),
         ({"waste": 2_000_000}, Code.WASTE),
+        ({"held_back": Held("lines 10 → 1", "")}, Code.GATE_CLOSED),
         ({"batch_paused": Pause("batch", "sales")}, Code.BATCH_PAUSED),
         ({"declared": VersionId("sales@0000000000000000")}, Code.VIEW_CHANGED),
     ],
