@@ -78,6 +78,7 @@ RULES = {
     "reprocess": "What is computed beside survives a kill, and a batch leaves it its time and its version.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",
+    "changes": "What a change takes back is taken back exactly, or the change is set apart or refused.",
     "a source's rules": "They judge what can be read, and say what becomes of it.",
     "quarantine": "Too much in quarantine stops the source; a record put right is counted by no version.",
     "versions": "Both layers run a version from its stored bundle, whose code is what its name says.",
