@@ -111,7 +111,7 @@ def unreadable(decoder: Mapping[str, Any]) -> str:
     whens = [
         ("_value is null", TOMBSTONES.reason),
         ("not is_valid_utf8(_value)", "not UTF-8"),
-        ("_json.record is null or _json.end is null", "not a JSON object"),
+        ("_json.record is null or _json.`end` is null", "not a JSON object"),
         (f"{e}.op is null", "no op: it is no change as Debezium writes one"),
         (f"{e}.op = 't'", "the table was truncated: which rows that takes back it does not say"),
         (f"{e}.op not in ('c', 'r', 'u', 'd')", "op is none of c, r, u and d"),
