@@ -16,7 +16,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from dovetail.shared.decode import POSITION, REASON, decode
+from dovetail.shared.decode import POSITION, REASON, decode, rows_of
 from dovetail.shared.engine import hush
 from dovetail.shared.errors import UserCodeError
 from dovetail.shared.fold import ROWS, grouping, user_code
@@ -52,9 +52,8 @@ def placed(kept: DataFrame, bundle: Bundle) -> DataFrame:
     Raises:
         UserCodeError: the transform loses where a row comes from.
     """
-    columns = [*bundle.decoder["schema"], *(POSITION if bundle.placed else ())]
     with user_code(bundle):
-        made = bundle.view(kept.selectExpr(*(f"`{name}`" for name in columns)))
+        made = bundle.view(rows_of(kept, bundle.decoder, placed=bundle.placed))
     hush()  # what the engine says of a transform that loses places is said below in other words
     try:
         return made.selectExpr(*grouping(bundle), *_places())

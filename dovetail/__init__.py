@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from dovetail.shared import transforms
+from dovetail.shared.changes import Changes, changes
 from dovetail.shared.declare import Json, Source, View, json, source, view
 from dovetail.shared.dimensions import Dimension, dimension
 from dovetail.shared.errors import DeclarationError, DovetailError
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Changes",
     "CommitRule",
     "Dimension",
     "DovetailError",
@@ -56,6 +58,7 @@ __all__ = [
     "avg",
     "bool_and",
     "bool_or",
+    "changes",
     "collect_set",
     "connect",
     "connect_async",

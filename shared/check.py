@@ -80,6 +80,7 @@ def unknown_columns(view: View, columns: Iterable[str]) -> Iterator[Problem]:
         named.append((f"event_time of source {view.source.name}:", view.source.event_time))
     for name, measure in view.measures.items():
         texts = [text.strip("`") for s in measure.states for text in (s.expr, s.by)]
+        texts += measure.signs
         named += [(f"column in measure {name}:", text) for text in texts if _IDENTIFIER.fullmatch(text)]
     for kind, column in dict.fromkeys(named):
         if column.lower() not in folded:
@@ -88,7 +89,7 @@ def unknown_columns(view: View, columns: Iterable[str]) -> Iterator[Problem]:
 
 def _of_view(view: View, folder: Path) -> Iterator[Problem]:
     if not view.transform:
-        yield from unknown_columns(view, view.source.columns)
+        yield from unknown_columns(view, view.source.row_columns)
     for name, measure in view.measures.items():
         for text in dict.fromkeys(t for s in measure.states for t in s.texts):
             for found, reason in rowwise.sql_reasons(text):

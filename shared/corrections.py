@@ -41,6 +41,8 @@ def settings(given: Iterable[str], source: Source) -> dict[str, str]:
         column, equals, value = each.partition("=")
         if not equals or not _is_json(value):
             raise UsageError(f"'{each}' is not COLUMN=JSON", next="quote text twice: --set 'country=\"FR\"'")
+        if source.sign:
+            raise UsageError("a record of changes has no columns to be set", next="resend --edit, or --file")
         if column not in source.columns:
             raise UsageError(unknown("column", column, source.columns), where=source.where)
         found[column] = value.strip()

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 from dovetail.shared import ddl
 from dovetail.shared.caller import caller
+from dovetail.shared.changes import CHANGE, TOMBSTONES, Changes, refuse_taking_out
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.gates import Gate, checked
 from dovetail.shared.measures import Measure
+from dovetail.shared.measures.signed import of_view
 from dovetail.shared.rule_arguments import base_type, length
 from dovetail.shared.rules import SIMPLE, AnyRule, Rule, bound
 
@@ -52,7 +54,7 @@ class Source:
 
     name: str
     topic: str
-    format: Json
+    format: Json | Changes
     schema: str
     event_time: str | None
     owner: str
@@ -66,9 +68,21 @@ class Source:
         """Column name to Spark type, in order."""
         return ddl.columns(self.schema, where=self.where)
 
+    @property
+    def sign(self) -> str | None:
+        """The column that says which rows take others back; None where none does."""
+        return self.format.sign if isinstance(self.format, Changes) else None
+
+    @property
+    def row_columns(self) -> dict[str, str]:
+        """The columns of the rows that transforms see."""
+        return self.columns | ({self.sign: "int"} if self.sign else {})
+
     def as_json(self) -> dict[str, Any]:
         """What decides how a record of this source is decoded, and whether views see it."""
         decoder = {"format": self.format.name, "schema": self.columns, "event_time": self.event_time}
+        if isinstance(self.format, Changes):
+            decoder |= {"schema": self.format.columns(self.columns), "sign": self.format.sign}
         deciding = [r.as_json() for r in self.rules if isinstance(r, Rule) and r.decides]
         parts = {"event_id": [*self.event_id], "rules": deciding}
         return decoder | {name: part for name, part in parts.items() if part}
@@ -100,7 +114,7 @@ def source(
     name: str,
     *,
     topic: str | None = None,
-    format: Json | None = None,  # noqa: A002
+    format: Json | Changes | None = None,  # noqa: A002
     schema: str,
     event_time: str | None = None,
     event_id: str | Sequence[str] = (),
@@ -114,13 +128,14 @@ def source(
     Args:
         name: how commands and files call it: a lower-case letter, then letters, digits and _, 63 at most.
         topic: the Kafka topic; the name where not given.
-        format: how a record's value is read; `dv.json()` where not given.
+        format: how a record's value is read; `dv.json()` where not given. `dv.changes()` of changes of a table.
         schema: the columns as Spark DDL: "order_number bigint, price decimal(10,2), …".
         event_time: the timestamp or date column that says when it happened; needed for buckets. A column of the schema,
             then a record without it goes to quarantine; or one that each view's transform makes.
         event_id: the columns that name an event, of simple types. A record that comes again, with the same id, within
             `dedup_horizon` of one that was counted, is not counted: producers may send twice. The first in the log
-            counts, whatever the other holds. A record with null in one of these columns goes to quarantine.
+            counts, whatever the other holds. A record with null in one of these columns goes to quarantine. Of changes:
+            the table's primary key, to which the place in the database's log is added.
         dedup_horizon: how far apart a record and its repeat may be, by Kafka's timestamps: "1 day", "30 minutes". The
             ids of twice as long are kept on disk, about 40 bytes each.
         rules: what each record has to be, and what happens to one that is not: see `dv.rule`.
@@ -140,8 +155,15 @@ def source(
         raise DeclarationError(
             f"event_time {event_time} is of type {columns[event_time]}: it must be a timestamp or a date", where=where
         )
+    if isinstance(format, Changes):
+        if format.sign.lower() in (c.lower() for c in columns):
+            why = f"column {format.sign} is what says which rows are taken back"
+            raise DeclarationError(why, where=where, next="dv.changes(sign=…) calls it otherwise")
     judging = bound(rules, columns=columns, event_time=event_time, where=where)
     ids, horizon = _event_id(event_id, columns, where), length(dedup_horizon, "dedup_horizon", where, like="1 day")
+    if isinstance(format, Changes):
+        refuse_taking_out(judging)
+        judging, ids = (*judging, TOMBSTONES), (*ids, CHANGE) if ids else ()
     return Source(name, topic, format or Json(), schema, event_time, owner, where, judging, ids, horizon)
 
 
@@ -231,7 +253,8 @@ def view(
     def declare(name: str, steps: Sequence[Transform]) -> View:
         _named(name, "view", where)
         _check_view(name, source, keys, bucket, measures, where)
-        bound = {key: m.bound(source.event_time, where=where) for key, m in measures.items()}
+        signed = of_view(name, measures, source.sign, where)
+        bound = {key: m.bound(source.event_time, where=where) for key, m in signed.items()}
         _check_dimensions(name, keys, dimensions, where)
         if not (speed or batch):
             raise DeclarationError(f"view {name}: with speed=False and batch=False nothing computes it", where=where)

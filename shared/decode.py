@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from dovetail.shared import changes
 from dovetail.shared.conditions import quoted
 from dovetail.shared.rules import reason_of
 
@@ -74,12 +75,31 @@ def parser(decoder: Mapping[str, Any]) -> Mapping[str, Any]:
 def parsed(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
     """What `decode` gives before any rule is looked at: the reasons are of records that could not be read."""
     columns: dict[str, str] = decoder["schema"]
+    if "sign" in decoder:
+        return _changes(records, decoder)
     fields = ", ".join(f"`{name}`: {kind}" for name, kind in columns.items())
+    rows = records.withColumn("_json", _read(f"struct<{fields}>"))
+    return rows.select(
+        *(F.col(name) for name in records.columns),
+        *(F.col("_json")["record"][name].alias(name) for name in columns),
+        _reason(decoder).alias(REASON),
+    )
+
+
+def _changes(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
+    read = records.withColumn("_json", _read(changes.record_type(decoder)))
+    rows = read.selectExpr("*", f"{changes.ENVELOPE} as _envelope", f"{changes.GIVEN} as _given")
+    columns = [*(f"`{name}`" for name in records.columns), *changes.decoded_columns(decoder)]
+    return rows.selectExpr(*columns, f"{changes.unreadable(decoder)} as {REASON}")
+
+
+def _read(kind: str) -> Column:
+    """A record's value, of this type, as `record` of a struct that also says whether all of it could be read."""
     # Spark reads the first JSON value and ignores what follows it, be it a second record: so the value is read as one
     # field of an object, and another field must be found after it.
     read = F.from_json(
         F.expr("concat('{\"record\": ', cast(_value as string), ', \"end\": 1}')"),
-        f"record struct<{fields}>, end int, corrupt string",
+        f"record {kind}, end int, corrupt string",
         {
             "mode": "PERMISSIVE",
             "columnNameOfCorruptRecord": "corrupt",
@@ -89,13 +109,7 @@ def parsed(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
         },
     )
     # True, but not known to be: else a filter on the reason would be pushed below it, and parse once for each column.
-    once = F.when(F.expr("spark_partition_id() >= 0"), read)
-    rows = records.withColumn("_json", once)
-    return rows.select(
-        *(F.col(name) for name in records.columns),
-        *(F.col("_json")["record"][name].alias(name) for name in columns),
-        _reason(decoder).alias(REASON),
-    )
+    return F.when(F.expr("spark_partition_id() >= 0"), read)
 
 
 def decoded(rows: DataFrame, decoder: Mapping[str, Any], *, placed: bool = False) -> DataFrame:
@@ -104,8 +118,15 @@ def decoded(rows: DataFrame, decoder: Mapping[str, Any], *, placed: bool = False
     Args:
         placed: with `_partition` and `_offset`, for measures that need them.
     """
-    columns = [*decoder["schema"], *(POSITION if placed else ())]
-    return rows.where(f"{REASON} is null").selectExpr(*(f"`{name}`" for name in columns))
+    return rows_of(rows.where(f"{REASON} is null"), decoder, placed=placed)
+
+
+def rows_of(records: DataFrame, decoder: Mapping[str, Any], *, placed: bool) -> DataFrame:
+    """The rows of decoded records as a transform sees them: one of each, or of a change those it takes and gives."""
+    position = POSITION if placed else ()
+    if "sign" in decoder:
+        return records.selectExpr(changes.rows(decoder), *position)
+    return records.selectExpr(*(f"`{name}`" for name in (*decoder["schema"], *position)))
 
 
 def _reason(decoder: Mapping[str, Any]) -> Column:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from dovetail.shared.decode import KEPT_APART, POSITION
 from dovetail.shared.engine import arrow, hush
 from dovetail.shared.ledger import VersionFails, VersionId, view_of
+from dovetail.shared.measures.signed import NO_SIGN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -134,6 +135,8 @@ def said(error: Exception) -> str:
     if condition == "PYTHON_EXCEPTION":
         last = [line for line in str(error).splitlines() if line and not line.startswith((" ", "\t"))][-1]
         return last.partition(":")[0]
+    if condition == "USER_RAISED_EXCEPTION" and NO_SIGN in str(error):
+        return NO_SIGN
     return condition or ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dovetail.shared.changes import image
 from dovetail.shared.check import Problem, Report, subject
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import POSITION
@@ -71,7 +72,7 @@ def _fit(
     if wrong := [*_unfit(source, spark)]:
         return Fit(source, 0, 0, tuple(wrong))
     with newest(extent, most, log, spark) as rows:
-        sample = Sample(source, rows, _fields(rows))
+        sample = Sample(source, rows, _fields(rows, image if source.sign else None))
         try:
             verdicts = Verdicts.of(sample, project.settings.speed.warn_if_quarantined)
         except Exception as error:
@@ -91,11 +92,11 @@ def _empty(source: Source) -> Fit:
     return Fit(source, 0, 0, (Finding("note", "empty", message),))
 
 
-def _fields(rows: DataFrame) -> Fields:
+def _fields(rows: DataFrame, of: Callable[[bytes | None], bytes | None] | None) -> Fields:
     fields = Fields()
     for table in arrow_slices(rows.select(*POSITION, "_value"), POSITION):
         for place, value in placed(table.to_pylist(), "_value"):
-            fields.take(place, value)
+            fields.take(place, of(value) if of else value)
     return fields
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
-from pyspark.sql.types import DecimalType, NullType, NumericType
+from pyspark.sql.types import DecimalType, IntegralType, NullType, NumericType
 
 from dovetail.shared.commit import Folded
 from dovetail.shared.decode import KEPT_APART, META, POSITION, REASON, decode, decoded
@@ -49,6 +49,12 @@ def fold(rows: DataFrame, bundle: Bundle) -> DataFrame:
 
 def misfit(transformed: DataFrame, measure: Measure) -> str:
     """Why a measure cannot be had from these columns although SQL would accept it, or nothing: a sum of text, say."""
+    for sign in dict.fromkeys(measure.signs):
+        (found,) = transformed.selectExpr(sign).schema
+        if not isinstance(found.dataType, IntegralType):
+            return (
+                f"{measure.name}: sign '{sign}' is {found.dataType.simpleString()}: make it a whole number, as an int"
+            )
     for state in measure.states:
         if state.kind.placed and not {*POSITION} <= {*transformed.columns}:
             kept = " and ".join(POSITION)

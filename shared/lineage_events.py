@@ -21,6 +21,7 @@ from openlineage.client.facet_v2 import (
 )
 
 from dovetail.shared import versions
+from dovetail.shared.changes import HIDDEN
 from dovetail.shared.declare import View
 from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.manifest import Run
@@ -87,7 +88,7 @@ class Told:
         )
 
     def _topic(self) -> InputDataset:
-        schema = _schema(self._bundle.decoder["schema"])
+        schema = _schema({c: k for c, k in self._bundle.decoder["schema"].items() if c not in HIDDEN})
         return InputDataset(f"kafka://{self._broker}", self._bundle.topic, facets={"schema": schema})
 
     def _table(self, path: Path, *, rows: int | None = None) -> OutputDataset:

@@ -81,6 +81,8 @@ def parsed(text: str | bytes) -> dict[str, Any]:
 def doubts(source: Source, names: Iterable[str]) -> list[str]:
     """What is probably not meant by a record with these fields, in words."""
     given, columns = list(names), source.columns
+    if source.sign:
+        return [] if {"op", "payload"} & {*given} else ["there is no op, as a change has: it will go to quarantine"]
     found = [f"{unknown('field', name, columns)}; it is sent, and ignored" for name in given if name not in columns]
     if source.event_time in columns and source.event_time not in given:
         found.append(f"there is no {source.event_time}: the record will go to quarantine")

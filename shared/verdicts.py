@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dovetail.shared.changes import TOMBSTONES
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import POSITION, REASON, decode
 from dovetail.shared.drift import Finding, Level
@@ -93,7 +94,7 @@ class Verdicts:
             places = [(place, rule.reason) for place, broken in placed(self.records, str(n)) if broken]
             for reason, group in groups(places).items() if rule.otherwise in then else ():
                 said = f"{self._of(group)} {then[rule.otherwise]}: {reason}, first {group.first}"
-                level: Level = "fail" if rule.otherwise == "fail" else "warn"
+                level: Level = "fail" if rule.otherwise == "fail" else "note" if rule == TOMBSTONES else "warn"
                 yield Finding(level, "rule", said, "", group.records, group.first, where=rule.where)
 
     def against(self, names: str, decoder: Mapping[str, Any]) -> Iterator[Finding]:

@@ -68,6 +68,14 @@ class StateKind:
         """The same merge over Python values; None is the empty state."""
         raise NotImplementedError
 
+    def netted(self, state: State) -> tuple[State, ...]:
+        """The sums and counts that tell its state where rows take others back; none where such cannot."""
+        return ()
+
+    def net(self, given: Sequence[pa.Array], taken: Sequence[pa.Array]) -> pa.Array:
+        """Its state of the rows that are left, from those of `netted` over rows given and rows taken back."""
+        raise NotImplementedError
+
 
 class GatheredKind(StateKind):
     """A kind whose merge SQL cannot say: DuckDB gathers the states of each group, and `collected` merges them."""
@@ -158,7 +166,8 @@ class Measure:
     """An aggregate a view declares: states, and how they are presented.
 
     `name` is how it is declared (`avg`), from which, with `options`, serving finds the presenter again. `inner` are the
-    measures that one is composed of; `code` is the user's function that composes them.
+    measures that one is composed of; `code` is the user's function that composes them. `sign` (Spark SQL) says which
+    rows take others back; `inner` is then the measure without it.
     """
 
     name: str
@@ -166,9 +175,12 @@ class Measure:
     options: Mapping[str, Any] = field(default_factory=dict)
     inner: tuple[tuple[str, Measure], ...] = ()
     code: Callable[..., Any] | None = field(default=None, compare=False)
+    sign: str = ""
 
     @cached_property
     def presenter(self) -> Presenter:
+        if self.sign:
+            return PRESENTERS["signed"](measure=self)  # type: ignore[call-arg]
         made = PRESENTERS.get(self.name, Presenter)
         return made(**self.options, **({"measure": self} if self.inner else {}))
 
@@ -192,6 +204,14 @@ class Measure:
         """Whether a user's function presents it or a part of it."""
         return self.name == "measure" or any(m.composed for _, m in self.inner)
 
+    @property
+    def signs(self) -> Iterator[str]:
+        """What tells the signs of rows, in it and in what it is composed of."""
+        if self.sign:
+            yield self.sign
+        for _, measure in self.inner:
+            yield from measure.signs
+
     def coded(self) -> Iterator[Callable[..., Any]]:
         """The user's functions in it."""
         if self.code is not None:
@@ -202,6 +222,7 @@ class Measure:
     def as_json(self) -> dict[str, Any]:
         stored: dict[str, Any] = {"measure": self.name, "states": [s.as_json() for s in self.states]}
         stored |= {"options": dict(self.options)} if self.options else {}
+        stored |= {"sign": self.sign} if self.sign else {}
         return stored | ({"inner": {name: m.as_json() for name, m in self.inner}} if self.inner else {})
 
 
@@ -245,6 +266,7 @@ def measure_from_json(stored: Mapping[str, Any]) -> Measure:
         tuple(_state(s) for s in stored["states"]),
         stored.get("options", {}),
         tuple((name, measure_from_json(m)) for name, m in stored.get("inner", {}).items()),
+        sign=stored.get("sign", ""),
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dovetail.shared.errors import UserCodeError
 from dovetail.shared.measures.base import Measure, Presenter, State, presents, refused
 from dovetail.shared.measures.numeric import Count
+from dovetail.shared.measures.signed import by_sign
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,6 +59,7 @@ def histogram(
     low: float | Decimal | None = None,
     high: float | Decimal | None = None,
     where: str | None = None,
+    sign: str | None = None,
 ) -> Measure:
     """How many values of `expr` (Spark SQL) lie between `edges`, or in bins of `width` from `low` to `high`.
 
@@ -83,7 +85,7 @@ def histogram(
         for a, b in zip(lows, [*given, None], strict=True)
     ]
     states = tuple(State(Count(), where=taken + c) for c in conditions)
-    return Measure("histogram", states, {"edges": [str(e) for e in given]})
+    return by_sign(Measure("histogram", states, {"edges": [str(e) for e in given]}), sign)
 
 
 def _steps(width: float | Decimal, low: float | Decimal | None, high: float | Decimal | None) -> list[Decimal]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dovetail.shared.measures.base import Measure, Presenter, State, StateKind, kind, near, presents
+from dovetail.shared.measures.numeric import Sum, counted
+from dovetail.shared.measures.signed import by_sign
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +59,32 @@ class Moments(StateKind):
             merged = v if merged is None else merged if v is None else _joined(merged, v)
         return merged
 
+    def netted(self, state: State) -> tuple[State, ...]:
+        # Moments cannot be taken back: of no rows that are left they have no mean. Sums can, and those of decimals and
+        # integers are exact; 1BD makes an integer a decimal, whose square has room.
+        square = replace(state, kind=Sum(), expr=f"({state.expr}) * (({state.expr}) * 1BD)")
+        return (counted(state.expr, state.where), replace(state, kind=Sum()), square)
+
+    def net(self, given: Sequence[pa.Array], taken: Sequence[pa.Array]) -> pa.Array:
+        import pyarrow as pa
+
+        rows = zip(*(a.to_pylist() for a in (*given, *taken)), strict=True)
+        kind = pa.struct({"n": pa.int64(), "mean": pa.float64(), "m2": pa.float64()})
+        return pa.array([_left(row[:3], row[3:]) for row in rows], kind)
+
+
+def _left(given: Sequence[Any], taken: Sequence[Any]) -> dict[str, Any] | None:
+    """The moments of the values that are left, from their numbers, sums and sums of squares."""
+    n = given[0] - taken[0]
+    if n <= 0:
+        return None
+    sums = [v or 0 for v in (*given[1:], *taken[1:])]
+    if not all(map(math.isfinite, sums)):
+        return {"n": n, "mean": math.nan, "m2": math.nan}
+    total, square, total_back, square_back = map(Fraction, sums)
+    total, square = total - total_back, square - square_back
+    return {"n": n, "mean": float(total / n), "m2": float(max(square - total * total / n, Fraction(0)))}
+
 
 def _joined(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     n, delta = a["n"] + b["n"], b["mean"] - a["mean"]
@@ -62,27 +92,28 @@ def _joined(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     return {"n": n, "mean": a["mean"] + delta * b["n"] / n, "m2": m2}
 
 
-def variance(expr: str, *, population: bool = False, where: str | None = None) -> Measure:
+def variance(expr: str, *, population: bool = False, where: str | None = None, sign: str | None = None) -> Measure:
     """The variance of `expr` (Spark SQL) as double, nulls left out: of a sample, or of a whole `population`.
 
     Null when there are no values, and for a sample also when there is one; NaN where a value is NaN or infinite, as in
-    Spark. Equal between layers within 1e-9 relative.
+    Spark. Equal between layers within 1e-9 relative. With `sign` rows of -1 take back rows of 1: see "Signed rows"
+    above.
 
     Example:
         >>> answer(dv.variance("x"), [{"x": 1}, {"x": 2}, {"x": 3}, {"x": None}], schema="x int")
         1.0
     """
-    return Measure("variance", (State(Moments(), expr, where),), {"population": population})
+    return by_sign(Measure("variance", (State(Moments(), expr, where),), {"population": population}), sign)
 
 
-def stddev(expr: str, *, population: bool = False, where: str | None = None) -> Measure:
+def stddev(expr: str, *, population: bool = False, where: str | None = None, sign: str | None = None) -> Measure:
     """The standard deviation of `expr` (Spark SQL) as double: the square root of `variance`, null where that is.
 
     Example:
         >>> answer(dv.stddev("x", population=True), [{"x": 1}, {"x": 3}], schema="x int")
         1.0
     """
-    return Measure("stddev", (State(Moments(), expr, where),), {"population": population})
+    return by_sign(Measure("stddev", (State(Moments(), expr, where),), {"population": population}), sign)
 
 
 @presents("variance")

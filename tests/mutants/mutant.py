@@ -80,6 +80,7 @@ RULES = {
     "gates": "What moves an answer too far waits for a person; a batch by age runs once, and undoes nothing.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",
+    "changes": "What a change takes back is taken back exactly, or the change is set apart or refused.",
     "a source's rules": "They judge what can be read, and say what becomes of it.",
     "quarantine": "Too much in quarantine stops the source; a record put right is counted by no version.",
     "versions": "Both layers run a version from its stored bundle, whose code is what its name says.",

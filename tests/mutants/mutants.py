@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutant import RULES
 from mutants_of_access import ACCESS
 from mutants_of_answers import ANSWERS
+from mutants_of_changes import CHANGES
 from mutants_of_checks import CHECKS
 from mutants_of_client import CLIENTS
 from mutants_of_contract import CONTRACTS
@@ -23,6 +24,6 @@ from mutants_of_workers import WORKERS
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
-    *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING,
+    *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

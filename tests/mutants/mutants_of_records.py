@@ -64,8 +64,8 @@ RECORDS = [
         "decoding",
         "a transform sees what is in quarantine",
         DECODE,
-        'return rows.where(f"{REASON} is null").selectExpr(',
-        "return rows.selectExpr(",
+        'rows_of(rows.where(f"{REASON} is null"), ',
+        "rows_of(rows, ",
         f"{OF_DECODE}::test_a_transform_sees_the_declared_columns_of_good_records_only",
     ),
     Mutant(

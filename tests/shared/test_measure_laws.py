@@ -109,6 +109,72 @@ EXACT: dict[str, tuple[dv.Measure, Truth]] = {
 }
 
 
+def left(rows: Any) -> list[dict[str, Any]]:
+    """The rows that no other takes back."""
+    taken = [r["id"] for r in rows if r["sign"] == -1]
+    return [r for r in rows if r["sign"] == 1 and r["id"] not in taken]
+
+
+def of_left(column: str, then: Truth, where: Callable[[Any], bool] = lambda r: True) -> Truth:
+    return lambda rs: then(truth.known([r for r in left(rs) if where(r)], column))
+
+
+S: dict[str, Any] = {"sign": "sign"}
+SIGNED: dict[str, tuple[dv.Measure, Truth]] = {
+    "variance of decimal": (dv.variance("m", **S), of_left("m", truth.variance)),
+    "count where": (dv.count(where="b", **S), lambda rs: sum(r["b"] is True for r in left(rs))),
+    "sum of decimal": (dv.sum("m", **S), of_left("m", truth.total)),
+    "sum of bigint where": (dv.sum("n", where="b", **S), of_left("n", truth.total, lambda r: r["b"])),
+    "sum of double": (dv.sum("x", where="abs(x) < 1e6", **S), of_left("x", truth.total, lambda r: small(r["x"]))),
+    "avg of decimal": (dv.avg("m", **S), of_left("m", truth.mean)),
+    "avg of double": (dv.avg("x", where="abs(x) < 1e6", **S), of_left("x", truth.mean, lambda r: small(r["x"]))),
+    "variance of bigint": (dv.variance("n", **S), of_left("n", truth.variance)),
+    "stddev of int": (dv.stddev("i", **S), of_left("i", truth.stddev)),
+    "stddev of double": (
+        dv.stddev("x", where="abs(x) < 1e6", **S),
+        of_left("x", truth.stddev, lambda r: small(r["x"])),
+    ),
+    "histogram": (dv.histogram("m", edges=EDGES, **S), of_left("m", lambda values: truth.bins(values, EDGES))),
+    "geometric_mean": (dv.geometric_mean("x", where="x < 1e9", **S), of_left("x", lambda values: geometric(values))),
+    "ratio": (
+        dv.ratio(dv.sum("n", **S), dv.count(where="b", **S)),
+        lambda rs: truth_ratio(truth.total(truth.known(left(rs), "n")), sum(r["b"] is True for r in left(rs))),
+    ),
+}
+
+
+def small(x: float | None) -> bool:
+    return x is not None and abs(x) < 1e6
+
+
+def signed_rows(seed: int, count: int, *, taken: float = 0.6) -> list[dict[str, Any]]:
+    """Rows of which some take back others, in any order; and some that do neither."""
+    r = random.Random(seed)
+    given = [{**row, "id": n, "sign": 1} for n, row in enumerate(random_rows(seed, count))]
+    back = [{**row, "sign": -1} for row in given if r.random() < taken]
+    rows = [*given, *back, *({**row, "id": -1, "sign": 0} for row in given[:3])]
+    r.shuffle(rows)
+    return rows
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "variance of decimal" else [pytest.mark.long]) for n in SIGNED]
+)
+def test_signed_it_keeps_the_laws_and_equals_the_truth_of_what_is_left(name: str, spark: SparkSession) -> None:
+    measure, expect = SIGNED[name]
+    schema = f"{SCHEMA}, id int, sign int"
+    for seed, count, taken in ((1, 40, 0.6), (2, 8, 1.0))[: 2 if name in QUICK else 1]:
+        given = signed_rows(seed, count, taken=taken)
+        check_measure(measure, given, schema=schema, spark=spark, expect=expect, seed=seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("sign", [2, -2, None])
+def test_a_sign_that_is_none_raises(sign: int | None, spark: SparkSession) -> None:
+    with pytest.raises(Exception, match="a sign that is not -1, 0 or 1"):
+        check_measure(dv.count(sign="sign"), [{"sign": 1}, {"sign": sign}], schema="sign int", spark=spark)
+
+
 def truth_ratio(over: Any, under: Any) -> float | None:
     return None if over is None or not under else over / under
 
