@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,9 @@ from dovetail.batch.reprocessing import ahead
 from dovetail.shared.closure import parts
 from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds, length
+from dovetail.shared.imports import Imports, coming, going
 from dovetail.shared.ledger import VersionId
+from dovetail.shared.manifest import Manifest
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
@@ -64,12 +66,13 @@ def plan(project: Project, view: View) -> Planned:
         return Planned(view.name, "new", None, declared)
     bundle = load(layout.version(manifest.live))
     if manifest.live == declared:
-        notes = tuple(_upgraded(bundle.libraries, libraries_of(view, project.settings.folder)))
+        notes = (*_upgraded(bundle.libraries, libraries_of(view, project.settings.folder)), *_history(project, manifest))
         return Planned(view.name, "unchanged", manifest.live, declared, notes=notes)
     why = tuple(reasons(bundle, view, project.settings.folder))
     runs, ledger = manifest.staged_of(declared), DeltaLedger(layout.ledger(view.source.name))
     if runs and ready(runs, ledger):
-        return Planned(view.name, "computed", manifest.live, declared, why)
+        of_staged = tuple(_history(project, replace(manifest, runs=runs)))
+        return Planned(view.name, "computed", manifest.live, declared, why, of_staged)
     _, records = ahead(project, view)
     consumed = sum(row.books.consumed for row in ledger.rows())
     path = layout.master(view.source.name)
@@ -135,6 +138,13 @@ def _upgraded(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str
     for name, version in now.items():
         if before.get(name, version) != version:
             yield f"{name} was {before[name]} when this version was stored, and is {version}"
+
+
+def _history(project: Project, manifest: Manifest) -> Iterator[str]:
+    live = Imports(project.layout, load(project.layout.version(manifest.live)).source).live()
+    for what, ids in {"was imported": coming(manifest, live), "was dropped": going(manifest, live)}.items():
+        for each in ids:
+            yield f"import {each} {what} after {manifest.live} was computed"
 
 
 def _list(names: Any) -> str:

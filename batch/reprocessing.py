@@ -21,6 +21,7 @@ from dovetail.shared.commit import detach
 from dovetail.shared.declare import View
 from dovetail.shared.errors import Busy, NotYet, UsageError
 from dovetail.shared.failpoints import failpoint
+from dovetail.shared.imports import Import, Imports
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
 from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
@@ -95,8 +96,9 @@ def run(
         size = project.settings.batch.records_per_part
         rows = ledger.rows()
         goal, everything = rows[-1].seq, sum(row.books.consumed for row in rows)
+        imports = Imports(layout, source.name).live()
         began, computed_here = time.monotonic(), 0
-        while (planned := next_part(manifests, ledger, master.claim, version, goal=goal, size=size)) is not None:
+        while planned := next_part(manifests, ledger, master.claim, version, goal=goal, size=size, imports=imports):
             pauses.refuse(layout, "batch", view.name)
             lock = layout.lock(f"batch-{view.name}")
             with held(lock, f"a part of the reprocessing of {view.name}", patience=BETWEEN_PARTS):
@@ -169,10 +171,11 @@ def next_part(
     *,
     goal: int,
     size: int,
+    imports: Sequence[Import] = (),
 ) -> Plan | None:
     """The next ledger rows to compute, of about `size` records; None where row `goal` is reached and speed goes on.
 
-    Waits for the archive where it lags behind the goal.
+    The first part takes in the imports. Waits for the archive where it lags behind the goal.
 
     Raises:
         NotYet: it has not moved for PATIENCE seconds.
@@ -194,7 +197,7 @@ def next_part(
                 next="dovetail archive, then reprocess again: it goes on from there",
             )
         time.sleep(LOOK)
-    return Plan(version, done, taken)
+    return Plan(version, done, taken, () if done else tuple(imports))
 
 
 def _attached(rows: Sequence[LedgerRow], version: VersionId) -> int:

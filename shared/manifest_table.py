@@ -13,12 +13,12 @@ import pyarrow.dataset as ds
 
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import LostRace, VersionId
-from dovetail.shared.manifest import Manifest, Pin, Run, RunId
+from dovetail.shared.manifest import Admitted, Manifest, Pin, Run, RunId
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
-FORMAT = 3
-"""2: `failed` came; 3: `staged` and `replaced`. Older rows have none of them."""
+FORMAT = 4
+"""2: `failed` came; 3: `staged` and `replaced`; 4: `imports`. Older rows have none of them."""
 SCHEMA = pa.schema(
     [
         ("revision", pa.int64()),
@@ -99,6 +99,7 @@ def _stored_run(run: Run) -> dict[str, Any]:
         "records": run.records,
         **({"lacks": run.lacks} if run.lacks else {}),
         **({"failed": run.failed} if run.failed else {}),
+        **({"imports": [asdict(each) for each in run.imports]} if run.imports else {}),
     }
 
 
@@ -113,6 +114,7 @@ def _run(stored: dict[str, Any]) -> Run:
         records=stored["records"],
         lacks=stored.get("lacks", ""),
         failed=stored.get("failed", 0),
+        imports=tuple(Admitted(**each) for each in stored.get("imports", ())),
     )
 
 

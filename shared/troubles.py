@@ -44,6 +44,7 @@ class Code(StrEnum):
     BATCH_PAUSED = "batch-paused"
     DIMENSION_NEVER_READ = "dimension-never-read"
     DIMENSION_STALE = "dimension-stale"
+    IMPORT_WAITING = "import-waiting"
     KAFKA_DOWN = "kafka-down"
     NEVER_ANSWERED = "never-answered"
     NEVER_READ = "never-read"
@@ -206,6 +207,11 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
         fingerprint = short(manifest.live).partition("@")[2]
         what = f"{name}: changed since {fingerprint}, which still answers; a full batch adopts the change"
         yield Trouble(Code.VIEW_CHANGED, Grade.UNFINISHED, what, f"dovetail batch {name} --full")
+    if manifest is not None and (state.coming or state.going):
+        ways = {"not in its answers yet": state.coming, "dropped, and in its answers still": state.going}
+        told = [f"import {', '.join(map(str, ids))} is {way}" for way, ids in ways.items() if ids]
+        what = f"{name}: {'; '.join(told)}"
+        yield Trouble(Code.IMPORT_WAITING, Grade.UNFINISHED, what, f"dovetail batch {name} --full")
 
 
 def _of_dimension(state: DimensionState) -> Iterator[Trouble]:

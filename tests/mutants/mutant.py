@@ -76,6 +76,7 @@ RULES = {
     "workers": "Several workers are one server: they count together, outlive each other and leave none behind.",
     "SQL": "A statement is answered as SQL means it, or refused; nothing of its text is run.",
     "reprocess": "What is computed beside survives a kill, and a batch leaves it its time and its version.",
+    "imports": "Old history lies below every cut, counts once, and is there as a whole or not.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",
     "a source's rules": "They judge what can be read, and say what becomes of it.",

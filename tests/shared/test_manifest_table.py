@@ -95,7 +95,7 @@ def stored(**other) -> pa.Table:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (stored(format=4), "format 4 is newer"),
+        (stored(format=5), "format 5 is newer"),
         (stored(manifest='{"runs": [{"id"'), "revision 1, is torn"),
         (stored(manifest='{"runs": []}'), "revision 1, is torn"),
     ],
