@@ -135,7 +135,7 @@ class Clean:
         layer, folder = name.split("-")[0], self.layout.scratch(name)
         if not any(folder.iterdir()):
             return
-        if layer in ("speed", "archive"):
+        if layer in ("speed", "archive", "import"):
             with ExitStack() as locks:
                 if not self._taken(locks, f"scratch of {name}", name):
                     self._folder("scratch", folder)

@@ -55,7 +55,8 @@ class Part:
     @property
     def stamp(self) -> tuple[int, int, int]:
         """Another one once the file has changed."""
-        now = self.path.stat()
+        with _readable(self):
+            now = self.path.stat()
         return now.st_size, now.st_mtime_ns, now.st_ino
 
     def digest(self) -> str:
@@ -76,9 +77,8 @@ def parts(files: Sequence[str], form: str | None = None) -> list[Part]:
     if len(forms) > 1:
         examples = ", ".join(f"{name} is {each}" for each, name in forms.items())
         raise UsageError(f"the files are of several formats: {examples}", next="import each format by itself")
-    paths = [part.path.resolve() for part in found]
-    if twice := next((p for p in found if paths.count(p.path.resolve()) > 1), None) if len(paths) < 10_000 else None:
-        raise UsageError(f"{twice.name} is named twice")
+    if len({part.path.resolve() for part in found}) < len(found):
+        raise UsageError("a file is named twice", where=", ".join(files))
     if not found:
         raise UsageError("there is no file to import", where=", ".join(files))
     return found
@@ -110,9 +110,9 @@ def rows(part: Part, source: Source) -> Iterator[tuple[int, bytes]]:
         with _opened(part) as file:
             lines = csv_lines(file, source) if part.form == "csv" else json_lines(file)
             for line in lines:
-                if part.form == "jsonl" and line.bad and line.value.startswith(b"["):
+                if part.form == "jsonl" and line.number == 1 and line.value.startswith(b"["):
                     what = "it holds a JSON array: one object a line is read"
-                    raise UsageError(what, where=f"{part.name}, line {line.number}", next="jq -c '.[]' makes lines of it")
+                    raise UsageError(what, where=part.name, next="jq -c '.[]' makes lines of it")
                 yield line.number, line.value
 
 
@@ -185,8 +185,8 @@ def _delta(path: Path) -> Iterator[Part]:
     except (DeltaError, OSError, pa.ArrowInvalid) as error:  # deletion vectors, mapped columns: rows would be wrong
         raise UsageError("the Delta table cannot be read", where=str(path), why=str(error).partition("\n")[0]) from error
     for each in sorted(fragments, key=lambda f: str(f.path)):
-        name = unquote(each.path)
-        yield Part(path / name, f"{path}/{name}", "delta", ds.get_partition_keys(each.partition_expression))
+        file = path / each.path if (path / each.path).exists() else path / unquote(each.path)
+        yield Part(file, str(file), "delta", ds.get_partition_keys(each.partition_expression))
 
 
 @contextmanager
@@ -202,6 +202,6 @@ def _readable(part: Part) -> Iterator[None]:
         yield
     except UsageError as error:
         raise error if error.where else UsageError(error.what, where=part.name, next=error.next) from error
-    except (OSError, EOFError, zlib.error, pa.ArrowException, csv.Error, ValueError, OverflowError) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowException, csv.Error, ValueError, TypeError, OverflowError) as error:
         why = str(error).partition("\n")[0]
         raise UsageError(f"it cannot be read as {part.form}", where=part.name, why=why) from error

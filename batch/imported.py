@@ -7,7 +7,7 @@ from functools import reduce
 from typing import Any
 
 from deltalake import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dovetail.shared.decode import META, REASON, decode
@@ -72,5 +72,5 @@ def _read(layout: Layout, source: str, each: Import, spark: SparkSession) -> Dat
     return spark.read.format("delta").load(str(path)).select(*META, AGAIN)
 
 
-def _repeats(ids: Collection[int]) -> Any:
+def _repeats(ids: Collection[int]) -> Column:
     return F.arrays_overlap(AGAIN, F.array(*(F.lit(each) for each in sorted(ids))))

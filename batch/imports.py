@@ -83,8 +83,7 @@ def run(
     imports = Imports(layout, source.name)
     with _room(layout, source, dry_run=dry_run) as room:
         raw, number, live = room / "raw.parquet", imports.next_id, imports.live()
-        files = _gathered(chosen, source, raw, tell=tell)
-        _refuse_known(files, live, source, wanted)
+        files = _gathered(chosen, source, raw, known=_known(live, source, wanted), tell=tell)
         with looked(
             raw, number, source, wanted, layout=layout, earlier=live, log=log, spark=spark()
         ) as (found, records):  # fmt: skip
@@ -130,26 +129,36 @@ def _room(layout: Layout, source: Source, *, dry_run: bool) -> Iterator[Path]:
             shutil.rmtree(room, ignore_errors=True)
 
 
-def _gathered(chosen: Sequence[Part], source: Source, to: Path, *, tell: Callable[[str], None]) -> list[File]:
+def _gathered(
+    chosen: Sequence[Part], source: Source, to: Path, *, known: Mapping[str, Import], tell: Callable[[str], None]
+) -> list[File]:
     """Writes the rows of all files into one, each at the place that names it.
 
+    Args:
+        known: imports by the digest of a file in them.
+
     Raises:
-        UsageError: a file cannot be read, changed meanwhile, or has the same rows as another one.
+        UsageError: a file cannot be read, changed meanwhile, is the same as another one, or is known.
     """
     files = list[File]()
-    with pq.ParquetWriter(to, RAW, compression="zstd") as writer:
+    with written(to), pq.ParquetWriter(to, RAW, compression="zstd") as writer:
         for n, part in enumerate(chosen, start=1):
             before, count = part.stamp, 0
             digest = part.digest()
+            if twin := known.get(digest):
+                raise UsageError(
+                    f"{part.name} was imported already: it is in {twin}",
+                    why="its bytes are the same",
+                    next=f"dovetail import {source.name} --list, or --drop {twin.id} first",
+                )
             for offsets, values in _slices(rows(part, source)):
                 places = pa.array([(n << ROW_BITS) + each for each in offsets], pa.int64())
                 writer.write_table(pa.table([places, pa.array(values, pa.binary())], schema=RAW))
                 count += len(values)
             if part.stamp != before:
                 raise UsageError(f"{part.name} changed while it was read", next="import it once nobody writes to it")
-            twin = next((f for f in files if f.sha256 == digest and count), None)
-            if twin is not None:
-                raise UsageError(f"{part.name} and {twin.name} are the same, byte for byte", next="name one of them")
+            if same := [f.name for f in files if f.sha256 == digest and count]:
+                raise UsageError(f"{part.name} and {same[0]} are the same, byte for byte", next="name one of them")
             files.append(File(part.name, digest, before[0], count))
             tell(f"read {part.name}: {count:,} rows ({n} of {len(chosen)} files)")
     if not any(file.rows for file in files):
@@ -206,21 +215,11 @@ def _columns(chosen: Sequence[Part], source: Source, wanted: Wanted) -> Columns:
     return Columns(matched, tuple(name for name in seen if name not in source.columns), lacking)
 
 
-def _refuse_known(files: Sequence[File], live: Sequence[Import], source: Source, wanted: Wanted) -> None:
-    """Raises UsageError where a file was imported before: with the same `where`, or where no event id tells repeats."""
-    known: Mapping[str, Import] = {
-        file.sha256: each
-        for each in live
-        for file in each.files
-        if file.rows and (each.where == wanted.where or not source.event_id)
-    }
-    for file in files:
-        if (before := known.get(file.sha256)) is not None:
-            raise UsageError(
-                f"{file.name} was imported already: it is in {before}",
-                why="its bytes are the same",
-                next=f"dovetail import {source.name} --list, or --drop {before.id} first",
-            )
+def _known(live: Sequence[Import], source: Source, wanted: Wanted) -> dict[str, Import]:
+    """Imports by the digest of a file in them, where that file is not to be imported again: with the same `where`, or
+    where no event id tells what comes again."""
+    alike = [each for each in live if each.where == wanted.where or not source.event_id]
+    return {file.sha256: each for each in alike for file in each.files if file.rows}
 
 
 def _overlaps(source: Source, found: Found) -> UsageError:

@@ -18,6 +18,7 @@ import dovetail as dv
 from dovetail.batch.import_files import Part, columns, parts, rows
 from dovetail.batch.imports import _gathered
 from dovetail.shared.errors import UsageError
+from dovetail.shared.imports import Import
 from dovetail.shared.position import RecordId
 
 SOURCE = dv.source(
@@ -151,9 +152,9 @@ def test_what_makes_no_import_is_refused(tmp_path: Path) -> None:
             [*rows(*parts([str(tmp_path / name)]), SOURCE)]
 
 
-def gathered(folder: Path, *names: str) -> list[Any]:
+def gathered(folder: Path, *names: str, known: dict[str, Import] | None = None) -> list[Any]:
     chosen = parts([str(folder / name) for name in names])
-    return _gathered(chosen, SOURCE, folder / "raw", tell=lambda _: None)
+    return _gathered(chosen, SOURCE, folder / "raw", known=known or {}, tell=lambda _: None)
 
 
 def test_rows_are_gathered_under_their_places(tmp_path: Path) -> None:
@@ -171,6 +172,9 @@ def test_the_same_bytes_twice_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("id\n1\n")
     with pytest.raises(UsageError, match="byte for byte"):
         gathered(tmp_path, "a.csv", "b.csv")
+    before = Import(3, "f", tuple(gathered(tmp_path, "a.csv")), 1, 0)
+    with pytest.raises(UsageError, match=r"b.csv was imported already: it is in import 3 of .*a.csv"):
+        gathered(tmp_path, "b.csv", known={before.files[0].sha256: before})
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,8 +69,8 @@ IMPORTS = [
         "imports",
         "the same bytes twice are taken",
         "batch/imports.py",
-        "if f.sha256 == digest and count",
-        "if False",
+        "if f.sha256 == digest and count]",
+        "if False]",
         f"{FILES}::test_the_same_bytes_twice_are_refused",
     ),
     Mutant(
