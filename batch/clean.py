@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from dovetail.batch import promote
+from dovetail.batch.import_drop import unneeded
 from dovetail.batch.orphans import delete, orphans
 from dovetail.shared.claims import Claims
 from dovetail.shared.errors import Busy
@@ -62,6 +63,7 @@ class Clean:
     def run(self) -> Clean:
         for source in _folders(self.layout.root / "sources"):
             self._rows(source)
+            self._imported(source)
         for view in _folders(self.layout.root / "views"):
             self._view(view)
         for folder in _folders(self.layout.root / "scratch"):
@@ -75,6 +77,12 @@ class Clean:
             versions = [v for v, of in _versions(self.layout) if of == source]
             found = (orphans if self.dry_run else delete)(self.layout, source, versions)
             self.waste += [Waste("rows of killed commits", o.table.path, o.rows, o.bytes) for o in found]
+
+    def _imported(self, source: str) -> None:
+        with ExitStack() as locks:
+            if not self._taken(locks, f"what was imported into {source} and dropped", f"import-{source}"):
+                for folder in unneeded(self.layout, source):
+                    self._folder("killed and dropped imports", folder)
 
     def _view(self, view: str) -> None:
         with ExitStack() as locks:
@@ -127,7 +135,7 @@ class Clean:
         layer, folder = name.split("-")[0], self.layout.scratch(name)
         if not any(folder.iterdir()):
             return
-        if layer in ("speed", "archive"):
+        if layer in ("speed", "archive", "import"):
             with ExitStack() as locks:
                 if not self._taken(locks, f"scratch of {name}", name):
                     self._folder("scratch", folder)

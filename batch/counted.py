@@ -24,7 +24,7 @@ from dovetail.shared.manifest import Manifest
 from dovetail.shared.position import RecordId
 from dovetail.shared.set_apart import why_raising
 from dovetail.shared.tables import Layout
-from dovetail.shared.versions import load, short
+from dovetail.shared.versions import Bundle, load, short
 
 NO_ROW = "the transform gives no row"
 REPEAT = "a repeat counts nowhere"
@@ -109,6 +109,12 @@ def answered(
         return found
     where = f"batch run {run.id}" if run else f"the commit of speed, {commit.commit_id}"
     return replace(found, problem=f"{where} lacks {lacking} of its groups", next="dovetail prove")
+
+
+def groups_of(good: DataFrame, bundle: Bundle) -> tuple[Group, ...]:
+    """The groups that a decoded record counts in."""
+    states = fold(decoded(good, bundle.decoder, placed=bundle.placed), bundle).where(f"{ROWS} > 0")
+    return tuple(_group(row) for row in arrow(states.select(*group_columns(bundle), ROWS)).to_pylist())
 
 
 def _group(row: dict[str, Any]) -> Group:

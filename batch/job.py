@@ -18,6 +18,7 @@ from dovetail.shared.commit import attach, detach
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy, GateClosed
 from dovetail.shared.failpoints import failpoint
+from dovetail.shared.imports import Imports
 from dovetail.shared.inforce import BATCH_ALONE, attach_declared, open_ledger, put_in_force
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import VersionId, view_of
@@ -87,6 +88,7 @@ def run(
                 master=master,
                 keep=project.settings.retention.rollbacks,
                 window=project.settings.retention.rollback_seconds,
+                imports=Imports(layout, source.name).live(),
                 on_plan=on_plan,
                 judge=lambda started, runs: gates.of_batch(project, view, started, runs, spark, despite=despite),
             )
@@ -169,7 +171,8 @@ def plan(project: Project, view: View, log: Log, spark: SparkSession, *, full: b
     ledger, manifest = open_ledger(project, view.source, log), live(project, view)
     claim = DeltaMaster(project.layout, view.source, spark).claim()
     version = manifest.live if manifest and not full else project.version(view)
-    return recompute.plan(manifest, ledger, claim, version, full=full)
+    imports = Imports(project.layout, view.source.name).live()
+    return recompute.plan(manifest, ledger, claim, version, full=full, imports=imports)
 
 
 def catch_up_if_stopped(project: Project, source: Source, ledger: DeltaLedger, master: DeltaMaster) -> None:

@@ -11,21 +11,23 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dovetail.batch import imported
 from dovetail.batch.recompute import Written
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import META, decoded, decoder_id, judged, parsed, parser
+from dovetail.shared.decode import META, decode, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.failing import MOST, sparing
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import fold, folded, without
 from dovetail.shared.gaps import beyond, unarchived
+from dovetail.shared.imports import Import
 from dovetail.shared.inforce import RAW, bundles
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.manifest import RunId, runs_of
+from dovetail.shared.manifest import Admitted, RunId, runs_of
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.records import outside, within
@@ -121,7 +123,7 @@ class DeltaMaster:
         matching = found.where("_offset >= first AND _offset < end").groupBy("seq").agg(F.count(F.lit(1)).alias("n"))
         return {r["seq"]: r["n"] for r in arrow(matching).to_pylist()}
 
-    def write_run(self, version: VersionId, run: RunId, span: Range) -> Written:
+    def write_run(self, version: VersionId, run: RunId, span: Range, imports: Sequence[Import] = ()) -> Written:
         bundle = bundles(self._layout, [version], self._bundles)[0]
         ledger = DeltaLedger(self._layout.ledger(self._source.name)).rows()
         inside = [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
@@ -129,7 +131,8 @@ class DeltaMaster:
         read = outside(kept, self.rows(span, bundle.decoder))
         rows = counted(read, version, inside, source=self._source.name, ledger=ledger, layout=self._layout)
         copies = only_copies(self._layout, version, kept, self._spark) if kept else None
-        known = self._known(version, span)
+        rows, admitted = self._with(imports, rows, bundle.decoder)
+        known = self._known(version, span, imports)
         rows = self._without(known, rows)
 
         def states_of(some: DataFrame) -> DataFrame:
@@ -147,15 +150,25 @@ class DeltaMaster:
             if failed.num_rows:
                 self._write_failed(version, run, inside[-1].seq, failed)
             self._write_states(states, count, bundle, self._layout.run(version, run))
-            return Written(count, failed.num_rows)
+            return Written(count, failed.num_rows, admitted)
         finally:
             states.unpersist()
 
-    def _known(self, version: VersionId, span: Range) -> pa.Table:
-        """The records of `span` that earlier runs of the version have set apart."""
+    def _with(
+        self, imports: Sequence[Import], rows: DataFrame, decoder: Mapping[str, Any]
+    ) -> tuple[DataFrame, tuple[Admitted, ...]]:
+        """Decoded records with those of imports that count, and what is to be said of these."""
+        if not imports:
+            return rows, ()
+        ids, old = [each.id for each in imports], imported.held(self._layout, self._source.name, imports, self._spark)
+        return rows.unionByName(decode(imported.once(old, ids), decoder)), imported.books(old, ids, decoder)
+
+    def _known(self, version: VersionId, span: Range, imports: Sequence[Import]) -> pa.Table:
+        """The records of `span` and of imports that earlier runs of the version have set apart."""
         runs = runs_of(DeltaManifest(self._layout.manifest(view_of(version))).read(), version)
-        rows = failed_in(self._layout, runs.values())
-        here = [span.includes(*p) for p in zip(rows["partition"].to_pylist(), rows["offset"].to_pylist(), strict=True)]
+        rows, old = failed_in(self._layout, runs.values()), {-each.id for each in imports}
+        places = zip(rows["partition"].to_pylist(), rows["offset"].to_pylist(), strict=True)
+        here = [p in old or span.includes(p, o) for p, o in places]
         return rows.filter(pa.array(here, pa.bool_())).drop_columns([name for name, _ in COMMIT])
 
     def _without(self, failed: pa.Table, rows: DataFrame) -> DataFrame:

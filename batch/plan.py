@@ -16,8 +16,10 @@ from dovetail.batch.reprocessing import ahead
 from dovetail.shared.closure import parts
 from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds, length
+from dovetail.shared.imports import Imports, coming, going
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.manifest import Manifest
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
 from dovetail.shared.tables import AppendTable
@@ -72,11 +74,13 @@ def plan(project: Project, view: View) -> Planned:
     bundle = load(layout.version(manifest.live))
     planned = Planned(view.name, "unchanged", manifest.live, declared, id=plan_id(manifest, declared))
     if manifest.live == declared:
-        return replace(planned, notes=tuple(_upgraded(bundle.libraries, libraries_of(view, project.settings.folder))))
+        upgraded = _upgraded(bundle.libraries, libraries_of(view, project.settings.folder))
+        return replace(planned, notes=(*upgraded, *_history(project, manifest)))
     why = tuple(reasons(bundle, view, project.settings.folder))
     runs, ledger = manifest.staged_of(declared), DeltaLedger(layout.ledger(view.source.name))
     if runs and ready(runs, ledger):
-        return replace(planned, state="computed", reasons=why)
+        of_staged = tuple(_history(project, replace(manifest, runs=runs)))
+        return replace(planned, state="computed", reasons=why, notes=of_staged)
     _, records = ahead(project, view)
     share = records / max(1, sum(row.books.consumed for row in ledger.rows()))
     rate = measured(manifests.history())
@@ -148,6 +152,13 @@ def _upgraded(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str
     for name, version in now.items():
         if before.get(name, version) != version:
             yield f"{name} was {before[name]} when this version was stored, and is {version}"
+
+
+def _history(project: Project, manifest: Manifest) -> Iterator[str]:
+    live = Imports(project.layout, load(project.layout.version(manifest.live)).source).live()
+    for what, ids in {"was imported": coming(manifest, live), "was dropped": going(manifest, live)}.items():
+        for each in ids:
+            yield f"import {each} {what} after {manifest.live} was computed"
 
 
 def _list(names: Any) -> str:

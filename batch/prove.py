@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dovetail.batch import imported
 from dovetail.batch.held import stored
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.prove_groups import Answering, compared, told
@@ -23,6 +24,7 @@ from dovetail.shared.declare import Source
 from dovetail.shared.decode import REASON, decode
 from dovetail.shared.engine import arrow
 from dovetail.shared.gaps import unarchived
+from dovetail.shared.imports import Imports
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, LedgerRow, until_detached, visible
 from dovetail.shared.ledger_table import DeltaLedger
@@ -35,9 +37,18 @@ from dovetail.shared.records import outside, records_of, within
 from dovetail.shared.set_apart import counted
 from dovetail.shared.states import only_copies
 from dovetail.shared.tables import AppendTable, Layout
-from dovetail.shared.versions import load
+from dovetail.shared.versions import Bundle, load
 
 SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An import: its records as they are counted now, and the views whose answers hold it."""
+
+    id: int
+    records: int
+    views: tuple[str, ...]
 
 
 @dataclass
@@ -61,6 +72,8 @@ class Proof:
     """What was given up: no recount reaches it."""
     engines: dict[str, str] = field(default_factory=dict)
     """By view which engine recounted it."""
+    imported: list[Imported] = field(default_factory=list)
+    """The old history that is there, or in an answer still."""
 
     @property
     def holds(self) -> bool:
@@ -88,6 +101,7 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession, *, sa
     try:
         _prove_books(proof, Judge(source, ledger), [r for r in rows if r not in apart], outside(apart, records))
         _prove_master(proof, master, records, rows[0].to)
+        _prove_imports(proof, [m for m in manifests.values() if m], layout, spark)
         _prove_repeats(proof, differing(records, source, rows, layout, gone=apart, sample=sample))
         for manifest in (m for m in manifests.values() if m):
             bundle = load(layout.version(manifest.live))
@@ -95,6 +109,8 @@ def prove(project: Project, source: Source, log: Log, spark: SparkSession, *, sa
             answers = until_detached(manifest.live, [r for r in rows if r.seq >= manifest.seq])
             own = [r for r in apart if manifest.live in r.versions and answers[-1].to.reaches(r.to)]
             theirs = outside(own, records.where(within(Range(span.from_, answers[-1].to))))
+            if manifest.imports:
+                theirs = theirs.unionByName(_prove_admitted(proof, manifest, bundle, layout, spark))
             good = counted(
                 theirs, manifest.live, rows, source=source.name, ledger=rows, layout=layout, runs=manifest.runs
             )
@@ -168,6 +184,31 @@ def _prove_master(proof: Proof, master: DeltaMaster, records: DataFrame, origin:
         proof.problems.append(f"the master {what} {row['_partition']}@{row['_offset']}")
         proof.lost += row["n"] is None
         proof.doubled += (row["n"] or 0) > 1
+
+
+def _prove_imports(proof: Proof, manifests: Sequence[Manifest], layout: Layout, spark: SparkSession) -> None:
+    """Each import that is there, or in an answer, holds the records that were written, byte for byte."""
+    for each in Imports(layout, proof.source).all():
+        views = tuple(m.view for m in manifests if each.id in {a.id for a in m.imports})
+        if each.dropped is not None and not views:
+            continue
+        records, digest = imported.digest(imported.held(layout, proof.source, [each], spark))
+        proof.imported.append(Imported(each.id, records, views))
+        if (records, digest) != (each.records, each.digest):
+            what = "altered" if records == each.records else f"{records:,} of {each.records:,}"
+            proof.problems.append(f"{each}: its records are not those that were imported: {what}")
+            proof.lost += max(0, each.records - records)
+            proof.doubled += max(0, records - each.records)
+
+
+def _prove_admitted(proof: Proof, manifest: Manifest, bundle: Bundle, layout: Layout, spark: SparkSession) -> DataFrame:
+    """The records of the imports that a view's answers hold, and whether the manifest tells the truth of them."""
+    ids, imports = [each.id for each in manifest.imports], Imports(layout, proof.source)
+    rows = imported.held(layout, proof.source, [imports.get(i) for i in ids], spark)
+    for said, true in zip(manifest.imports, imported.books(rows, ids, bundle.decoder), strict=True):
+        if said != true:
+            proof.problems.append(f"{manifest.view}: the manifest says {said}; it is {true}")
+    return imported.once(rows, ids)
 
 
 def _prove_tables(proof: Proof, manifest: Manifest, rows: Sequence[LedgerRow], layout: Layout) -> None:

@@ -143,7 +143,8 @@ class _Owners:
 
     def of_records(self, places: pa.Table) -> pa.Array:
         partition, offset = (places[c].to_numpy().astype(np.int64) for c in POSITION)
-        seqs = seq_of(partition, offset, self._ledger)
+        first = self._runs[0].to_seq  # of an imported record, which no commit has read
+        seqs = np.where(partition < 0, first, seq_of(partition, offset, self._ledger))
         each, nth = np.unique(seqs, return_inverse=True)
         return pa.array([self.of(int(s)) for s in each], pa.string()).take(pa.array(nth))
 

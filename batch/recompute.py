@@ -13,17 +13,20 @@ from dovetail.shared.commit import CommitStore, Folded, commit, open_epoch
 from dovetail.shared.errors import IntegrityError, NotYet
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.gaps import unarchived
+from dovetail.shared.imports import Import
 from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
-from dovetail.shared.manifest import Manifest, ManifestStore, Run, RunId
+from dovetail.shared.manifest import Admitted, Manifest, ManifestStore, Run, RunId
 from dovetail.shared.position import Position, Range
 
 
 @dataclass(frozen=True)
 class Written:
-    """How many state rows a run holds, and how many records it has set apart because they make the version raise."""
+    """How many state rows a run holds, how many records it has set apart because they make the version raise, and what
+    became of the imports that it took in."""
 
     state_rows: int
     failed: int = 0
+    imports: tuple[Admitted, ...] = ()
 
 
 class Master(Protocol):
@@ -41,8 +44,9 @@ class Master(Protocol):
     def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
         """How many records the master holds in the range of each ledger row, by seq."""
 
-    def write_run(self, version: VersionId, run: RunId, span: Range) -> Written:
-        """Computes the states of the records in `span` into a new table, but for those that make the version raise."""
+    def write_run(self, version: VersionId, run: RunId, span: Range, imports: Sequence[Import]) -> Written:
+        """Computes the states of the records in `span`, and of those imported, into a new table, but for those that
+        make the version raise."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Plan:
     joins: tuple[Run, ...]
     rows: tuple[LedgerRow, ...]
     """From the row after the last joined run (or the first of all) to the cut."""
+    imports: tuple[Import, ...] = ()
+    """Old history that it takes in: none where it joins a run, for that lies below every row."""
 
     @property
     def span(self) -> Range:
@@ -72,9 +78,17 @@ class Plan:
 
 
 def plan(
-    manifest: Manifest | None, ledger: LedgerStore, claim: Position, version: VersionId, *, full: bool
+    manifest: Manifest | None,
+    ledger: LedgerStore,
+    claim: Position,
+    version: VersionId,
+    *,
+    full: bool,
+    imports: Sequence[Import] = (),
 ) -> Plan | None:
     """What a batch would do now: None when no record has come since the last run.
+
+    `imports` are taken in by a run from the beginning only.
 
     Raises:
         NotYet: the archive has not reached the row from which on the version can answer.
@@ -91,7 +105,7 @@ def plan(
         )
     taken = tuple(r for r in rows if r.seq <= cut.seq)
     nothing_new = all(r.range.empty for r in taken) and covered(version, taken[0].seq - 1, rows)
-    return None if joins and nothing_new else Plan(version, joins, taken)
+    return None if joins and nothing_new else Plan(version, joins, taken, () if joins else tuple(imports))
 
 
 def choose_cut(rows: Sequence[LedgerRow], claim: Position, version: VersionId) -> LedgerRow | None:
@@ -110,6 +124,7 @@ def run(
     master: Master,
     keep: int | None = None,
     window: float = 0.0,
+    imports: Sequence[Import] = (),
     on_plan: Callable[[Plan], None] = lambda _: None,
     judge: Callable[[Manifest | None, tuple[Run, ...]], str] = lambda *_: "",
 ) -> Manifest | None:
@@ -122,7 +137,7 @@ def run(
     """
     promote.drop_pins(manifests)
     started = manifests.read()
-    planned = plan(started, ledger, master.claim(), version, full=full)
+    planned = plan(started, ledger, master.claim(), version, full=full, imports=imports)
     if planned is None:
         return None
     on_plan(planned)
@@ -151,12 +166,12 @@ def computed(planned: Plan, *, owner: str, manifests: ManifestStore, master: Mas
         apart = unarchived(planned.rows, master.passed())
         check_counts([row for row in planned.rows if row not in apart], master.counts(planned.rows))
         failpoint("batch.before_run")
-        done = master.write_run(version, run_id, planned.span)
+        done = master.write_run(version, run_id, planned.span, planned.imports)
         failpoint("batch.run_written")
         lacks = [row.range.overlap(p) for row in apart if version not in row.versions for p in master.passed()]
         yield Run(
             run_id, version, planned.from_seq, planned.cut_seq, planned.span, done.state_rows, planned.records,
-            lacks=" ".join(str(each) for each in lacks if not each.empty), failed=done.failed,
+            lacks=" ".join(str(each) for each in lacks if not each.empty), failed=done.failed, imports=done.imports,
         )  # fmt: skip
 
 

@@ -60,6 +60,10 @@ def verified_runs(layout: Layout, now: Manifest | None, version: VersionId) -> t
             f"the runs of {verified.before} that {version} was compared with are there no more",
             next=f"dovetail plan {view} --verify",
         )
+    if found[0][0].imports:  # which lie beside the master, over which the two were compared
+        raise UsageError(
+            f"what answers for {view} holds imports, which were not compared", next=f"dovetail reprocess {view}"
+        )
     return verified, found[0]
 
 

@@ -23,6 +23,7 @@ from dovetail.shared.commit import detach
 from dovetail.shared.declare import View
 from dovetail.shared.errors import Busy, NotYet, UsageError
 from dovetail.shared.failpoints import failpoint
+from dovetail.shared.imports import Import, Imports
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
 from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
@@ -110,8 +111,9 @@ def run(
             with held(lock, f"relabelling the runs of {view.name}", patience=BETWEEN_PARTS):
                 promote.drop_pins(manifests)
                 relabel.stage(layout, manifests, version, plan=plan)
+        imports = Imports(layout, source.name).live()
         began, computed_here = time.monotonic(), 0
-        while (planned := next_part(manifests, ledger, master.claim, version, goal=goal, size=size)) is not None:
+        while planned := next_part(manifests, ledger, master.claim, version, goal=goal, size=size, imports=imports):
             pauses.refuse(layout, "batch", view.name)
             with held(lock, f"a part of the reprocessing of {view.name}", patience=BETWEEN_PARTS):
                 promote.drop_pins(manifests)
@@ -189,10 +191,11 @@ def next_part(
     *,
     goal: int,
     size: int,
+    imports: Sequence[Import] = (),
 ) -> Plan | None:
     """The next ledger rows to compute, of about `size` records; None where row `goal` is reached and speed goes on.
 
-    Waits for the archive where it lags behind the goal.
+    The first part takes in the imports. Waits for the archive where it lags behind the goal.
 
     Raises:
         NotYet: it has not moved for PATIENCE seconds.
@@ -214,7 +217,7 @@ def next_part(
                 next="dovetail archive, then reprocess again: it goes on from there",
             )
         time.sleep(LOOK)
-    return Plan(version, done, taken)
+    return Plan(version, done, taken, () if done else tuple(imports))
 
 
 def _attached(rows: Sequence[LedgerRow], version: VersionId) -> int:

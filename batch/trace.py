@@ -45,6 +45,7 @@ class Trace:
     `missing` is why there is no such record, `unread` why no commit has it yet; `next` helps. Where both are empty,
     ledger row `seq` read it, at `at` (seconds since 1970); `reason` is why it is not kept, `of` what a repeat repeats,
     where that is found; `deduplicated` is whether the source looks for repeats.
+    `file` is where an imported record stood; no ledger row has read it.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Trace:
     reason: str = ""
     of: RecordId | None = None
     views: tuple[Answered, ...] = ()
+    file: str = ""
 
 
 def trace(

@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, TimestampNTZType, TimestampType
 
+from dovetail.batch import imported
 from dovetail.batch.behind import by_record, on_disk, placed, seen
 from dovetail.batch.held import stored
 from dovetail.shared.claims import Claims
@@ -22,6 +23,7 @@ from dovetail.shared.engine import arrow
 from dovetail.shared.errors import IntegrityError, NotYet
 from dovetail.shared.fold import BUCKET, ROWS
 from dovetail.shared.gaps import unarchived
+from dovetail.shared.imports import Imports
 from dovetail.shared.ledger import VersionId, covered, until_detached
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
@@ -102,6 +104,9 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
     passed = [r for r in unarchived(rows, Claims(layout.claims(source.name)).passed()) if span.to.reaches(r.to)]
     only = [r for r in passed if manifest.live in r.versions]
     records = outside(only, records_of(source, span, layout, log, spark))
+    if ids := [each.id for each in manifest.imports]:
+        imports = [each for each in Imports(layout, source.name).all() if each.id in ids]
+        records = records.unionByName(imported.once(imported.held(layout, source.name, imports, spark), ids))
     records = counted(records, manifest.live, rows, source=source.name, ledger=rows, layout=layout, runs=manifest.runs)
     held = stored(layout, manifest, answers, bundle, spark)
     held_rows = _rows(asked, held)
@@ -109,7 +114,7 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
     with on_disk(seen(records, bundle), layout.scratch(f"why-{uuid.uuid4().hex[:8]}")) as kept:
         rows_of = placed(kept, bundle)
         found = by_record(rows_of.where(_matching(asked, rows_of)), kept).persist()
-        below = F.expr(within(Range(span.from_, manifest.cut)))
+        below = F.expr(f"_partition < 0 OR {within(Range(span.from_, manifest.cut))}")
         sums = found.agg(F.count(F.lit(1)).alias("n"), F.count_if(below).alias("below"), F.sum(ROWS).alias("rows"))
         figures = arrow(sums).to_pylist()[0]
         first = arrow(found.withColumn("below", below).orderBy(*POSITION).limit(limit)).to_pylist()

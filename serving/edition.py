@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -123,4 +123,5 @@ class Edition:
             "failed": failed,
             "gaps": self.gaps_known,
             "complete": not self.gaps_known,
+            **({"imports": [asdict(each) for each in imports]} if (imports := self.manifest.imports) else {}),
         }

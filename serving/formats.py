@@ -23,7 +23,7 @@ IN_SCHEMA = b"dovetail.receipt"
 """What an Arrow stream's schema calls it."""
 LONGEST_HEADER = 8_000
 """Characters; of a longer receipt the header leaves out what grows, and GET /v1/receipts/{id} has it all."""
-GROWING = ("gaps", "position", "cut", "runs")
+GROWING = ("gaps", "position", "cut", "runs", "imports")
 
 
 def chosen(accept: str) -> str:

@@ -43,6 +43,7 @@ _JOINED: dict[str, Schema] = {"version": WHOLE}
 _ACCOUNT: dict[str, Schema] = {
     "view": TEXT, "version": TEXT, "runs": _list(TEXT), "cut": ref("Position"), "position": ref("Position"),
     "seq": WHOLE, "quarantined": WHOLE, "failed": WHOLE, "gaps": _list(ref("Gap")), "complete": YES,
+    "imports": _list(ref("Import")),
 }  # fmt: skip
 _BEHIND = _object({"records": _or_null(WHOLE), "seconds": _or_null(NUMBER)})
 _ID: Schema = {"type": "string", "pattern": f"^{ID.pattern}$"}
@@ -77,18 +78,22 @@ SCHEMAS: dict[str, Schema] = {
     "Condition": CONDITION,
     "Position": {**_map({"type": "integer", "minimum": 0}), "description": "Offset by partition, excluded."},
     "Gap": {**_map({"type": ["string", "integer", "object"]}), "description": "Records in no answer, and why."},
+    "Import": {
+        **_object({"id": WHOLE, "records": WHOLE, "quarantined": WHOLE, "repeats": WHOLE}),
+        "description": "Old history that was never in the log, and is in the answer.",
+    },
     "Behind": _BEHIND,
     "Receipt": _object(
         {"id": _ID, **_ACCOUNT, "dimensions": _map(_object({**_JOINED, "unmatched": _or_null(WHOLE)})),
          "approximate": _list(TEXT), "behind": ref("Behind"), "more": YES, "next": TEXT,
          "layer": {"enum": [*get_args(Layer)]}},
-        optional=("more", "next", "layer"),
+        optional=("more", "next", "layer", "imports"),
     ),
     "Answer": _object(
         {"rows": _list({"type": "object"}), "receipt": ref("Receipt"), "receipts": _list(ref("Receipt"))},
         optional=("receipts",),
     ),
-    "Account": _object({"id": _ID, **_ACCOUNT, "dimensions": _map(_object(_JOINED))}),
+    "Account": _object({"id": _ID, **_ACCOUNT, "dimensions": _map(_object(_JOINED))}, optional=("imports",)),
     "Views": _object({"views": _list(_object(_LINE))}),
     "View": _object({
         "view": TEXT, "version": TEXT, "source": TEXT, "keys": _map(TEXT), "masked": _map(TEXT),

@@ -83,7 +83,7 @@ def csv_lines(file: Iterable[bytes], source: Source, *, key: str | None = None) 
     rows = csv.reader(texts, strict=True)
     header = _header(next(rows, []), key)
     texts.taken()
-    cells = [_cell(source.columns.get(name, "string")) for name in header]
+    cells = [cell(source.columns.get(name, "string")) for name in header]
     while True:
         number = rows.line_num + 1
         try:
@@ -155,7 +155,7 @@ def _line(
     return Line(number, value, _key(found), read=read)
 
 
-def _cell(kind: str) -> Callable[[str], Any]:
+def cell(kind: str) -> Callable[[str], Any]:
     """From a cell's text to a JSON value of a column of this type; raises ValueError for text that is none."""
     base = re.split(r"[(<\s]", kind.lower())[0]
     return _CELLS.get(base, str)

@@ -20,12 +20,23 @@ ORIGIN = RunId("origin")
 
 
 @dataclass(frozen=True)
+class Admitted:
+    """An import that a run holds, by its id: its records, and how many of them are in quarantine or repeat another."""
+
+    id: int
+    records: int
+    quarantined: int = 0
+    repeats: int = 0
+
+
+@dataclass(frozen=True)
 class Run:
     """One batch computation of one version: the records of ledger rows (from_seq, to_seq], written once.
 
     `lacks` are ranges in it that nobody held any more when it was computed, and that the version had not counted.
     `failed` are the records that made the version raise and that no commit has set apart: of before it was in force.
     `plan` is the plan that it was computed by, where that was named; for people.
+    `imports` lie below every row of the ledger: only a run that begins there has any.
     """
 
     id: RunId
@@ -38,6 +49,7 @@ class Run:
     lacks: str = ""
     failed: int = 0
     plan: str = ""
+    imports: tuple[Admitted, ...] = ()
 
     @property
     def cut(self) -> Position:
@@ -99,6 +111,11 @@ class Manifest:
         """Every set of runs that answers, may be gone back to or may be promoted."""
         return (self.runs, *self.rollback, *self.staged)
 
+    @property
+    def imports(self) -> tuple[Admitted, ...]:
+        """What of old history is in the answers."""
+        return self.runs[0].imports
+
     def floor(self, version: VersionId) -> int:
         return self.floors.get(version, -1)
 
@@ -128,6 +145,9 @@ def adjoining(runs: tuple[Run, ...]) -> None:
     for before, after in itertools.pairwise(runs):
         if (after.from_seq, after.range.from_, after.version) != (before.to_seq, before.cut, before.version):
             raise IntegrityError(f"run {after.id} does not join run {before.id}: {before} | {after}")
+    for run in runs:
+        if run.imports and run.from_seq >= 0:
+            raise IntegrityError(f"run {run.id} begins at seq {run.from_seq}, above what it imports: {run}")
 
 
 def first(view: str, runs: tuple[Run, ...], note: str) -> Manifest:

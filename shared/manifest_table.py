@@ -13,12 +13,12 @@ import pyarrow.dataset as ds
 
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import LostRace, VersionId
-from dovetail.shared.manifest import Manifest, Pin, Run, RunId
+from dovetail.shared.manifest import Admitted, Manifest, Pin, Run, RunId
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
 FORMAT = 4
-"""2: `failed` came; 3: `staged` and `replaced`; 4: `left`. Older rows have none of them."""
+"""2: `failed` came; 3: `staged` and `replaced`; 4: `left` and `imports`. Older rows have none of them."""
 SCHEMA = pa.schema(
     [
         ("revision", pa.int64()),
@@ -101,6 +101,7 @@ def _stored_run(run: Run) -> dict[str, Any]:
         **({"lacks": run.lacks} if run.lacks else {}),
         **({"failed": run.failed} if run.failed else {}),
         **({"plan": run.plan} if run.plan else {}),
+        **({"imports": [asdict(each) for each in run.imports]} if run.imports else {}),
     }
 
 
@@ -116,6 +117,7 @@ def _run(stored: dict[str, Any]) -> Run:
         lacks=stored.get("lacks", ""),
         failed=stored.get("failed", 0),
         plan=stored.get("plan", ""),
+        imports=tuple(Admitted(**each) for each in stored.get("imports", ())),
     )
 
 

@@ -9,6 +9,9 @@ from itertools import count
 
 from dovetail.shared.errors import IntegrityError, QueryError
 
+ROW_BITS = 40
+"""Bits of an imported record's offset that tell its row; those above tell its file."""
+
 
 class Position(Mapping[int, int]):
     """Offset per partition, exclusive: every record below it is included.
@@ -150,24 +153,43 @@ class Range:
 
 @dataclass(frozen=True)
 class RecordId:
-    """One record's place in a topic, written `partition@offset`."""
+    """One record's place: in a topic, written `partition@offset`; in an import, written `import:ID/FILE#ROW`.
+
+    An imported record has the negative of its import's id for a partition, which no log has: so it lies in no range of
+    a ledger, and above none of its cuts. Its offset is made of its file's number and its row, both from 1 on.
+    """
 
     partition: int
     offset: int
 
     def __str__(self) -> str:
+        if self.partition < 0:
+            return f"import:{-self.partition}/{self.offset >> ROW_BITS}#{self.offset & ((1 << ROW_BITS) - 1)}"
         return f"{self.partition}@{self.offset}"
 
     @classmethod
-    def parse(cls, text: str) -> RecordId:
-        """Raises QueryError when `text` is not `partition@offset`.
+    def imported(cls, of: int, file: int, row: int) -> RecordId:
+        """The record of a row of an import.
 
-        >>> RecordId.parse("2@3141")
-        RecordId(partition=2, offset=3141)
+        >>> str(RecordId.imported(3, file=1, row=17))
+        'import:3/1#17'
         """
+        return cls(-of, (file << ROW_BITS) + row)
+
+    @classmethod
+    def parse(cls, text: str) -> RecordId:
+        """Raises QueryError when `text` is neither `partition@offset` nor `import:ID/FILE#ROW`.
+
+        >>> RecordId.parse("2@3141"), RecordId.parse("import:3/1#17") == RecordId.imported(3, file=1, row=17)
+        (RecordId(partition=2, offset=3141), True)
+        """
+        if match := re.fullmatch(r"import:([1-9][0-9]{0,8})/([1-9][0-9]{0,5})#([1-9][0-9]{0,11})", text):
+            return cls.imported(*map(int, match.groups()))
         match = re.fullmatch(r"([0-9]{1,9})@([0-9]{1,18})", text)
         if not match:
-            raise QueryError(f"'{text}' is not a record: write partition@offset, as in 2@3141")
+            raise QueryError(
+                f"'{text}' is not a record: write partition@offset, as in 2@3141, or import:ID/FILE#ROW of an import"
+            )
         return cls(int(match[1]), int(match[2]))
 
 

@@ -15,6 +15,7 @@ from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source, View
 from dovetail.shared.dimensions import Dimension, Version, Versions
 from dovetail.shared.errors import DovetailError, ServiceMissing
+from dovetail.shared.imports import Imports, coming, going
 from dovetail.shared.ledger import Judged, LedgerRow, VersionId
 from dovetail.shared.ledger_table import SCHEMA as LEDGER
 from dovetail.shared.ledger_table import DeltaLedger, broken_in
@@ -89,6 +90,10 @@ class ViewState:
     """The bytes that a clean would delete, where they are more than `retention.warn_waste` says."""
     held_back: gates.Held | None = None
     """Which gate keeps the newest batch from answering, with its figures."""
+    coming: Sequence[int] = ()
+    """Imports that are not in its answers yet, by their ids."""
+    going: Sequence[int] = ()
+    """Dropped ones that are in them still."""
     failure: DovetailError | None = None
 
     @property
@@ -203,6 +208,7 @@ def _view(project: Project, view: View, last: LedgerRow | None) -> ViewState:
         stored = {RunId(f.name): f for f in (layout.root / "views" / view.name / "versions").glob("*/runs/*")}
         manifest = DeltaManifest(layout.manifest(view.name)).read()
         declared = project.version(view)
+        live = Imports(layout, view.source.name).live()
     except DovetailError as error:
         return replace(state, failure=error)
     # The first run of a view has no manifest to pin it, but its batch holds the lock.
@@ -219,6 +225,8 @@ def _view(project: Project, view: View, last: LedgerRow | None) -> ViewState:
         manifest=manifest,
         garbage=garbage,
         waste=waste if waste > most else 0,
+        coming=coming(manifest, live) if manifest else (),
+        going=going(manifest, live) if manifest else (),
         held_back=gates.held_back(layout, manifest) if manifest else None,
     )
 

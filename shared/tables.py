@@ -1,6 +1,7 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
 root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,seen,proof.json}
+root/sources/SOURCE/{imports,imported/FOLDER}
 root/{locks,paused}/    root/push/NAME.json    root/scratch/   (Spark's checkpoints: never trusted)
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
 root/views/VIEW/{manifest,joins}
@@ -63,6 +64,13 @@ class Layout:
 
     def failing(self, source: str) -> Path:
         return self.root / "sources" / source / "failing"
+
+    def imports(self, source: str) -> Path:
+        return self.root / "sources" / source / "imports"
+
+    def imported(self, source: str) -> Path:
+        """The records of imports, each in a folder of its own."""
+        return self.root / "sources" / source / "imported"
 
     def proof(self, source: str) -> Path:
         return self.root / "sources" / source / "proof.json"

@@ -45,6 +45,7 @@ class Code(StrEnum):
     DIMENSION_NEVER_READ = "dimension-never-read"
     DIMENSION_STALE = "dimension-stale"
     GATE_CLOSED = "gate-closed"
+    IMPORT_WAITING = "import-waiting"
     KAFKA_DOWN = "kafka-down"
     NEVER_ANSWERED = "never-answered"
     NEVER_READ = "never-read"
@@ -210,6 +211,11 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
         fingerprint = short(manifest.live).partition("@")[2]
         what = f"{name}: changed since {fingerprint}, which still answers"
         yield Trouble(Code.VIEW_CHANGED, Grade.UNFINISHED, what, f"dovetail plan {name}")
+    if manifest is not None and (state.coming or state.going):
+        ways = {"not in its answers yet": state.coming, "dropped, and in its answers still": state.going}
+        told = [f"import {', '.join(map(str, ids))} is {way}" for way, ids in ways.items() if ids]
+        what = f"{name}: {'; '.join(told)}"
+        yield Trouble(Code.IMPORT_WAITING, Grade.UNFINISHED, what, f"dovetail batch {name} --full")
 
 
 def _of_dimension(state: DimensionState) -> Iterator[Trouble]:

@@ -296,6 +296,7 @@ def _view(state: ViewState) -> dict[str, Any]:
         "cut": manifest.cut.as_json() if manifest else None,
         "cut seq": manifest.seq if manifest else None,
         "garbage": [str(folder) for folder in state.garbage],
+        "imports": [each.id for each in manifest.imports] if manifest else [],
     }
 
 

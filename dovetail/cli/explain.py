@@ -36,16 +36,24 @@ def register(app: typer.Typer) -> None:
 def trace(
     context: typer.Context,
     source: str = typer.Argument(help="The source whose topic it is in."),
-    record: str = typer.Argument(help="The record: its partition and its offset, as in 2@3141.", metavar="P@O"),
+    record: str = typer.Argument(
+        help="The record: its partition and offset, as in 2@3141; import:ID/FILE#ROW for an imported one.",
+        metavar="P@O",
+    ),
     as_json: bool = JSON,
 ) -> int:
     """Tell a record's whole path: read, decoded, kept, counted where, and who answers for it."""
+    from dovetail.batch import trace_import
     from dovetail.batch.trace import trace as follow
-    from dovetail.shared.position import RecordId
 
-    output, project, place = Output(as_json=as_json), load_project(context), RecordId.parse(record)
+    output, project = Output(as_json=as_json), load_project(context)
+    named = project.source(source)
+    place = trace_import.place(project, named, record)
     spark = partial(start_spark, project.settings, "trace", on_progress=output.progress())
-    found = follow(project, project.source(source), place, partial(find_log, project.settings), spark)
+    if place.partition < 0:
+        found = trace_import.trace(project, named, place, spark)
+    else:
+        found = follow(project, named, place, partial(find_log, project.settings), spark)
     for line in path(found):
         output.line(line)
     for view in (v for v in found.views if v.problem):
@@ -115,7 +123,8 @@ def path(found: Trace) -> list[str]:
     name = f"{found.source} {found.record}"
     if found.missing or found.unread:
         return [f"{name}: {found.missing or found.unread}"]
-    steps = [f"read in seq {found.seq} at {_moment(datetime.fromtimestamp(found.at or 0, UTC))}"]
+    read = f"imported from {found.file}" if found.file else f"read in seq {found.seq}"
+    steps = [f"{read} at {_moment(datetime.fromtimestamp(found.at or 0, UTC))}"]
     if found.fate == "quarantined":
         steps.append(f"in quarantine: {found.reason}")
     elif found.fate == "dropped":
@@ -124,7 +133,7 @@ def path(found: Trace) -> list[str]:
         steps += ["decoded", f"a repeat of {found.of}" if found.of else "a repeat"]
     else:
         steps += ["decoded", "not a repeat", "kept"] if found.deduplicated else ["decoded", "kept"]
-    told = [_told(v) for v in found.views if v.groups or (v.reason and found.fate == "kept")]
+    told = [_told(v) for v in found.views if v.groups or (v.reason and (found.fate == "kept" or found.file))]
     if len(told) == 1:
         return [" → ".join([*steps, *told])]
     return [" → ".join(steps), *told]
@@ -135,6 +144,8 @@ def _told(view: Answered) -> str:
     if not view.groups:
         return f"{view.view}: {view.reason}"
     groups = ", ".join(f"{view.view}[{_label(g)}]" + (f" × {g.rows}" if g.rows > 1 else "") for g in view.groups)
+    if view.cut and view.cut.partition < 0:
+        return f"{groups} → served by batch run {(view.run or '')[:8]}"
     if view.served_by == "batch":
         return f"{groups} → served by batch run {(view.run or '')[:8]} (below cut {view.cut})"
     return f"{groups} → served by speed (above cut {view.cut})"
@@ -158,6 +169,7 @@ def _document(found: Trace) -> dict[str, Any]:
         "unread": found.unread or None,
         "next": found.next or None,
         "read": None if found.seq is None else {"seq": found.seq, "at": found.at},
+        "file": found.file or None,
         "decoded": None if found.fate is None else found.fate != "quarantined",
         "fate": found.fate,
         "reason": found.reason or None,

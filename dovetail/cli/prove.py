@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
-from dovetail.cli.output import Output
+from dovetail.cli.output import Output, counted
 from dovetail.cli.session import find_log, load_project, start_spark
 from dovetail.shared import percentage
 
@@ -95,6 +95,8 @@ def tell_proof(output: Output, proof: Proof) -> bool:
         f"decoded = {b.repeats:,} repeats + {b.failed:,} failed + {b.dropped:,} dropped + {b.offered:,} offered;  "
         f"{proof.groups:,} groups{of_all}: {proof.equal:,} equal{_by(proof.engines)}"
     )
+    for each in proof.imported:
+        output.line(f"imported: {counted(each.records, 'record')} of import {each.id}, in {_in(each.views)}")
     for gap in proof.gaps:
         output.line(f"gap: {gap}")
     for problem in proof.problems:
@@ -105,10 +107,15 @@ def tell_proof(output: Output, proof: Proof) -> bool:
             "source": proof.source, "seq": proof.seq, "position": proof.position.as_json(), "books": vars(b),
             "groups": proof.groups, "equal": proof.equal, "sample": proof.sample,
             "lost": proof.lost, "doubled": proof.doubled, "engines": proof.engines,
+            "imported": [vars(each) for each in proof.imported],
             "gaps": proof.gaps, "problems": proof.problems, "holds": proof.holds,
         }
     )  # fmt: skip
     return proof.holds
+
+
+def _in(views: Sequence[str]) -> str:
+    return ", ".join(views) or "no view yet: dovetail batch --full"
 
 
 def _by(engines: Mapping[str, str]) -> str:

@@ -12,8 +12,9 @@ from dovetail.shared import commit as steps
 from dovetail.shared import manifest as rules
 from dovetail.shared.commit import Folded
 from dovetail.shared.errors import Busy, GateClosed, IntegrityError, NotYet
+from dovetail.shared.imports import File, Import
 from dovetail.shared.ledger import Books, LostRace, VersionId, follows
-from dovetail.shared.manifest import RunId
+from dovetail.shared.manifest import Admitted, RunId
 from dovetail.shared.position import Position, Range
 
 A, B = VersionId("sales@a"), VersionId("sales@b")
@@ -74,9 +75,9 @@ class Master:
     def counts(self, rows):
         return {r.seq: records(r.range) for r in rows}
 
-    def write_run(self, version, run, span):
+    def write_run(self, version, run, span, imports):
         self.runs.append((version, run, span))
-        return Written(records(span), self.failed)
+        return Written(records(span), self.failed, tuple(Admitted(each.id, each.records) for each in imports))
 
 
 class States:
@@ -110,6 +111,16 @@ def batch(ledger, manifests, master, version=A, *, full=False, **more):
     return recompute.run(
         "sales", version, full=full, owner="test", manifests=manifests, ledger=ledger, master=master, **more
     )
+
+
+def test_only_a_run_from_the_beginning_takes_in_imports_and_those_that_join_it_keep_them(ledger):
+    manifests, old = Manifests(), [Import(n, "f", (File("a.csv", "00", 1, 5),), 5, 0) for n in (1, 2)]
+    batch(ledger, manifests, Master(10), imports=old[:1])
+    assert [i.id for i in manifests.now.imports] == [1]
+    batch(ledger, manifests, Master(20), imports=old)
+    assert [[i.id for i in run.imports] for run in manifests.now.runs] == [[1], []]
+    batch(ledger, manifests, Master(20), full=True, imports=old[1:])
+    assert [[i.id for i in run.imports] for run in manifests.now.runs] == [[2]]
 
 
 @pytest.mark.parametrize(("claimed", "cut"), [(25, 3), (20, 3), (19, 2), (10, 2), (9, 1)])

@@ -42,6 +42,7 @@ WRITES = (
     "reprocess",
     "promote",
     "rollback",
+    "import",
 )
 
 

@@ -10,6 +10,7 @@ from mutants_of_checks import CHECKS
 from mutants_of_client import CLIENTS
 from mutants_of_contract import CONTRACTS
 from mutants_of_gates import HOLDING
+from mutants_of_imports import IMPORTS
 from mutants_of_ledger import LEDGERS
 from mutants_of_live import LIVES
 from mutants_of_operations import OPERATIONS
@@ -24,6 +25,6 @@ from mutants_of_workers import WORKERS
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
-    *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING,
+    *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING, *IMPORTS,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

@@ -23,7 +23,7 @@ from dovetail.serving.app import Server, create_app
 from dovetail.shared import manifest as rules
 from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, VersionId, new_commit_id
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.manifest import ORIGIN, Run, RunId
+from dovetail.shared.manifest import ORIGIN, Admitted, Run, RunId
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.measures import Measure, avg, count, max_, min_, sum_
 from dovetail.shared.position import Position, Range
@@ -200,7 +200,9 @@ class Stand:
         del self.in_force[version]
         self._append("detach")
 
-    def batch(self, view: str, *, full: bool = False, rows_off: int = 0, failed: int = 0) -> Run:
+    def batch(
+        self, view: str, *, full: bool = False, rows_off: int = 0, failed: int = 0, imports: tuple[Admitted, ...] = ()
+    ) -> Run:
         """One run over what is in the ledger, joined to the earlier ones unless `full`, and promoted."""
         spec, manifests = self.views[view], self.manifest(view)
         now = manifests.read()
@@ -212,7 +214,7 @@ class Stand:
         write_deltalake(str(self.layout.run(spec.version, run)), table)
         written = Run(
             run, spec.version, from_seq, self.seq, Range(from_, self.position), table.num_rows + rows_off, len(covered),
-            failed=failed,
+            failed=failed, imports=imports,
         )  # fmt: skip
         runs = (*joins, written)
         manifests.swap(rules.promoted(now, runs, keep=2, note="batch") if now else rules.first(view, runs, "batch"))

@@ -10,6 +10,7 @@ from oracle import truth
 from serving_stand import T0, Client, Event, Stand, ViewSpec, event
 
 from dovetail.shared.ledger import VersionId, new_commit_id
+from dovetail.shared.manifest import Admitted
 from dovetail.shared.measures import count
 
 
@@ -153,6 +154,18 @@ def test_receipts_say_what_the_version_raised_for(stand: Stand, serving: Client)
     serving.until(lambda: serving.receipt("sales")["runs"][-1] != "origin")
     stand.commit([event()], failing={sales.version: 1})
     assert serving.receipt("sales")["failed"] == 7
+
+
+def test_receipts_name_the_imports_that_are_in_the_answer(stand: Stand, serving: Client) -> None:
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event()])
+    assert "imports" not in serving.receipt("sales")
+    stand.batch("sales", full=True, imports=(Admitted(3, 1000, 2, 1),))
+    serving.until(lambda: serving.receipt("sales")["runs"][-1] != "origin")
+    stand.commit([event()])
+    stand.batch("sales")
+    serving.until(lambda: len(serving.receipt("sales")["runs"]) == 2)
+    assert serving.receipt("sales")["imports"] == [{"id": 3, "records": 1000, "quarantined": 2, "repeats": 1}]
 
 
 def test_receipts_say_what_was_quarantined_and_lost(stand: Stand, serving: Client) -> None:

@@ -52,6 +52,7 @@ STEPS = {
     "shared/audit.py:_set_aside": [],  # one rename, of a log that no answer depends on
     "shared/notes.py:keep": [],  # one write
     "shared/dimensions.py:set": [],  # one write: which dimensions a view's questions may use
+    "shared/imports.py:_append": ["shared/imports.py:add", "shared/imports.py:drop"],
     "shared/ledger_table.py:append": ["shared/commit.py:commit"],
     "shared/ledger_table.py:compact": ["shared/upkeep.py:tidy"],
     "shared/manifest_table.py:swap": ["batch/recompute.py:run", "batch/job.py:run"],
@@ -73,6 +74,9 @@ STEPS = {
     "batch/master.py:write_claim": ["batch/archive.py:archive"],
     "batch/master.py:append": ["batch/archive.py:archive"],
     "batch/master.py:create": [],  # one write: the empty table
+    "batch/imports.py:_write": ["batch/imports.py:run"],
+    "batch/imports.py:_room": [],  # scratch
+    "batch/imports.py:_gathered": [],  # scratch
     "batch/promote.py:promote": ["batch/recompute.py:run"],
     "batch/promote.py:stage": ["batch/reprocessing.py:_part"],
     "batch/promote.py:unstage": [],  # one write

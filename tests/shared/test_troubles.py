@@ -82,6 +82,8 @@ def test_each_trouble_of_a_source_has_its_code(change: dict[str, Any], code: Cod
         ({"manifest": None}, Code.NEVER_ANSWERED),
         ({"waste": 2_000_000}, Code.WASTE),
         ({"held_back": Held("lines 10 → 1", "")}, Code.GATE_CLOSED),
+        ({"coming": [1]}, Code.IMPORT_WAITING),
+        ({"going": [1]}, Code.IMPORT_WAITING),
         ({"batch_paused": Pause("batch", "sales")}, Code.BATCH_PAUSED),
         ({"declared": VersionId("sales@0000000000000000")}, Code.VIEW_CHANGED),
     ],

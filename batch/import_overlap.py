@@ -1,0 +1,53 @@
+"""Which rows to be imported the log holds already, by their event ids: whatever time lies between the two."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from dovetail.batch.master import DeltaMaster
+from dovetail.shared.declare import Source
+from dovetail.shared.decode import POSITION, REASON, decode
+from dovetail.shared.engine import arrow
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.log import Log, another
+from dovetail.shared.position import Position, Range, RecordId
+from dovetail.shared.records import records_of
+from dovetail.shared.tables import Layout
+
+SHOWN = 5
+
+
+def overlapping(rows: DataFrame, source: Source, layout: Layout, log: Log, spark: SparkSession) -> DataFrame:
+    """The places, columns of POSITION, of decoded rows whose event id is in the log, and where there, `_of`."""
+    ids = {f"_id_{n}": name for n, name in enumerate(source.event_id)}
+    theirs = _in_log(source, layout, log, spark).where(f"{REASON} is null").selectExpr(
+        *(f"`{name}` as {id_}" for id_, name in ids.items()), "struct(_partition, _offset) as _of"
+    )  # fmt: skip
+    same = reduce(Column.__and__, (F.col(f"`{name}`") == F.col(id_) for id_, name in ids.items()))
+    good = rows.where(f"{REASON} is null").select(*POSITION, *source.event_id)
+    return good.join(theirs, same).groupBy(*POSITION).agg(F.min("_of").alias("_of"))
+
+
+def examples_of(found: DataFrame) -> list[tuple[RecordId, RecordId]]:
+    """The first of them, each with the record that it is."""
+    some = arrow(found.orderBy(*POSITION).limit(SHOWN)).to_pylist()
+    return [(RecordId(*(r[c] for c in POSITION)), RecordId(*r["_of"].values())) for r in some]
+
+
+def _in_log(source: Source, layout: Layout, log: Log, spark: SparkSession) -> DataFrame:
+    """Every record that the log has, or had and the master holds, decoded.
+
+    Raises:
+        ServiceMissing: Kafka does not answer, or has no such topic.
+        IntegrityError: the topic is another one than the one that was read.
+    """
+    master, last = DeltaMaster(layout, source, spark), DeltaLedger(layout.ledger(source.name)).last()
+    claim, extent = master.claim(), log.extent(source.topic)
+    if last is not None and last.topic_id != extent.topic_id:
+        raise another(source.topic, last.topic_id, extent.topic_id)
+    begin = Position({p: min(max(extent.begin[p], claim[p]), end) for p, end in extent.end.items()})
+    tail = decode(records_of(source, Range(begin, extent.end), layout, log, spark), source.as_json())
+    return master.rows(Range(Position(), claim), source.as_json()).unionByName(tail) if master.exists() else tail

@@ -1,0 +1,65 @@
+"""`dovetail import` as typed: what it lists and drops without Java, and what it refuses before any is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dovetail.shared import project as projects
+from dovetail.shared import settings
+from dovetail.shared.imports import File, Import, Imports
+
+from .conftest import Run as Command
+
+MADE = Import(
+    1, "abc", (File("old/a.csv", "00", 7, 2), File("old/b.csv", "01", 7, 1)), 3, -5,
+    quarantined=1, oldest=1556668800.0, newest=1556668860.0, where="n > 1", note="from the old shop",
+)  # fmt: skip
+
+
+@pytest.fixture
+def imports(project: Path) -> Imports:
+    return Imports(projects.load(settings.load(project)).layout, "lines")
+
+
+def test_a_list_names_each_import_and_its_files(run: Command, imports: Imports) -> None:
+    assert "Nothing was imported into lines." in run("import", "lines", "--list").out
+    imports.add(MADE)
+    said = run("import", "lines", "--list")
+    assert "from the old shop" in said.out
+    assert "import:1/2  old/b.csv, 1 row" in said.out
+    (document,) = run("import", "lines", "--list", "--json").document  # type: ignore[misc]
+    assert (document["id"], document["records"], document["views"]) == (1, 3, [])
+
+
+def test_a_drop_says_what_comes_next_and_its_dry_run_drops_nothing(run: Command, imports: Imports) -> None:
+    imports.add(MADE)
+    assert "would be dropped. Nothing written." in run("import", "lines", "--drop", "1", "--dry-run").out
+    assert len(imports.live()) == 1
+    said = run("import", "lines", "--drop", "1")
+    assert said.out.startswith("import 1 of old/a.csv and 1 more is dropped.")
+    assert "dovetail batch sales --full" in said.out
+    assert imports.live() == ()
+    assert run("import", "lines", "--drop", "1").code == 2
+    assert run("import", "lines", "--drop", "7").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "one of FILES, --list and --drop ID is needed"),
+        (("none.csv", "--list"), "one of FILES, --list and --drop ID is needed"),
+        (("none.csv", "--skip-overlap", "--unchecked"), "give one of them"),
+        (("none.csv",), "there is no file none.csv"),
+        (("bad.csv",), "it has no column at, and no record counts without one"),
+        (("other.jsonl",), "no column of the files is one of lines: unknown column 'contry': did you mean 'country'?"),
+        (("good.csv",), "nobody can tell whether the log holds some of these events"),
+    ],
+)
+def test_what_makes_no_import_is_wrong_use(run: Command, project: Path, arguments: tuple[str, ...], says: str) -> None:
+    (project / "bad.csv").write_text("country,price\nFR,1.10\n")
+    (project / "other.jsonl").write_text('{"contry": "FR"}\n')
+    (project / "good.csv").write_text("country,price,at\nFR,1.10,2019-01-01T00:00:00Z\n")
+    said = run("import", "lines", *arguments)
+    assert (said.code, says in " ".join(said.err.split())) == (2, True), said.err
