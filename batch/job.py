@@ -82,7 +82,7 @@ def run(
         if manifest is not None:
             manifest = raise_floors(manifests)
             failpoint("batch.floors_raised")
-            _delete_unnamed_runs(layout, manifest)
+            delete_unnamed_runs(layout, manifest)
             retire(layout, manifest, ledger)
         _tidy_if_stopped(project, view)
         return manifest
@@ -93,7 +93,7 @@ def _in_force(version: VersionId, ledger: DeltaLedger) -> bool:
     return last is not None and version in last.versions
 
 
-def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
+def delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
     """Deletes the run tables that nothing names any more: of killed batches, and beyond the last rollback target."""
     stored = layout.of_runs(manifest.view)
     gone = unnamed((RunId(folder.name) for folder in stored), manifest)

@@ -1,7 +1,8 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,seen,proof.json}
-root/{locks,paused}/    root/push/NAME.json    root/scratch/   (Spark's checkpoints: never trusted)
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,forgotten,seen,
+    proof.json}
+root/{locks,paused}/    root/forget.key    root/push/NAME.json    root/scratch/   (Spark's checkpoints: never trusted)
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
 root/views/VIEW/{manifest,joins}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN,failed/RUN}
@@ -63,6 +64,9 @@ class Layout:
 
     def failing(self, source: str) -> Path:
         return self.root / "sources" / source / "failing"
+
+    def forgotten(self, source: str) -> Path:
+        return self.root / "sources" / source / "forgotten"
 
     def proof(self, source: str) -> Path:
         return self.root / "sources" / source / "proof.json"
@@ -279,8 +283,12 @@ class AppendTable:
 
 
 def refresh(table: DeltaTable, path: Path) -> None:
-    """Brings a table held open to its newest version, if there is one: `update_incremental` lists the whole log."""
-    if (path / "_delta_log" / f"{table.version() + 1:020}.json").exists():
+    """Brings a table held open to its newest version, if there is one: `update_incremental` lists the whole log.
+
+    Where its own version is gone from the log, newer ones are there, and what came between was forgotten.
+    """
+    log, version = path / "_delta_log", table.version()
+    if (log / f"{version + 1:020}.json").exists() or not (log / f"{version:020}.json").exists():
         table.update_incremental()
         refuse_torn(table, path)
 

@@ -42,6 +42,7 @@ WRITES = (
     "reprocess",
     "promote",
     "rollback",
+    "forget",
 )
 
 
@@ -113,6 +114,7 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "clean",
         "unlock",
         "push",
+        "forget",
         *(v for v in VERBS if v.startswith(("quarantine ", "access "))),
     ],
 )
