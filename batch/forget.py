@@ -156,10 +156,9 @@ class Forgetting:
     def _alone(self) -> Iterator[None]:
         """Holds the locks of all that reads or writes what is about to be cleaned."""
         name, views = self.source.name, self._views()
-        pushes = [n for n, push in self.project.pushes.items() if push.view.name in views]
         names = ["forget", *(f"{layer}-{name}" for layer in ("speed", "archive", "supersede"))]
         names += [f"{what}-{view}" for view in views for what in ("reprocess", "batch")]
-        names += [f"push-{push}" for push in pushes] + [f"dimension-{d}" for d in self.project.dimensions]
+        names += [f"push-{push}" for push in self._pushes()] + [f"dimension-{d}" for d in self.project.dimensions]
         with ExitStack() as locks:
             for each in names:
                 try:
@@ -244,7 +243,8 @@ class Forgetting:
 
     def _let_go(self, view: str, ledger: DeltaLedger) -> None:
         """Deletes what answered before: floors first, then runs and states; all of a view that has never answered."""
-        manifests, versions = DeltaManifest(self.layout.manifest(view)), [v for v in self._versions() if view_of(v) == view]
+        manifests = DeltaManifest(self.layout.manifest(view))
+        versions = [v for v in self._versions() if view_of(v) == view]
         floors = dict.fromkeys(versions, ledger.rows()[-1].seq)
         if manifests.read():
             promote.drop_pins(manifests)
@@ -255,6 +255,9 @@ class Forgetting:
             failpoint("forget.floors_raised")
             delete_unnamed_runs(self.layout, manifest)
             floors = {version: manifest.floor(version) for version in versions}
+        else:
+            for folder in self.layout.of_runs(view):
+                shutil.rmtree(folder)
         passed = Claims(self.layout.claims(self.source.name)).passed()
         only = [row.commit_id for row in unarchived(ledger.rows(), passed)] if passed else []
         states = DeltaStates(self.layout, self.source.name)
@@ -270,7 +273,7 @@ class Forgetting:
             versions = Versions(self.layout, name)
             folder = self.layout.dimension(name)
             versions.drop([v for v in versions.earlier() if in_file(folder / v.file, self._needle)])
-        for name in self.project.pushes:
+        for name in self._pushes():
             _take_out(self.layout.push(name), self._needle)
         failpoint("forget.cleaned")
 
@@ -290,9 +293,13 @@ class Forgetting:
     def _views(self) -> list[str]:
         """The views of the source that answer, or are about to."""
         last: LedgerRow | None = DeltaLedger(self.layout.ledger(self.source.name)).last()
-        stored = {view_of(v) for v in self._versions()}
-        answer = {v for v in stored if DeltaManifest(self.layout.manifest(v)).read()}
+        stored = self._versions()
+        manifests = {view: DeltaManifest(self.layout.manifest(view)).read() for view in map(view_of, stored)}
+        answer = {view for view, manifest in manifests.items() if manifest and manifest.live in stored}
         return sorted(answer | {view_of(v) for v in (last.versions if last else ())})
+
+    def _pushes(self) -> list[str]:
+        return [name for name, push in self.project.pushes.items() if push.view.source.name == self.source.name]
 
     def _failed(self) -> list[Path]:
         return [path for view in self._views() for path in self.layout.of_runs(view) if path.parent.name == "failed"]

@@ -192,7 +192,7 @@ class Versions:
         return [Version(**row) for row in self._table.read().to_pylist() if last and row["n"] != last.n]
 
     def drop(self, versions: Sequence[Version]) -> None:
-        """Keeps these no more: rows go first, so that nobody looks for the files; then every file that no row names."""
+        """Keeps these no more: their rows go first, so that nobody looks for the files; then what no row names."""
         if versions:
             self._table.delete(f"n IN ({', '.join(str(int(v.n)) for v in versions)})")
             failpoint("dimension.version_dropped")

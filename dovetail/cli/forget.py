@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 def forget(
     context: typer.Context,
     source: str = typer.Argument(help="The source whose records they are."),
-    subjects: list[str] = typer.Argument(None, help="Whom: the column that names subjects and the id.", metavar="COLUMN=ID…"),
+    subjects: list[str] = typer.Argument(
+        None, help="Whom: the column that names subjects and the id.", metavar="COLUMN=ID…"
+    ),
     from_: str = typer.Option("", "--from", help="A file with an id a line, or - for stdin.", metavar="FILE"),
     readers: str = typer.Option("30s", help="How long readers are given before files that they may be in go."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Count the records and name the views; write nothing."),
@@ -66,13 +68,14 @@ def forget(
         seq=found.seq, records=found.records, files=found.files, left=len(found.left),
     )  # fmt: skip
     output.line(
-        f"{counted(len(values), 'subject')} of {source} forgotten from seq {found.seq} on: {counted(found.records, 'record')} "
-        f"blanked, {_views(found)} computed anew, {counted(found.files, 'file')} searched"
+        f"{counted(len(values), 'subject')} of {source} forgotten from seq {found.seq} on: "
+        f"{counted(found.records, 'record')} blanked, {_views(found)}, {counted(found.files, 'file')} searched"
     )
     for name, where in [*found.left.items()][:SHOWN]:
         output.problem(f"still in {name}: {where}")
     if found.kafka:
-        output.warn(f"Kafka still holds records of theirs, in {counted(len(found.kafka), 'file')}, until their retention ends")
+        files = counted(len(found.kafka), "file")
+        output.warn(f"Kafka still holds records of theirs, in {files}, until their retention ends")
     output.line("Nothing is left." if not found.left else f"Found in {counted(len(found.left), 'file')}.")
     output.result(
         {

@@ -1,4 +1,4 @@
-"""`dovetail forget`: who may be named and how, what it says, and that the audit log says who did it and never to whom."""
+"""`dovetail forget`: who may be named and how, what it says, and that the audit log says who did it, never to whom."""
 
 from __future__ import annotations
 

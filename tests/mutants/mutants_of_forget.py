@@ -71,6 +71,14 @@ FORGETS = [
     ),
     Mutant(
         "forgetting",
+        "what is in memory answers for a receipt that was given up",
+        "serving/past.py",
+        "            self._drop_given_up(view)\n",
+        "",
+        "tests/serving/test_given_up.py::test_what_was_asked_for_before_is_gone_once_its_floor_has_risen",
+    ),
+    Mutant(
+        "forgetting",
         "what was computed before may be gone back to",
         FORGET,
         "all(runs[0].to_seq >= seq for runs in now.sets)",
