@@ -175,7 +175,9 @@ def _prove_master(proof: Proof, master: DeltaMaster, records: DataFrame, origin:
         .agg(F.count(F.lit(1)).alias("n"), F.max("digest").alias("held"), F.max(F.expr(IS_BLANK)).alias("blank"))
     )
     true = records.where(within(span)).select(*place, digest)
-    wrong = true.join(held, place, "full_outer").where("n IS NULL OR digest IS NULL OR n > 1 OR (digest <> held AND NOT blank)")
+    wrong = true.join(held, place, "full_outer").where(
+        "n IS NULL OR digest IS NULL OR n > 1 OR (digest <> held AND NOT blank)"
+    )
     for row in arrow(wrong.orderBy(*place).limit(SHOWN)).to_pylist():
         what = "lacks" if row["n"] is None else "doubles" if row["n"] > 1 else "altered or invented"
         proof.problems.append(f"the master {what} {row['_partition']}@{row['_offset']}")

@@ -127,8 +127,8 @@ class Judge:
         return counts | {name: sql for r in self._commit_rules for name, sql in _statistic(r).items()}
 
     def dropped(self, figures: Mapping[str, Any]) -> int:
-        ruled = sum(figures[f"broken {i}"] for i, r in enumerate(self._rules) if r.otherwise == "drop")
-        return ruled + int(figures[FORGOTTEN])
+        ruled = (figures[f"broken {i}"] for i, r in enumerate(self._rules) if r.otherwise == "drop")
+        return sum(ruled, int(figures[FORGOTTEN]))
 
     def judged(self, rows: DataFrame, figures: Mapping[str, Any], books: Books, span: Range) -> Judgement:
         """What the rules say, given the values of `figures`.

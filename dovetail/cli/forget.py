@@ -16,6 +16,7 @@ from dovetail.cli.session import load_project, start_spark, writable
 if TYPE_CHECKING:
     from dovetail.batch.forget import Found
 
+SUBJECTS = typer.Argument(None, help="Whom: the column that names subjects and the id.", metavar="COLUMN=ID…")
 SHOWN = 20
 
 
@@ -26,9 +27,7 @@ def register(app: typer.Typer) -> None:
 def forget(
     context: typer.Context,
     source: str = typer.Argument(help="The source whose records they are."),
-    subjects: list[str] = typer.Argument(
-        None, help="Whom: the column that names subjects and the id.", metavar="COLUMN=ID…"
-    ),
+    subjects: list[str] = SUBJECTS,
     from_: str = typer.Option("", "--from", help="A file with an id a line, or - for stdin.", metavar="FILE"),
     readers: str = typer.Option("30s", help="How long readers are given before files that they may be in go."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Count the records and name the views; write nothing."),

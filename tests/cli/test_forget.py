@@ -72,7 +72,10 @@ def test_what_names_nobody_is_refused(run: Run, arguments: list[str], says: str)
 @pytest.mark.usefixtures("named")
 def test_a_dry_run_counts_and_writes_nothing(run: Run, given: list[Any], project: Path) -> None:
     said = run("forget", "lines", "country=FR", "--dry-run")
-    assert said.out.splitlines() == ["7 records in the master, and 1 view: sales would be computed anew.", "Nothing written."]
+    assert said.out.splitlines() == [
+        "7 records in the master, and 1 view: sales would be computed anew.",
+        "Nothing written.",
+    ]
     assert given == ["lines", ["FR"]]
     assert not Layout(project / "data").access.exists()
 

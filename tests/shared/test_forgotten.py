@@ -13,7 +13,7 @@ from dovetail.shared import commit, forgotten
 from dovetail.shared.decode import FORGOTTEN, IS_BLANK, REASON, decode, parsed
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.forgotten import Forgotten, ForgetList, hash_sql, hashed
+from dovetail.shared.forgotten import ForgetList, Forgotten, hash_sql, hashed
 from dovetail.shared.inforce import RAW
 from dovetail.shared.ledger import Books, CommitId, LedgerRow
 from dovetail.shared.ledger_table import DeltaLedger
@@ -101,9 +101,7 @@ DECODER = {"format": "json", "schema": {"customer": "string", "n": "bigint"}, "e
 def test_records_of_who_is_forgotten_are_blanked_and_every_decoder_knows_them(spark: SparkSession) -> None:
     names = ["alice", "bob", None, "élan 'x'\\"]
     values = [json.dumps({"customer": name, "n": n}).encode() for n, name in enumerate(names)]
-    records = spark.createDataFrame(
-        [(0, n, None, b"key", value, [("h", b"1")]) for n, value in enumerate(values)], RAW
-    )
+    records = spark.createDataFrame([(0, n, None, b"key", value, [("h", b"1")]) for n, value in enumerate(values)], RAW)
     known = Forgotten(SECRET, {"customer": frozenset(hashed(n, SECRET) for n in ("alice", "élan 'x'\\"))})
     rows = known.blanked(decode(records, DECODER))
     assert rows.columns == decode(records, DECODER).columns
