@@ -94,7 +94,7 @@ def run(
             )
         except GateClosed:
             if left := manifests.read():
-                _delete_unnamed_runs(layout, left)
+                delete_unnamed_runs(layout, left)
             raise
         finally:
             if not (view.speed or is_held(layout.lock(f"reprocess-{view.name}"))):
@@ -103,7 +103,7 @@ def run(
         if now is not None:  # where nothing was new, too: the batch before may have been killed from here on
             now = raise_floors(manifests)
             failpoint("batch.floors_raised")
-            _delete_unnamed_runs(layout, now)
+            delete_unnamed_runs(layout, now)
             retire(layout, now, ledger)
         _tidy_if_stopped(project, view)
         return now if promoted else None
@@ -114,7 +114,7 @@ def _in_force(version: VersionId, ledger: DeltaLedger) -> bool:
     return last is not None and version in last.versions
 
 
-def _delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
+def delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
     """Deletes the run tables that nothing names any more: of killed batches, and beyond the last rollback target."""
     stored = layout.of_runs(manifest.view)
     gone = unnamed((RunId(folder.name) for folder in stored), manifest)

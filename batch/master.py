@@ -21,6 +21,7 @@ from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.failing import MOST, sparing
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import fold, folded, without
+from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.gaps import beyond, unarchived
 from dovetail.shared.imports import Import
 from dovetail.shared.inforce import RAW, bundles
@@ -77,10 +78,12 @@ class DeltaMaster:
         """Appends records (columns of META) with their decoded columns, in one Delta commit.
 
         No rule is looked at: what a record is holds for good, what rules say of it changes, and the archive goes on
-        whatever they say.
+        whatever they say. Of who is forgotten nothing is stored but that there was a record.
         """
         decoder = parser(self._source.as_json())
-        rows = parsed(records, decoder)
+        rows, forgotten = parsed(records, decoder), ForgetList.of(self._layout, self._source.name)
+        if forgotten:
+            rows = forgotten.blanked(rows)
         clashing = self._clashing(rows)
         (
             rows.drop(*clashing)
@@ -102,11 +105,15 @@ class DeltaMaster:
 
     def rows(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
         """The records of `span` as `decode` gives them, from stored columns where they were decoded alike."""
-        return judged(self._parsed(span, decoder), decoder)
+        return judged(self._parsed(self._held(span), decoder), decoder)
 
     def bytes_of(self, span: Range) -> DataFrame:
         """The records of `span` as they came, columns of META."""
         return self._held(span).select(*META)
+
+    def every(self) -> DataFrame:
+        """All records with the columns that the source declares, before any rule is looked at."""
+        return self._parsed(self._frame(), self._source.as_json())
 
     def fold(self, span: Range, versions: frozenset[VersionId]) -> Folded:
         rows = self.rows(span, self._source.as_json())
@@ -190,8 +197,7 @@ class DeltaMaster:
                 write_deltalake(str(path), ordered, mode="append", configuration=dict(PROPERTIES))
             failpoint("batch.slice_written")
 
-    def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
-        stored = self._held(span)
+    def _parsed(self, stored: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
         alike = F.col("_decoder") == decoder_id(parser(decoder))
         afresh = parsed(stored.where(~alike).select(*META), decoder)
         if not {*afresh.dtypes} <= {*stored.dtypes}:  # a column is new or of another type: none was decoded alike

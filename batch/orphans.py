@@ -70,7 +70,7 @@ def delete(layout: Layout, source: str, versions: Sequence[VersionId]) -> list[O
 
 
 def _tables(layout: Layout, source: str, versions: Sequence[VersionId]) -> Iterator[AppendTable]:
-    of_source = (layout.quarantine, layout.failing, layout.superseded, layout.repeats)
+    of_source = (layout.quarantine, layout.failing, layout.superseded, layout.repeats, layout.forgotten)
     paths: list[Path] = [*(path(source) for path in of_source), *(layout.states(v) for v in versions)]
     for path in paths:
         if (path / "_delta_log").is_dir():

@@ -12,6 +12,7 @@ from dovetail.batch.master import DeltaMaster
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import named, parsed
 from dovetail.shared.errors import UsageError
+from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log, refuse_another
@@ -44,10 +45,12 @@ class ReplayedLog(DeltaMaster):
         }  # Spark wants to hear of all
         begin, end = ({p: at[p] for p in span.to} | others for at in (span.from_, span.to))
         options = self._log.spark_span_options(topic, Position(begin), Position(end))
-        return named(self._spark.read.format("kafka").options(**options).load())
+        records = named(self._spark.read.format("kafka").options(**options).load())
+        forgotten = ForgetList.of(self._layout, self._source.name)
+        return forgotten.blanked_bytes(records, self._source.as_json()) if forgotten else records
 
-    def _parsed(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
-        return parsed(self._held(span), decoder)
+    def _parsed(self, stored: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
+        return parsed(stored, decoder)
 
 
 def refuse_dropped(layout: Layout, source: Source, log: Log) -> None:

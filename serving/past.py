@@ -60,6 +60,7 @@ class Past:
 
     def __init__(self, layout: Layout, database: Database, runs: Runs, dimensions: Dimensions) -> None:
         self._layout, self._database, self._runs, self._dimensions = layout, database, runs, dimensions
+        self._manifests: dict[str, DeltaManifest] = {}
         self._kept: OrderedDict[tuple[str, Receipt], Edition] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -73,13 +74,12 @@ class Past:
         if receipt.view != tag(view):
             raise _unknown(view)
         with self._lock:
+            self._drop_given_up(view)
             found = self._kept.get((view, receipt))
             if found is None:
                 found = self._kept[view, receipt] = self._made(view, receipt)
                 while len(self._kept) > KEPT:
-                    _, old = self._kept.popitem(last=False)
-                    for table in old.tables:
-                        self._database.drop(table)
+                    self._drop(self._kept.popitem(last=False)[1])
             self._kept.move_to_end((view, receipt))
             # The dimensions anew, which may have been dropped since; with the lock, so that no table is meanwhile.
             return look(replace(found, shape=replace(found.shape, dimensions=self._joined(view, receipt))))
@@ -104,6 +104,17 @@ class Past:
         speed = SpeedRows.of(self._database.load(held, order=()), held)
         return Edition(-1, shape, manifest, receipt.seq, rows[-1].to, account, runs, speed)
 
+    def _drop_given_up(self, view: str) -> None:
+        """Keeps nothing of a view that may be asked for no more: it may hold whom a source has forgotten since."""
+        now = self._manifests.setdefault(view, DeltaManifest(self._layout.manifest(view))).read()
+        for (name, receipt), old in [*self._kept.items()]:
+            if now is not None and name == view and _given_up(old.manifest, now):
+                self._drop(self._kept.pop((name, receipt)))
+
+    def _drop(self, old: Edition) -> None:
+        for table in old.tables:
+            self._database.drop(table)
+
     def _manifest(self, view: str, receipt: Receipt) -> Manifest:
         history = DeltaManifest(self._layout.manifest(view)).history()
         found = next((m for m in history if m.generation == receipt.generation), None)
@@ -111,7 +122,7 @@ class Past:
             raise _unknown(view)
         tables = (self._layout.run(run.version, run.id) for run in found.runs if run.id != ORIGIN)
         kept = all(DeltaTable.is_deltatable(str(table)) for table in tables)
-        if not kept or history[-1].floor(found.live) > found.seq:
+        if not kept or _given_up(found, history[-1]):
             raise Gone(
                 f"what answered for {view} at seq {receipt.seq} has been pruned: "
                 f"seq {history[-1].seq} is the oldest that can still be asked for",
@@ -128,6 +139,11 @@ class Past:
         if len(found) < len(then):
             raise Gone("a dimension's version of then is not kept any more", next="ask without as_of")
         return found
+
+
+def _given_up(then: Manifest, now: Manifest) -> bool:
+    """Whether states that an answer of then was made of may be deleted by now."""
+    return now.floor(then.live) > then.seq
 
 
 def _unknown(view: str) -> QueryError:

@@ -129,6 +129,24 @@ def supersede(
     return done
 
 
+def forget(ledger: LedgerStore, write: Callable[[CommitId, int], None], *, note: str) -> LedgerRow:
+    """Publishes who is forgotten from the row returned on: see `forgotten.py`.
+
+    Args:
+        write: writes their hashes under the commit id and seq given, which nobody sees before the row is there.
+    """
+
+    def made(last: LedgerRow) -> LedgerRow:
+        row = _next(last, "forget", note=note)
+        write(row.commit_id, row.seq)
+        failpoint("forget.list_written")
+        return row
+
+    done = _row(ledger, made)
+    failpoint("forget.listed")
+    return done
+
+
 def pass_lost(ledger: LedgerStore, span: Range, *, because: str) -> LedgerRow:
     """Passes records that nobody holds any more, and fences every earlier writer (rule 6).
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+WHOLE = {"tinyint", "byte", "smallint", "short", "int", "integer", "bigint", "long"}
+SUBJECTS = {"string", *WHOLE}
+"""Types of a column that names a subject: those of which a value has one text."""
 LATER = {
     "sensitive": "masking",
 }
@@ -62,6 +65,7 @@ class Source:
     rules: tuple[AnyRule, ...] = ()
     event_id: tuple[str, ...] = ()
     horizon: timedelta = timedelta(days=1)
+    subject: str | None = None
 
     @property
     def columns(self) -> dict[str, str]:
@@ -120,6 +124,7 @@ def source(
     event_id: str | Sequence[str] = (),
     dedup_horizon: str = "1 day",
     rules: Sequence[AnyRule] = (),
+    subject: str | None = None,
     owner: str = "",
     **later: object,
 ) -> Source:
@@ -139,6 +144,7 @@ def source(
         dedup_horizon: how far apart a record and its repeat may be, by Kafka's timestamps: "1 day", "30 minutes". The
             ids of twice as long are kept on disk, about 40 bytes each.
         rules: what each record has to be, and what happens to one that is not: see `dv.rule`.
+        subject: the column that says whom a record is about: text or a whole number. `dovetail forget` takes them out.
         owner: who answers for it.
 
     Raises:
@@ -161,10 +167,24 @@ def source(
             raise DeclarationError(why, where=where, next="dv.changes(sign=…) calls it otherwise")
     judging = bound(rules, columns=columns, event_time=event_time, where=where)
     ids, horizon = _event_id(event_id, columns, where), length(dedup_horizon, "dedup_horizon", where, like="1 day")
+    _check_subject(subject, columns, where)
     if isinstance(format, Changes):
         refuse_taking_out(judging)
         judging, ids = (*judging, TOMBSTONES), (*ids, CHANGE) if ids else ()
-    return Source(name, topic, format or Json(), schema, event_time, owner, where, judging, ids, horizon)
+        if subject is not None:
+            raise DeclarationError("subject: nobody can be forgotten in a topic of changes yet", where=where)
+    return Source(name, topic, format or Json(), schema, event_time, owner, where, judging, ids, horizon, subject)
+
+
+def _check_subject(subject: str | None, columns: Mapping[str, str], where: str) -> None:
+    if subject is None:
+        return
+    if subject not in columns:
+        raise DeclarationError(f"subject: {unknown('column', subject, columns)}", where=where)
+    if base_type(columns[subject]) not in SUBJECTS:
+        raise DeclarationError(
+            f"subject: column {subject} is of type {columns[subject]}: it is text or a whole number", where=where
+        )
 
 
 def _event_id(given: str | Sequence[str], columns: Mapping[str, str], where: str) -> tuple[str, ...]:
@@ -333,6 +353,6 @@ def _refuse_later(later: Mapping[str, object], kind: str, where: str) -> None:
 
 
 _ARGUMENTS = {
-    "source": ["topic", "format", "schema", "event_time", "event_id", "dedup_horizon", "rules", "owner"],
+    "source": ["topic", "format", "schema", "event_time", "event_id", "dedup_horizon", "rules", "subject", "owner"],
     "view": ["source", "transform", "keys", "bucket", "measures", "dimensions", "speed", "batch", "promote_if"],
 }

@@ -18,6 +18,10 @@ META = ("_partition", "_offset", "_timestamp", "_key", "_value", "_headers")
 POSITION = META[:2]
 KEPT_APART = tuple(f"{column} as {column[1:]}" for column in META if column != "_headers")
 """SQL: a record as it is kept where no view counts it: partition, offset, timestamp, key, value."""
+FORGOTTEN, MARK = "forgotten", "dovetail-forgotten"
+"""The reason of a record that was blanked because of whom it is, and the one header by which it is known."""
+IS_BLANK = f"coalesce(_value is null and exists(_headers, h -> h.key = '{MARK}'), false)"
+"""SQL: the record was blanked."""
 REASON = "_reason"
 """Why no view sees a record: what it is in quarantine for, or which rule dropped it; null for one that views see."""
 
@@ -133,7 +137,8 @@ def _reason(decoder: Mapping[str, Any]) -> Column:
     json, columns = F.col("_json"), decoder["schema"]
     record = json["record"]
     reason = (
-        F.when(F.col("_value").isNull(), "no value")
+        F.when(F.expr(IS_BLANK), FORGOTTEN)
+        .when(F.col("_value").isNull(), "no value")
         .when(~F.expr("is_valid_utf8(_value)"), "not UTF-8")
         .when(record.isNull() | json["end"].isNull(), "not a JSON object")
     )

@@ -186,6 +186,21 @@ class Versions:
         failpoint("dimension.version_named")
         return version
 
+    def earlier(self) -> list[Version]:
+        """Those that are kept beside the last one."""
+        last = self.last()
+        return [Version(**row) for row in self._table.read().to_pylist() if last and row["n"] != last.n]
+
+    def drop(self, versions: Sequence[Version]) -> None:
+        """Keeps these no more: their rows go first, so that nobody looks for the files; then what no row names."""
+        if versions:
+            self._table.delete(f"n IN ({', '.join(str(int(v.n)) for v in versions)})")
+            failpoint("dimension.version_dropped")
+        named = set(self._table.read(columns=["file"])["file"].to_pylist())
+        for file in self._folder.glob("*.parquet"):
+            if file.name not in named:
+                file.unlink()
+
     def checked(self, *, problem: str = "") -> None:
         """Notes for people that the dimension was looked at now, and what was wrong."""
         at = time.time() if not problem else self.standing()["at"]

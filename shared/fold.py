@@ -119,7 +119,7 @@ def folded(rows: DataFrame, judge: Judge, bundles: Iterable[Bundle], span: Range
         RuleBroken: a rule of the source says `fail` of a record, or of all of them; or too many go to quarantine.
         VersionFails: one of `bundles` cannot be had of these records, and not for the sake of a few of them.
     """
-    bundles = [*bundles]
+    bundles, rows = [*bundles], judge.without_forgotten(rows)
     if not (keep or judge.looks_first):
         return _folded(rows, rows, judge, bundles, span)
     kept = rows.selectExpr(*_kept(judge, bundles)).persist()

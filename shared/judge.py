@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from dovetail.shared.alarm import Alarm
 from dovetail.shared.conditions import quoted
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import POSITION, REASON, breaks, decoder_id
+from dovetail.shared.decode import FORGOTTEN, POSITION, REASON, breaks, decoder_id
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import DeclarationError, DovetailError, RuleBroken, engine_message
+from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.ledger import Books, Judged, LedgerRow, LedgerStore, Stats
 from dovetail.shared.lookups import Lookup, first, lookups
 from dovetail.shared.position import Range, RecordId
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from dovetail.shared.log import Log
 
+BLANKED = Judged(FORGOTTEN, "drop")
+"""How books tell what was dropped because of whom it is."""
 SEEN = f"{REASON} is null"
 """SQL: views see the record."""
 
@@ -46,6 +49,7 @@ class Judge:
         lookups: its rules that look beyond the record.
         deduplicator: finds repeats; None where the source has no event id.
         alarm: stops commits when too much goes to quarantine; None where nothing is too much.
+        forgotten: whose records are blanked; None where all that is read was stored, and so is blanked already.
     """
 
     def __init__(
@@ -55,8 +59,9 @@ class Judge:
         lookups: Sequence[Lookup] = (),
         deduplicator: Deduplicator | None = None,
         alarm: Alarm | None = None,
+        forgotten: ForgetList | None = None,
     ) -> None:
-        self.alarm = alarm
+        self.alarm, self._forgotten = alarm, forgotten
         self.source, self.ledger, self.lookups, self.deduplicator = source, ledger, lookups, deduplicator
         self.decoder: Mapping[str, Any] = source.as_json()
         self.decoder_id = decoder_id(self.decoder)
@@ -81,7 +86,13 @@ class Judge:
         """
         deduplicator = Deduplicator.of(source, ledger, layout, log, spark) if source.event_id else None
         alarm = Alarm(source, ledger, stop) if stop is not None else None
-        return cls(source, ledger, lookups(source, ledger, layout, log, spark), deduplicator, alarm)
+        forgotten = ForgetList(layout, source.name, ledger)
+        return cls(source, ledger, lookups(source, ledger, layout, log, spark), deduplicator, alarm, forgotten)
+
+    def without_forgotten(self, rows: DataFrame) -> DataFrame:
+        """A commit's decoded rows, those of whom the ledger's last row knows as forgotten blanked."""
+        found = self._forgotten.now() if self._forgotten else None
+        return found.blanked(rows) if found else rows
 
     @property
     def looks_first(self) -> bool:
@@ -106,16 +117,18 @@ class Judge:
     @cached_property
     def dropping(self) -> list[str]:
         """The reasons of dropped records: every other one is of a record in quarantine."""
-        return [r.reason for r in self._rules if r.otherwise == "drop"]
+        return [FORGOTTEN, *(r.reason for r in self._rules if r.otherwise == "drop")]
 
     @cached_property
     def figures(self) -> dict[str, str]:
-        """SQL aggregates over decoded rows by name, to be had in the one pass that folds them; none without rules."""
+        """SQL aggregates over decoded rows by name, to be had in the one pass that folds them."""
         counts = {f"broken {i}": f"count_if({broken_by(r)})" for i, r in enumerate(self._rules)}
+        counts[FORGOTTEN] = f"count_if({REASON} = '{FORGOTTEN}')"
         return counts | {name: sql for r in self._commit_rules for name, sql in _statistic(r).items()}
 
     def dropped(self, figures: Mapping[str, Any]) -> int:
-        return sum(figures[f"broken {i}"] for i, r in enumerate(self._rules) if r.otherwise == "drop")
+        ruled = (figures[f"broken {i}"] for i, r in enumerate(self._rules) if r.otherwise == "drop")
+        return sum(ruled, int(figures[FORGOTTEN]))
 
     def judged(self, rows: DataFrame, figures: Mapping[str, Any], books: Books, span: Range) -> Judgement:
         """What the rules say, given the values of `figures`.
@@ -124,6 +137,7 @@ class Judge:
             RuleBroken: a rule that says `fail` is broken; nothing of the commit may show.
         """
         broken = {Judged(r.name, r.otherwise): figures[f"broken {i}"] for i, r in enumerate(self._rules)}
+        broken[BLANKED] = figures[FORGOTTEN]
         for rule in self._rules:
             if rule.otherwise == "fail" and (n := broken[Judged(rule.name, "fail")]):
                 raise self._failed(rule, _records(rows, rule, n, span))

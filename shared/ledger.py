@@ -17,7 +17,7 @@ CommitId = NewType("CommitId", str)
 VersionId = NewType("VersionId", str)
 """A view and the fingerprint of one of its versions: `sales@3f2a9c0d41e7b652`."""
 
-Kind = Literal["open", "attach", "detach", "commit", "lost", "supersede"]
+Kind = Literal["open", "attach", "detach", "commit", "lost", "supersede", "forget"]
 
 
 class Judged(NamedTuple):
@@ -85,7 +85,7 @@ class Books:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One thing that happened. Rows with a range are commits; open, attach, detach and supersede have an empty one.
+    """One thing that happened. Rows with a range are commits; open, attach, detach, supersede and forget have none.
 
     `versions` are those in force from this row on, each with the number of state rows this commit holds for it.
     `newest` is the largest Kafka timestamp in the range, in milliseconds. `at` is for people; nothing depends on it.

@@ -20,8 +20,9 @@ from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, LostRace,
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import AppendTable
 
-FORMAT = 4
-"""2: `dropped`, `decoder`, `rules` and `stats` came. 3: `failing`, and kind `supersede`. 4: `horizon`.
+FORMAT = 5
+"""2: `dropped`, `decoder`, `rules` and `stats` came. 3: `failing`, and kind `supersede`. 4: `horizon`. 5: kind
+`forget`.
 
 Older rows have none of it.
 """

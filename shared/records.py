@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dovetail.shared.decode import META, named
+from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.position import Position, Range
 
 if TYPE_CHECKING:
@@ -18,19 +19,9 @@ if TYPE_CHECKING:
 
 
 def records_of(source: Source, span: Range, layout: Layout, log: Log, spark: SparkSession) -> DataFrame:
-    """The records of `span` with the columns of META."""
-    extent = log.extent(source.topic)
-    begin = Position({p: max(span.from_[p], min(extent.begin[p], span.to[p])) for p in span.to})
-    others = {p: extent.begin[p] for p in extent.end if p not in span.to}  # Spark wants to hear of each partition
-    options = log.spark_span_options(
-        source.topic, Position({**begin, **others}), Position({**{p: span.to[p] for p in span.to}, **others})
-    )
-    dropped = Range(span.from_, begin)
-    held = spark.read.format("delta").load(str(layout.master(source.name))) if not dropped.empty else None
-    if held is not None and begin == span.to:
-        return held.where(within(dropped)).select(*META)
-    records = named(spark.read.format("kafka").options(**options).load())
-    return records if held is None else records.unionByName(held.where(within(dropped)).select(*META))
+    """The records of `span` with the columns of META; those of whom the source has forgotten are blanked."""
+    records, forgotten = _records(source, span, layout, log, spark), ForgetList.of(layout, source.name)
+    return forgotten.blanked_bytes(records, source.as_json()) if forgotten else records
 
 
 def outside(commits: Iterable[LedgerRow], records: DataFrame) -> DataFrame:
@@ -43,3 +34,18 @@ def within(span: Range) -> str:
     """A SQL condition on `_partition` and `_offset`: the record lies in `span`."""
     parts = (f"(_partition = {p} AND _offset >= {a} AND _offset < {b})" for p, a, b in span.partitions())
     return " OR ".join(parts) or "false"
+
+
+def _records(source: Source, span: Range, layout: Layout, log: Log, spark: SparkSession) -> DataFrame:
+    extent = log.extent(source.topic)
+    begin = Position({p: max(span.from_[p], min(extent.begin[p], span.to[p])) for p in span.to})
+    others = {p: extent.begin[p] for p in extent.end if p not in span.to}  # Spark wants to hear of each partition
+    options = log.spark_span_options(
+        source.topic, Position({**begin, **others}), Position({**{p: span.to[p] for p in span.to}, **others})
+    )
+    dropped = Range(span.from_, begin)
+    held = spark.read.format("delta").load(str(layout.master(source.name))) if not dropped.empty else None
+    if held is not None and begin == span.to:
+        return held.where(within(dropped)).select(*META)
+    records = named(spark.read.format("kafka").options(**options).load())
+    return records if held is None else records.unionByName(held.where(within(dropped)).select(*META))

@@ -1,8 +1,8 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,seen,proof.json}
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,forgotten,seen,proof.json}
 root/sources/SOURCE/{imports,imported/FOLDER}
-root/{locks,paused}/    root/push/NAME.json    root/scratch/   (Spark's checkpoints: never trusted)
+root/{locks,paused}/    root/forget.key    root/push/NAME.json    root/scratch/   (Spark's checkpoints: never trusted)
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
 root/views/VIEW/{manifest,joins}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN,failed/RUN}
@@ -71,6 +71,9 @@ class Layout:
     def imported(self, source: str) -> Path:
         """The records of imports, each in a folder of its own."""
         return self.root / "sources" / source / "imported"
+
+    def forgotten(self, source: str) -> Path:
+        return self.root / "sources" / source / "forgotten"
 
     def proof(self, source: str) -> Path:
         return self.root / "sources" / source / "proof.json"
@@ -293,8 +296,12 @@ class AppendTable:
 
 
 def refresh(table: DeltaTable, path: Path) -> None:
-    """Brings a table held open to its newest version, if there is one: `update_incremental` lists the whole log."""
-    if (path / "_delta_log" / f"{table.version() + 1:020}.json").exists():
+    """Brings a table held open to its newest version, if there is one: `update_incremental` lists the whole log.
+
+    Where its own version is gone from the log, newer ones are there, and what came between was forgotten.
+    """
+    log, version = path / "_delta_log", table.version()
+    if (log / f"{version + 1:020}.json").exists() or not (log / f"{version:020}.json").exists():
         table.update_incremental()
         refuse_torn(table, path)
 

@@ -43,6 +43,7 @@ WRITES = (
     "promote",
     "rollback",
     "import",
+    "forget",
 )
 
 
@@ -114,6 +115,7 @@ def test_every_verb_that_writes_has_a_dry_run(run: Run, verb: str) -> None:
         "clean",
         "unlock",
         "push",
+        "forget",
         *(v for v in VERBS if v.startswith(("quarantine ", "access "))),
     ],
 )

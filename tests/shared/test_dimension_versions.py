@@ -27,3 +27,14 @@ def test_killed_while_it_is_kept_a_version_is_there_whole_or_not_at_all(tmp_path
     again = versions.last()
     assert again is not None
     assert (again.n, versions.read(again)) == (2, TWO)
+
+
+def test_a_version_that_is_dropped_goes_with_its_file_and_a_killed_drop_is_ended_by_the_next(tmp_path: Path) -> None:
+    versions = Versions(Layout(tmp_path), "products")
+    for rows in (ONE, TWO):
+        versions.add(rows, key="code")
+    with killed_at("dimension.version_dropped"):
+        versions.drop(versions.earlier())
+    versions.drop([])
+    assert [f.name for f in Layout(tmp_path).dimension("products").glob("*.parquet")] == [versions.last().file]  # type: ignore[union-attr]
+    assert (versions.earlier(), Versions(Layout(tmp_path), "products").version(1)) == ([], None)

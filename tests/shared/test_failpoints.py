@@ -66,6 +66,7 @@ STEPS = {
     "shared/states.py:write_failing": ["shared/commit.py:commit"],
     "shared/states.py:write_repeats": ["shared/commit.py:commit"],
     "shared/states.py:delete_through": ["shared/upkeep.py:tidy", "batch/clean.py:_earlier"],
+    "shared/forgotten.py:write": ["shared/commit.py:forget"],
     "shared/supersede.py:write": ["shared/commit.py:supersede"],
     "shared/stream.py:follow": [],  # scratch
     "shared/tables.py:append": ["shared/commit.py:commit", "shared/dimensions.py:add"],

@@ -1,0 +1,104 @@
+"""Forgetting somebody without its guards."""
+
+from __future__ import annotations
+
+from mutant import Mutant
+
+ERASE = "batch/erase.py"
+FORGET = "batch/forget.py"
+FORGOTTEN = "shared/forgotten.py"
+OF_FORGOTTEN = "tests/shared/test_forgotten.py"
+OF_ERASE = "tests/batch/test_erase.py"
+OF_FORGET = "tests/e2e/test_forget.py"
+NOTHING = f"{OF_FORGET}::test_nothing_is_left_and_nothing_brings_them_back"
+
+FORGETS = [
+    Mutant(
+        "forgetting",
+        "a running layer does not see that somebody is on the list",
+        FORGOTTEN,
+        ' or last.kind == "forget"',
+        "",
+        f"{OF_FORGOTTEN}::test_a_commit_that_loses_to_the_row_folds_again_with_the_new_list",
+    ),
+    Mutant(
+        "forgetting",
+        "the list holds what no row of the ledger names",
+        FORGOTTEN,
+        'read(ds.field("_commit_id").isin(ids.combine_chunks()))',
+        "read()",
+        f"{OF_FORGOTTEN}::test_who_was_written_for_a_row_that_was_never_appended_is_not_on_it",
+    ),
+    Mutant(
+        "forgetting",
+        "without the list everybody is counted",
+        FORGOTTEN,
+        "    if not found.num_rows:\n        raise IntegrityError(",
+        "    if False:\n        raise IntegrityError(",
+        f"{OF_FORGOTTEN}::test_without_its_key_or_its_table_nothing_is_read[sources/orders/forgotten]",
+    ),
+    Mutant(
+        "forgetting",
+        "commits count who is forgotten",
+        "shared/judge.py",
+        "return found.blanked(rows) if found else rows",
+        "return rows",
+        NOTHING,
+    ),
+    Mutant(
+        "forgetting",
+        "the archive stores who is forgotten",
+        "batch/master.py",
+        "            rows = forgotten.blanked(rows)\n",
+        "            pass\n",
+        NOTHING,
+    ),
+    Mutant(
+        "forgetting",
+        "files of before stay",
+        ERASE,
+        "                file.unlink()\n        table.alter",
+        "                pass\n        table.alter",
+        f"{OF_ERASE}::test_a_blanked_record_keeps_its_place_and_nothing_else_is_left",
+    ),
+    Mutant(
+        "forgetting",
+        "a reader whose version is gone from the log stays where it is",
+        "shared/tables.py",
+        ' or not (log / f"{version:020}.json").exists()',
+        "",
+        f"{OF_ERASE}::test_readers_that_hold_the_table_come_to_what_it_holds_now",
+    ),
+    Mutant(
+        "forgetting",
+        "what is in memory answers for a receipt that was given up",
+        "serving/past.py",
+        "            self._drop_given_up(view)\n",
+        "",
+        "tests/serving/test_given_up.py::test_what_was_asked_for_before_is_gone_once_its_floor_has_risen",
+    ),
+    Mutant(
+        "forgetting",
+        "what was computed before may be gone back to",
+        FORGET,
+        "all(runs[0].to_seq >= seq for runs in now.sets)",
+        "now.runs[0].to_seq >= 0",
+        NOTHING,
+    ),
+    Mutant(
+        "forgetting",
+        "a run computed after the list and before the master was blanked is taken for clean",
+        FORGET,
+        "if not anew and known",
+        "if known",
+        f"{OF_FORGET}::test_a_run_computed_between_the_list_and_the_master_is_not_taken_for_clean",
+    ),
+    Mutant(
+        "forgetting",
+        "a layer may run meanwhile",
+        FORGET,
+        '("speed", "archive", "supersede"))',
+        '("supersede",))',
+        f"{OF_FORGET}::test_while_a_layer_runs_it_is_refused_and_nothing_is_written",
+    ),
+]
