@@ -161,10 +161,9 @@ def source(
         raise DeclarationError(
             f"event_time {event_time} is of type {columns[event_time]}: it must be a timestamp or a date", where=where
         )
-    if isinstance(format, Changes):
-        if format.sign.lower() in (c.lower() for c in columns):
-            why = f"column {format.sign} is what says which rows are taken back"
-            raise DeclarationError(why, where=where, next="dv.changes(sign=…) calls it otherwise")
+    if isinstance(format, Changes) and format.sign.lower() in (c.lower() for c in columns):
+        why = f"column {format.sign} is what says which rows are taken back"
+        raise DeclarationError(why, where=where, next="dv.changes(sign=…) calls it otherwise")
     judging = bound(rules, columns=columns, event_time=event_time, where=where)
     ids, horizon = _event_id(event_id, columns, where), length(dedup_horizon, "dedup_horizon", where, like="1 day")
     _check_subject(subject, columns, where)
