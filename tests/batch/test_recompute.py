@@ -281,7 +281,7 @@ def test_a_batch_does_not_undo_what_was_promoted_while_it_ran(ledger):
         replace(manifests.now.runs[0], id=RunId("b"), version=B, to_seq=4, range=Range(ORIGIN, Position({0: 20}))),
     )
 
-    def promoted_meanwhile(version, run, span):
+    def promoted_meanwhile(version, run, span, imports):
         started = manifests.now
         manifests.swap(rules.staged(started, other, note=""))
         promote.switch(manifests, ledger, view="sales", started=started, to=other, note="by ann")

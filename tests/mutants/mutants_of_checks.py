@@ -32,8 +32,8 @@ CHECKS = [
         "a check",
         "a rule that would stop the job is no problem",
         VERDICTS,
-        '"fail" if rule.otherwise == "fail" else "warn"',
-        '"warn"',
+        '"fail" if rule.otherwise == "fail" else "note"',
+        '"note"',
         f"{OF_TOPIC}::test_the_share_of_records_that_break_a_rule_is_told",
     ),
     Mutant(

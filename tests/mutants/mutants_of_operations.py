@@ -193,8 +193,8 @@ OPERATIONS = [
         "operations",
         "as many sets of runs are kept whatever a project says",
         "batch/promote.py",
-        "kept = KEEP if keep is None else keep",
-        "kept = KEEP",
+        "        kept = KEEP if keep is None else keep\n        return rules.promoted(now, runs",
+        "        kept = KEEP\n        return rules.promoted(now, runs",
         "tests/batch/test_promote.py::test_as_many_earlier_sets_stay_as_are_asked_for",
     ),
     Mutant(
