@@ -88,5 +88,6 @@ RULES = {
     "watching": "Metrics, logs, traces and lineage hold no secret and nothing that was asked, and stop no job.",
     "a push": "Each change is delivered, signed; what a crash repeats is the same delivery under the same key.",
     "proof": "The proof sees what is lost, doubled or altered, and books that do not tell the truth.",
+    "deploy": "What deploys Dovetail names what is there, is pinned, and gives nobody a right too many.",
 }
 """What each guard holds: the rules of the design by their numbers, and what the layers add."""

@@ -8,6 +8,7 @@ from mutants_of_answers import ANSWERS
 from mutants_of_checks import CHECKS
 from mutants_of_client import CLIENTS
 from mutants_of_contract import CONTRACTS
+from mutants_of_deploy import DEPLOYS
 from mutants_of_ledger import LEDGERS
 from mutants_of_live import LIVES
 from mutants_of_operations import OPERATIONS
@@ -22,6 +23,6 @@ from mutants_of_workers import WORKERS
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
-    *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS,
+    *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *DEPLOYS,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))
