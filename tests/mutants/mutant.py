@@ -93,5 +93,6 @@ RULES = {
     "a push": "Each change is delivered, signed; what a crash repeats is the same delivery under the same key.",
     "forgetting": "Of who is forgotten nothing counts, is stored or is left; a killed round ends as a whole one.",
     "proof": "The proof sees what is lost, doubled or altered, and books that do not tell the truth.",
+    "deploy": "What deploys Dovetail names what is there, is pinned, and gives nobody a right too many.",
 }
 """What each guard holds: the rules of the design by their numbers, and what the layers add."""
