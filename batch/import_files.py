@@ -183,7 +183,9 @@ def _delta(path: Path) -> Iterator[Part]:
     try:
         fragments = [*DeltaTable(str(path)).to_pyarrow_dataset().get_fragments()]
     except (DeltaError, OSError, pa.ArrowInvalid) as error:  # deletion vectors, mapped columns: rows would be wrong
-        raise UsageError("the Delta table cannot be read", where=str(path), why=str(error).partition("\n")[0]) from error
+        raise UsageError(
+            "the Delta table cannot be read", where=str(path), why=str(error).partition("\n")[0]
+        ) from error
     for each in sorted(fragments, key=lambda f: str(f.path)):
         file = path / each.path if (path / each.path).exists() else path / unquote(each.path)
         yield Part(file, str(file), "delta", ds.get_partition_keys(each.partition_expression))

@@ -98,15 +98,18 @@ def looked(
         persisted.append(marked := _marked(rest, number, source, layout, earlier).persist())
         figures = _figures(marked, wanted)
         dropping = {r.reason for r in source.rules if isinstance(r, Rule) and r.otherwise == "drop"}
-        yield Found(
-            rows=read.count(),
-            bad={reason: each for reason, each in bad.items() if reason not in dropping},
-            dropped=sum(n for reason, (n, _) in bad.items() if reason in dropping),
-            overlapping=twice,
-            left_out=twice if wanted.overlap == "skip" else 0,
-            examples=found,
-            **figures,
-        ), marked.select(*META, AGAIN)
+        yield (
+            Found(
+                rows=read.count(),
+                bad={reason: each for reason, each in bad.items() if reason not in dropping},
+                dropped=sum(n for reason, (n, _) in bad.items() if reason in dropping),
+                overlapping=twice,
+                left_out=twice if wanted.overlap == "skip" else 0,
+                examples=found,
+                **figures,
+            ),
+            marked.select(*META, AGAIN),
+        )
     finally:
         for frame in persisted:
             frame.unpersist()

@@ -67,7 +67,9 @@ def _read(layout: Layout, source: str, each: Import, spark: SparkSession) -> Dat
     path = layout.imported(source) / each.folder
     if not DeltaTable.is_deltatable(str(path)):
         raise IntegrityError(
-            f"the records of {each} are not there", where=str(path), next="put them back from a copy of the storage root"
+            f"the records of {each} are not there",
+            where=str(path),
+            next="put them back from a copy of the storage root",
         )
     return spark.read.format("delta").load(str(path)).select(*META, AGAIN)
 

@@ -16,8 +16,8 @@ from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds, length
 from dovetail.shared.imports import Imports, coming, going
 from dovetail.shared.ledger import VersionId
-from dovetail.shared.manifest import Manifest
 from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.manifest import Manifest
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
 from dovetail.shared.tables import AppendTable
@@ -66,7 +66,10 @@ def plan(project: Project, view: View) -> Planned:
         return Planned(view.name, "new", None, declared)
     bundle = load(layout.version(manifest.live))
     if manifest.live == declared:
-        notes = (*_upgraded(bundle.libraries, libraries_of(view, project.settings.folder)), *_history(project, manifest))
+        notes = (
+            *_upgraded(bundle.libraries, libraries_of(view, project.settings.folder)),
+            *_history(project, manifest),
+        )
         return Planned(view.name, "unchanged", manifest.live, declared, notes=notes)
     why = tuple(reasons(bundle, view, project.settings.folder))
     runs, ledger = manifest.staged_of(declared), DeltaLedger(layout.ledger(view.source.name))

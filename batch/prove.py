@@ -201,9 +201,7 @@ def _prove_imports(proof: Proof, manifests: Sequence[Manifest], layout: Layout, 
             proof.doubled += max(0, records - each.records)
 
 
-def _prove_admitted(
-    proof: Proof, manifest: Manifest, bundle: Bundle, layout: Layout, spark: SparkSession
-) -> DataFrame:
+def _prove_admitted(proof: Proof, manifest: Manifest, bundle: Bundle, layout: Layout, spark: SparkSession) -> DataFrame:
     """The records of the imports that a view's answers hold, and whether the manifest tells the truth of them."""
     ids, imports = [each.id for each in manifest.imports], Imports(layout, proof.source)
     rows = imported.held(layout, proof.source, [imports.get(i) for i in ids], spark)

@@ -13,8 +13,8 @@ from dovetail.shared.commit import CommitStore, Folded, commit, open_epoch
 from dovetail.shared.errors import IntegrityError, NotYet
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.gaps import unarchived
-from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
 from dovetail.shared.imports import Import
+from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
 from dovetail.shared.manifest import Admitted, Manifest, ManifestStore, Run, RunId
 from dovetail.shared.position import Position, Range
 

@@ -9,7 +9,6 @@ from itertools import count
 
 from dovetail.shared.errors import IntegrityError, QueryError
 
-
 ROW_BITS = 40
 """Bits of an imported record's offset that tell its row; those above tell its file."""
 

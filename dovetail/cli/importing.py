@@ -13,7 +13,6 @@ from dovetail.cli.session import find_log, load_project, start_spark, writable
 from dovetail.shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
     from dovetail.batch.imports import Imported
     from dovetail.shared.declare import Source

@@ -10,8 +10,8 @@ from dovetail.shared import commit as steps
 from dovetail.shared import manifest as rules
 from dovetail.shared.commit import Folded
 from dovetail.shared.errors import IntegrityError, NotYet
-from dovetail.shared.ledger import Books, LostRace, VersionId, follows
 from dovetail.shared.imports import File, Import
+from dovetail.shared.ledger import Books, LostRace, VersionId, follows
 from dovetail.shared.manifest import Admitted, RunId
 from dovetail.shared.position import Position, Range
 
