@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from dovetail.batch import imported
 from dovetail.batch.counted import NO_ROW, REPEAT, Answered, Held, groups_of
 from dovetail.batch.imported import AGAIN
-from dovetail.batch.trace import Trace
+from dovetail.batch.trace import Fate, Trace
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META
 from dovetail.shared.engine import arrow
@@ -66,7 +66,7 @@ def trace(project: Project, source: Source, record: RecordId, spark: Callable[[]
         else:
             views.append(_answered(project, manifest, held, again))
     file = each.files[(record.offset >> ROW_BITS) - 1].name
-    fate = "quarantined" if reason else "repeat" if again else "kept"
+    fate: Fate = "quarantined" if reason else "repeat" if again else "kept"
     return Trace(
         source.name, record, at=each.at, deduplicated=bool(source.event_id),
         fate=fate, reason=reason, views=tuple(views), file=file,

@@ -26,7 +26,7 @@ WHERE = typer.Option(
 )
 HAVING = typer.Option(None, help="MEASURE.gte=VALUE: only rows of the answer that are so; operators as in --where.")
 DECIMAL = re.compile(r"(-?)(0|[1-9]\d*)(\.\d+)")
-FIGURES = ("consumed", "quarantined", "dropped", "broken", "seq", "ahead", "runs", "garbage")
+FIGURES = ("consumed", "quarantined", "dropped", "broken", "seq", "ahead", "runs", "garbage", "imports")
 
 
 def register(app: typer.Typer) -> None:

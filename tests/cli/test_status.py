@@ -102,8 +102,8 @@ def test_when_all_is_well_it_says_so(run: Command, running: Project) -> None:
         "source  topic      speed    archive  seq  position  archived  log end  ahead  consumed  quarantined  dropped",
         "lines   cli.lines  running  running    2  10·7      10·7      10·7         0        17            3        0",
         "",
-        "view   version     declared    changed  batch    runs  cut  cut seq  garbage",
-        f"sales  {version}  {version}  false    stopped     0  0·0  1              0",
+        "view   version     declared    changed  batch    runs  cut  cut seq  garbage  imports",
+        f"sales  {version}  {version}  false    stopped     0  0·0  1              0        0",
         "",
     ]
 
@@ -126,6 +126,7 @@ def test_json_tells_the_same(run: Command, running: Project) -> None:
             {
                 "view": "sales", "version": version, "declared": version, "changed": False, "batch": "stopped",
                 "runs": 0, "cut": {"0": 0, "1": 0}, "cut seq": 1, "garbage": [],
+                    "imports": [],
             }
         ],
         "locks": [

@@ -42,7 +42,8 @@ def picky(rows):
     return rows.withColumn("n", F.when(F.col("n") == 13, F.raise_error(F.lit("unlucky"))).otherwise(F.col("n")))
 
 
-totals = dv.view("totals", source=events, transform=[picky], keys=["key"], bucket="1d", measures={{"total": dv.sum("n")}})
+totals = dv.view("totals", source=events, transform=[picky], keys=["key"], bucket="1d",
+                 measures={{"total": dv.sum("n")}})
 """
 BECAUSE = "from the old shop"
 

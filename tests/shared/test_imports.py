@@ -47,7 +47,7 @@ def test_an_import_is_there_once_it_is_named_and_goes_when_it_is_dropped(imports
     assert imports.next_id == 2, "an id is never used again"
     with pytest.raises(UsageError, match="dropped before"):
         imports.drop(1, note="")
-    with pytest.raises(UsageError, match="no import 7. Known: 1"):
+    with pytest.raises(UsageError, match=r"no import 7\. Known: 1"):
         imports.get(7)
 
 
