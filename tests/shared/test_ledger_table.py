@@ -239,5 +239,5 @@ def test_a_newer_format_is_refused(ledger, path, monkeypatch):
     steps.open_epoch(ledger)
     monkeypatch.undo()
     for read in (DeltaLedger(path).last, DeltaLedger(path).rows, ledger.rows):
-        with pytest.raises(IntegrityError, match="format 5 is newer"):
+        with pytest.raises(IntegrityError, match="format 6 is newer"):
             read()
