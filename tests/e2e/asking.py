@@ -90,9 +90,7 @@ class Asked:
 
 
 @contextmanager
-def asking(
-    url: str, scans: Callable[[], Sequence[Scan]], questions: Sequence[Ask] | None = None
-) -> Iterator[Asked]:
+def asking(url: str, scans: Callable[[], Sequence[Scan]], questions: Sequence[Ask] | None = None) -> Iterator[Asked]:
     """Asks all the while the block runs, about `scans` too; `questions` in their order, QUESTIONS where not given."""
     questions = questions or QUESTIONS
     asked, stop, chance = Asked(), threading.Event(), random.Random(7)

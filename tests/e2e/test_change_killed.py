@@ -190,9 +190,7 @@ def unkilled(log: Log, spark: SparkSession, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_failpoint_on_its_way_is_one_that_is_killed_at(
-    command: str, unkilled: Callable[[str], Unkilled]
-) -> None:
+def test_every_failpoint_on_its_way_is_one_that_is_killed_at(command: str, unkilled: Callable[[str], Unkilled]) -> None:
     found = unkilled(command)
     of_any_run = {*KILLS["reprocess"]} if command == "prune" else set()  # and killed there
     others = {name for name in found.passed if name.split(".")[0] in OTHERS}
