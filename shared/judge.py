@@ -128,7 +128,7 @@ class Judge:
 
     def dropped(self, figures: Mapping[str, Any]) -> int:
         ruled = (figures[f"broken {i}"] for i, r in enumerate(self._rules) if r.otherwise == "drop")
-        return sum(ruled, int(figures[FORGOTTEN]))
+        return int(sum(ruled, figures[FORGOTTEN]))
 
     def judged(self, rows: DataFrame, figures: Mapping[str, Any], books: Books, span: Range) -> Judgement:
         """What the rules say, given the values of `figures`.

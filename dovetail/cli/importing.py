@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 def import_(
     context: typer.Context,
     source: str = typer.Argument(help="The source whose records they are."),
-    files: list[str] | None = typer.Argument(
+    files: list[str] | None = typer.Argument(  # noqa: B008  typer reads it once
         None, help="Files of JSON lines, CSV or Parquet, folders of them, Delta tables; all of one format."
     ),
     form: str | None = typer.Option(

@@ -25,7 +25,7 @@ READ_BY = {
     "docker/project.Dockerfile": ("tests/docker/test_images.py", "project.Dockerfile"),
     "docker/prometheus.yml": ("tests/docker/test_compose.py", "prometheus.yml"),
 }
-"""The test that reads a file, or all of a folder, and a word by which it does. Folders are for tests that take each file."""
+"""The test that reads a file, or all of a folder, and a word by which it does. Folders: for tests that take each."""
 MADE = {"__pycache__", "secrets"}
 
 

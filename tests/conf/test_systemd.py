@@ -67,7 +67,14 @@ def test_what_a_unit_sets_are_settings_and_folders_that_it_may_write(
 
 def test_a_layer_has_no_rights_but_its_own() -> None:
     service = {key: values[-1] for (section, key), values in entries(COMMON).items() if section == "Service"}
-    for key in ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome", "RestrictNamespaces", "RestrictSUIDSGID"):
+    for key in (
+        "NoNewPrivileges",
+        "PrivateTmp",
+        "PrivateDevices",
+        "ProtectHome",
+        "RestrictNamespaces",
+        "RestrictSUIDSGID",
+    ):
         assert service[key] == "yes", key
     assert service["User"] not in ("", "root")
     assert (service["ProtectSystem"], service["CapabilityBoundingSet"], service["UMask"]) == ("strict", "", "0077")
@@ -96,7 +103,8 @@ def test_systemd_itself_finds_nothing_wrong(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
     for unit in tmp_path.glob("*.service"):
         unit.write_text(unit.read_text("utf-8").replace(COMMAND, "/bin/true "))
-    units = [tmp_path / name for name in ("dovetail-archive@a.service", "dovetail-speed@a.service", "dovetail-serve.service", "dovetail-batch.timer")]  # fmt: skip
+    names = ("archive@a.service", "speed@a.service", "serve.service", "batch.timer")
+    units = [tmp_path / f"dovetail-{name}" for name in names]
     ran = subprocess.run(
         ["systemd-analyze", "verify", *map(str, units)],
         env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:"}, capture_output=True, text=True, check=False,

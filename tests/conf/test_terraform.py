@@ -16,6 +16,7 @@ from deployed import ROOT
 FOLDER = ROOT / "conf" / "terraform"
 FILES = sorted(FOLDER.glob("*.tf"))
 TERRAFORM = shutil.which("terraform")
+BLOCKED = (("block", "acls"), ("block", "policy"), ("ignore", "acls"))
 KEY = "${aws_kms_key.this.arn}"
 WILDCARDS = {
     ("host", "SessionManager"): "resources",
@@ -100,7 +101,7 @@ def test_a_bucket_is_versioned_encrypted_private_and_asked_by_tls_alone() -> Non
     [rule] = RESOURCES["aws_s3_bucket_server_side_encryption_configuration", bucket]["rule"]
     assert rule["apply_server_side_encryption_by_default"] == [{"sse_algorithm": "aws:kms", "kms_master_key_id": KEY}]
     block = RESOURCES["aws_s3_bucket_public_access_block", bucket]
-    assert [block[f"{do}_public_{what}"] for do, what in (("block", "acls"), ("block", "policy"), ("ignore", "acls"))] == [True] * 3  # fmt: skip
+    assert [block[f"{do}_public_{what}"] for do, what in BLOCKED] == [True] * 3
     assert block["restrict_public_buckets"] is True
     [denied] = [statement for name, statement in STATEMENTS if name == "only_tls"]
     assert denied["effect"] == "Deny"
@@ -125,7 +126,8 @@ def test_nothing_is_reached_from_outside() -> None:
         assert rule["from_port"] == rule["to_port"]
     [gateway] = [route for table in of("aws_route_table") for route in table["route"] if "gateway_id" in route]
     assert gateway["gateway_id"] == "${aws_internet_gateway.this.id}"
-    public = [body["subnet_id"] for body in of("aws_route_table_association") if "route_table.nat." in body["route_table_id"]]  # fmt: skip
+    routed = of("aws_route_table_association")
+    public = [body["subnet_id"] for body in routed if "route_table.nat." in body["route_table_id"]]
     assert public == ["${aws_subnet.nat.id}"]
 
 
@@ -141,7 +143,9 @@ def test_nobody_may_do_more_than_is_said_why() -> None:
     assert found == WILDCARDS
     text = "\n".join(file.read_text("utf-8") for file in FILES)
     for _, sid in WILDCARDS:
-        assert re.search(rf"  # .*(`\*`|All of).*\n  statement {{\n    sid +=\s+\"{sid}\"", text), f"{sid} does not say why"
+        assert re.search(rf"  # .*(`\*`|All of).*\n  statement {{\n    sid +=\s+\"{sid}\"", text), (
+            f"{sid} does not say why"
+        )
 
 
 def test_everybody_is_named_only_where_it_is_denied() -> None:
@@ -149,7 +153,11 @@ def test_everybody_is_named_only_where_it_is_denied() -> None:
         for principal in statement.get("principals", []):
             if "*" in principal["identifiers"]:
                 assert statement["effect"] == "Deny"
-    assert not {kind for kind, _ in RESOURCES} & {"aws_iam_role_policy_attachment", "aws_iam_access_key", "aws_iam_user"}
+    assert not {kind for kind, _ in RESOURCES} & {
+        "aws_iam_role_policy_attachment",
+        "aws_iam_access_key",
+        "aws_iam_user",
+    }
     text = "\n".join(file.read_text("utf-8") for file in FILES)
     assert "jsonencode" not in text, "a policy that the test above does not see"
 
@@ -206,6 +214,7 @@ def test_the_readme_lists_every_file_and_variable_without_a_default() -> None:
 def test_terraform_reads_it_and_would_write_it_so(tmp_path: Path) -> None:
     ran = subprocess.run(
         ["terraform", "fmt", "-check", "-diff", str(FOLDER)],
-        env={"PATH": str(Path(TERRAFORM or "").parent), "HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+        env={"PATH": str(Path(TERRAFORM or "").parent), "HOME": str(tmp_path)},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr

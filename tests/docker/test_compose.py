@@ -65,7 +65,7 @@ def test_what_a_layer_is_told_are_settings_and_they_fit_the_broker_and_the_volum
     assert "project" in mounted
     assert any(volume.endswith(":/project:ro") for volume in service["volumes"])
     assert ("keys" in mounted) is (name == "serving")
-    temporary = ["/tmp"] == service.get("tmpfs") if name == "serving" else "/tmp" in service["volumes"]
+    temporary = service.get("tmpfs") == ["/tmp"] if name == "serving" else "/tmp" in service["volumes"]
     assert temporary, "nothing else can be written, and a tmpfs has no room for what Spark spills"
 
 

@@ -15,7 +15,9 @@ from dovetail.shared import project
 from dovetail.shared.settings import load
 
 PAGE = (ROOT / "docs" / "deploy.md").read_text("utf-8")
-LINES = [line for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL) for line in block.splitlines()]
+LINES = [
+    line for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "compose.yml").read_text("utf-8"))["services"]
 COMPOSE = "docker compose -f docker/compose.yml "
 
@@ -45,7 +47,9 @@ def test_what_compose_is_told_is_of_a_service_that_is_there(line: str) -> None:
 
 def test_an_image_is_built_of_a_target_and_named_by_it() -> None:
     for line in about("docker buildx build"):
-        [(target, name, version)] = re.findall(r"--target (\w+) --sbom=true --provenance=true -t dovetail-(\w+):(\S+) \.", line)
+        [(target, name, version)] = re.findall(
+            r"--target (\w+) --sbom=true --provenance=true -t dovetail-(\w+):(\S+) \.", line
+        )
         assert target in stages(FILE)
         assert (name, version) == (target, VERSION)
     assert len(about("docker buildx build")) == 4
