@@ -1,4 +1,4 @@
-"""The images, as far as they can be judged without building one: pinned, small, of nobody's rights, told what to run."""
+"""The images, as far as they can be judged without building one: pinned, small, of nobody's rights, and with a job."""
 
 from __future__ import annotations
 
