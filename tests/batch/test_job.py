@@ -15,7 +15,7 @@ from dovetail.shared.locks import held
 from dovetail.shared.tables import Layout
 
 SOURCE: Any = SimpleNamespace(name="lines")
-VIEW: Any = SimpleNamespace(name="sales", source=SOURCE)
+VIEW: Any = SimpleNamespace(name="sales", source=SOURCE, speed=True)
 NONE: Any = None
 
 
