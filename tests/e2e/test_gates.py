@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dovetail.batch.recompute import Written
 from dovetail.batch.samples import samples
 from dovetail.shared.errors import GateClosed
 from dovetail.shared.gates import held_back
+from dovetail.shared.imports import Import
 from dovetail.shared.inforce import open_ledger, put_in_force
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.ledger_table import DeltaLedger
@@ -94,8 +96,10 @@ def losing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Batches compute no more than the last record of each run."""
     whole = DeltaMaster.write_run
 
-    def write(self: DeltaMaster, version: VersionId, run: RunId, span: Range) -> Written:
-        return whole(self, version, run, Range(Position({0: span.to[0] - 1}), span.to))
+    def write(
+        self: DeltaMaster, version: VersionId, run: RunId, span: Range, imports: Sequence[Import] = ()
+    ) -> Written:
+        return whole(self, version, run, Range(Position({0: span.to[0] - 1}), span.to), imports)
 
     monkeypatch.setattr(DeltaMaster, "write_run", write)
     return monkeypatch
