@@ -52,7 +52,8 @@ def scheduled(project: Project, processes: Stack, outer: ExitStack, output: Outp
         # Beside the stack: it ends by itself, and may fail while the layers go on.
         return Child(f"batch-{view}", ["batch", view, "--json"], folder=processes.folder, logs=processes.logs)
 
-    nightly = Nightly(every, lambda: ages(project.layout, project.views.values(), time.time()), start, output.note)
+    views = [view for view in project.views.values() if view.batch]
+    nightly = Nightly(every, lambda: ages(project.layout, views, time.time()), start, output.note)
     outer.callback(nightly.stop)
     return nightly
 
