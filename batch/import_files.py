@@ -45,7 +45,7 @@ LOOKED_AT = 1_000
 
 @dataclass(frozen=True)
 class Part:
-    """One file to read. `told` are the columns whose values its place tells: a folder `year=2020`, a Delta partition."""
+    """One file to read. `told` are columns whose values its place tells: a folder `year=2020`, a Delta partition."""
 
     path: Path
     name: str

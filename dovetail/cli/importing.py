@@ -13,12 +13,14 @@ from dovetail.cli.session import find_log, load_project, start_spark, writable
 from dovetail.shared.errors import UsageError
 
 if TYPE_CHECKING:
-
     from dovetail.batch.imports import Imported
     from dovetail.shared.declare import Source
     from dovetail.shared.imports import Import
     from dovetail.shared.project import Project
 
+FILES = typer.Argument(
+    None, help="Files of JSON lines, CSV or Parquet, folders of them, Delta tables; all of one format."
+)
 COLUMNS = ("id", "when", "files", "records", "quarantined", "repeats", "from", "to", "where", "in", "note")
 
 
@@ -29,9 +31,7 @@ def register(app: typer.Typer) -> None:
 def import_(
     context: typer.Context,
     source: str = typer.Argument(help="The source whose records they are."),
-    files: list[str] | None = typer.Argument(
-        None, help="Files of JSON lines, CSV or Parquet, folders of them, Delta tables; all of one format."
-    ),
+    files: list[str] | None = FILES,
     form: str | None = typer.Option(
         None, "--format", help="jsonl, csv, parquet or delta; by the files' names where not given."
     ),
