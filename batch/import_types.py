@@ -25,7 +25,7 @@ TAKES = {
     "time": ("time", "text"), "bytes": ("bytes", "text"), "nested": ("nested", "text"),
     "text": tuple(FAMILIES),
 }  # fmt: skip
-"""By family of the declared type, those whose values may be of it. A whole number is no time: seconds, or what?"""
+"""By family of the declared type, those whose values may be of it. A whole number is no time: of seconds? of what?"""
 
 
 def misfit(given: pa.DataType, kind: str) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dovetail.shared.imports import Import
     from dovetail.shared.project import Project
 
+FILES = typer.Argument(
+    None, help="Files of JSON lines, CSV or Parquet, folders of them, Delta tables; all of one format."
+)
 COLUMNS = ("id", "when", "files", "records", "quarantined", "repeats", "from", "to", "where", "in", "note")
 
 
@@ -28,9 +31,7 @@ def register(app: typer.Typer) -> None:
 def import_(
     context: typer.Context,
     source: str = typer.Argument(help="The source whose records they are."),
-    files: list[str] | None = typer.Argument(  # noqa: B008  typer reads it once
-        None, help="Files of JSON lines, CSV or Parquet, folders of them, Delta tables; all of one format."
-    ),
+    files: list[str] | None = FILES,
     form: str | None = typer.Option(
         None, "--format", help="jsonl, csv, parquet or delta; by the files' names where not given."
     ),
