@@ -103,12 +103,12 @@ def _told(output: Output, source: Source, done: Imported) -> None:
     if found.dropped:
         output.line(f"{counted(found.dropped, 'row')} dropped by rules")
     if found.repeats:
-        output.line(f"{counted(found.repeats, 'row')} repeat an earlier one: an event counts once")
+        output.line(f"{counted(found.repeats, 'row')} with the event id of an earlier one: an event counts once")
     for each, other in found.examples:
         output.line(f"  {each} has the event id of {other}, which is in the log")
     if found.overlapping:
         fate = "left out" if found.left_out else "refused unless --skip-overlap leaves them out, or --where"
-        output.line(f"{counted(found.overlapping, 'row')} overlap with the log: {fate}")
+        output.line(f"{counted(found.overlapping, 'row')} in the log already, by event id: {fate}")
     output.line(f"timestamps from {_when(found.oldest)} to {_when(found.newest)}")
 
 

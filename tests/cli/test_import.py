@@ -63,3 +63,39 @@ def test_what_makes_no_import_is_wrong_use(run: Command, project: Path, argument
     (project / "good.csv").write_text("country,price,at\nFR,1.10,2019-01-01T00:00:00Z\n")
     said = run("import", "lines", *arguments)
     assert (said.code, says in " ".join(said.err.split())) == (2, True), said.err
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_what_was_found_is_told_with_its_rows(
+    run: Command, project: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    from dovetail.batch import imports as importing
+    from dovetail.batch.import_look import Found
+    from dovetail.shared.position import RecordId
+
+    row = RecordId.imported(1, file=1, row=7)
+    found = Found(9, 3, {"no at": (1, row)}, 2, 4, 4, [(row, RecordId(0, 5))], 1, 1556668800.0, None)
+    done = importing.Imported(importing.Columns(("at",), ("extra",), ("price",)), found, MADE)
+    asked: dict[str, bool] = {}
+
+    def stub(*_: object, dry_run: bool, **__: object) -> importing.Imported:
+        asked["dry_run"] = dry_run
+        return done
+
+    monkeypatch.setattr(importing, "run", stub)
+    said = run("import", "lines", "a.csv", "--skip-overlap", *options)
+    assert (said.code, asked) == (0, {"dry_run": bool(options)}), said.err
+    for line in (
+        "9 rows read; columns: at",
+        "2 rows dropped by rules",
+        "1 row with the event id of an earlier one: an event counts once",
+        "import:1/1#7 has the event id of 0@5, which is in the log",
+        "4 rows in the log already, by event id: left out",
+        "timestamps from 2019-05-01 00:00:00 to unknown",
+        "Nothing written." if options else "Views answer with it after: dovetail batch sales --full",
+    ):
+        assert line in said.out
+    assert "1 row in quarantine: no at, the first import:1/1#7" in said.err + said.out
+    document = run("import", "lines", "a.csv", "--json", *options).document
+    assert isinstance(document, dict)
+    assert (document["overlap"], document["bad"][0]["first"], document["written"]) == (4, str(row), not options)
