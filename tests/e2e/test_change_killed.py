@@ -6,12 +6,14 @@ Each is a process of its own. What it passes on its way is looked at, so that a 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -133,24 +135,41 @@ class Case:
         return {folder.name for folder in self.stand.layout.of_runs("totals")} - named
 
 
-@contextmanager
-def prepared(command: str, folder: Path, log: Log, spark: SparkSession) -> Iterator[Case]:
+def prepared(command: str, folder: Path, log: Log, spark: SparkSession) -> Case:
     """Four good records and one that makes the changed version raise, and all that comes before the command."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (SETTINGS | (NO_ROLLBACK if command == "prune" else {})).items():
-            patch.setenv(name, value)
+    with settings(command):
         stand = Changing(folder, log, spark, f"killed_{next(NUMBERS)}")
         stand.send(event("a", 0))
         stand.commit()
-        old = stand.manifest.live
-        case = Case(command, stand, old, stand.change(RAISES_ONCE))
+        case = Case(command, stand, stand.manifest.live, stand.change(RAISES_ONCE))
         if command != "reprocess":
             stand.reprocess()
         if command in ("rollback", "prune"):
             stand.switch(change.to_promote(stand.manifest, case.new))
             stand.send(event("a", 5))
             stand.commit()
-        yield case
+        return case
+
+
+@contextmanager
+def settings(command: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (SETTINGS | (NO_ROLLBACK if command == "prune" else {})).items():
+            patch.setenv(name, value)
+        yield
+
+
+@contextmanager
+def copied(case: Case, folder: Path) -> Iterator[Case]:
+    """The case once more, in a folder of its own; of the same topic."""
+    shutil.copytree(case.stand.folder, folder, dirs_exist_ok=True)
+    twin = copy(case.stand)
+    twin.folder = folder
+    for name in [name for name in sys.modules if name.startswith(case.stand.name)]:
+        del sys.modules[name]
+    with settings(case.command):
+        assert twin.change(RAISES_ONCE) == case.new
+        yield replace(case, stand=twin)
 
 
 class Passed(dict[str, str]):
@@ -174,12 +193,18 @@ class Unkilled:
 
 
 @pytest.fixture(scope="module")
-def unkilled(log: Log, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Unkilled]:
+def ready(log: Log, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
+    """By command the project that it is next at: made once, to be copied."""
+    return cache(lambda command: prepared(command, tmp_path_factory.mktemp("ready"), log, spark))
+
+
+@pytest.fixture(scope="module")
+def unkilled(ready: Callable[[str], Case], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Unkilled]:
     """By command; each is run once."""
 
     @cache
     def found(command: str) -> Unkilled:
-        with prepared(command, tmp_path_factory.mktemp("unkilled"), log, spark) as case:
+        with copied(ready(command), tmp_path_factory.mktemp("unkilled")) as case:
             passed = Passed()
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(failpoints, "NAMES", passed)
@@ -199,9 +224,9 @@ def test_every_failpoint_on_its_way_is_one_that_is_killed_at(command: str, unkil
 
 @pytest.mark.parametrize(("command", "point"), [(command, point) for command in KILLS for point in KILLS[command]])
 def test_killed_at_it_the_same_command_again_ends_as_if_it_had_not_been(
-    command: str, point: str, unkilled: Callable[[str], Unkilled], log: Log, spark: SparkSession, tmp_path: Path
+    command: str, point: str, ready: Callable[[str], Case], unkilled: Callable[[str], Unkilled], tmp_path: Path
 ) -> None:
-    with prepared(command, tmp_path, log, spark) as case:
+    with copied(ready(command), tmp_path) as case:
         assert case.run(point) == -signal.SIGKILL
         code = case.run()
         assert case.state == unkilled(command).state
