@@ -68,7 +68,9 @@ KILLS = {
     ),
 }
 FIRST_START = "attach.answered"
-OTHERS = ("accept_gap", "archive", "clean", "compact", "dimension", "push", "resend", "speed")
+OTHERS = (
+    "accept_gap", "archive", "clean", "compact", "dimension", "forget", "import", "push", "relabel", "resend", "speed",
+)  # fmt: skip
 """Prefixes of what is no part of a change, and is killed by tests of its own."""
 
 SETTINGS = {
