@@ -54,7 +54,7 @@ def test_a_csv_is_text_unless_a_schema_says_otherwise(tmp_path: Path, project: A
     assert [str(r["price"]) for r in rows(given, "typed")] == ["9.50", "None"]
 
 
-@pytest.mark.parametrize("form", ["parquet", "delta"])
+@pytest.mark.parametrize("form", ["parquet", pytest.param("delta", marks=pytest.mark.long)])
 def test_a_table_is_read_and_a_new_version_kept_when_it_changed(
     form: str, tmp_path: Path, project: Any, spark: SparkSession
 ) -> None:

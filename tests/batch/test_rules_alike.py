@@ -161,7 +161,7 @@ EVERY = """dv.rule("n <> 2", otherwise="warn"), dv.rule("n >= 0", otherwise="dro
     ("rules", "broken"),
     [
         pytest.param("", {}, marks=pytest.mark.long),
-        (_RULE.format("quarantine"), {("r", "quarantine"): 5}),
+        pytest.param(_RULE.format("quarantine"), {("r", "quarantine"): 5}, marks=pytest.mark.long),
         pytest.param(_RULE.format("drop"), {("r", "drop"): 5}, marks=pytest.mark.long),
         pytest.param(_RULE.format("warn"), {("r", "warn"): 5}, marks=pytest.mark.long),
         pytest.param('dv.rule("key <> \'nobody\'", otherwise="fail", name="r")', {}, marks=pytest.mark.long),
@@ -240,6 +240,7 @@ def test_a_rule_that_says_fail_stops_speed_and_catch_up_alike_and_the_archive_go
     assert one.master.claim() == END
 
 
+@pytest.mark.long
 def test_a_version_that_takes_them_leaves_superseded_records_out(case, spark):
     one = case("one", _RULE.format("quarantine"))
     one.archive()

@@ -86,7 +86,7 @@ def test_a_closed_gate_refuses_a_promote_unless_somebody_says_why(
     def closed(*_: object) -> NoReturn:
         raise GateClosed("lines 10 → 1")
 
-    def switch(_project: Any, _view: Any, now: Manifest, _to: Any, *, note: str) -> Manifest:
+    def switch(_project: Any, _view: Any, now: Manifest, _to: Any, *, note: str, back: bool) -> Manifest:
         notes.append(note)
         return now
 

@@ -270,7 +270,10 @@ def test_what_is_probably_not_meant_is_told(run: Run, stand: Stand, log: StubLog
         (["0@1", "--set", "att=1"], "unknown column 'att': did you mean 'at'? Known: at, country, price, quantity"),
         (["0@2", "--set", "at=1"], "0@2 is not a JSON object, so no column of it can be set"),
         (["0@9", "--set", "at=1"], "0@9 of lines is not in quarantine"),
-        (["zero", "--set", "at=1"], "'zero' is not a record: write partition@offset, as in 2@3141"),
+        (
+            ["zero", "--set", "at=1"],
+            "'zero' is not a record: write partition@offset, as in 2@3141, or import:ID/FILE#ROW of an import",
+        ),
         (["--reason", "nope", "--set", "at=1"], "no record of lines is in quarantine for 'nope'"),
         (["--file", "nowhere"], "nowhere cannot be read"),
     ],

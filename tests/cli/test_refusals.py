@@ -154,6 +154,7 @@ def test_a_batch_of_views_without_batch_is_exit_2(run: Run, project: Path) -> No
     assert (said.code, said.err.splitlines()[0]) == (2, "error  every view of this project has batch=False")
 
 
+@pytest.mark.long
 def test_a_broker_that_is_away_is_said_within_30_seconds(project: Path) -> None:
     (project / "lines.jsonl").write_text(GOOD)
     began = time.monotonic()

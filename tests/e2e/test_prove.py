@@ -139,7 +139,11 @@ def test_an_altered_sum_is_found_though_every_row_is_there(proved) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"), [(without_first, "lacks"), pytest.param(twice, "doubles", marks=pytest.mark.long)]
+    ("change", "says"),
+    [
+        pytest.param(without_first, "lacks", marks=pytest.mark.long),
+        pytest.param(twice, "doubles", marks=pytest.mark.long),
+    ],
 )
 def test_a_master_that_lost_or_doubled_a_record_is_told_by_its_place(proved, change, says) -> None:
     project, proof = proved

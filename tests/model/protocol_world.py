@@ -268,7 +268,7 @@ class Master:
         self.world.seam("master.counts")
         return {r.seq: len(self._ids(r.range)) for r in rows}
 
-    def write_run(self, version: VersionId, run: RunId, span: Range) -> Written:
+    def write_run(self, version: VersionId, run: RunId, span: Range, _imports: object = ()) -> Written:
         self.world.seam("master.read", span)
         ids = grouped(self._ids(span))
         self.world.runs.write(version, run, ids)

@@ -16,7 +16,7 @@ from serving_stand import Client, Stand, ViewSpec, event, serve
 from starlette.routing import BaseRoute, Route
 
 from dovetail.serving.app import create_app
-from dovetail.serving.routes import LARGEST_BODY
+from dovetail.serving.routes import LARGEST_BODY, Direct
 from dovetail.shared.settings import Settings
 
 QUERY = "/v1/views/sales/query"
@@ -131,7 +131,7 @@ def test_forms_are_not_read(sales: Client, kind: str, path: str) -> None:
 
 def test_nothing_is_mounted_and_no_file_is_sent_and_no_form_can_be(tmp_path: Path) -> None:
     routes: list[BaseRoute] = create_app(Settings(folder=tmp_path)).routes
-    assert {type(route) for route in routes} <= {APIRoute, Route}
+    assert {type(route) for route in routes} <= {APIRoute, Direct, Route}
     words = ("FileResponse", "StaticFiles", "UploadFile", "Form(", "request.form", "RedirectResponse", "Jinja2")
     serving = Path(__file__).parents[2] / "serving"
     found = [f"{f.name}: {w}" for f in serving.rglob("*.py") for w in words if w in f.read_text("utf-8")]

@@ -129,6 +129,7 @@ def test_what_is_looked_up_for_who_has_gone_is_ended(
     assert serving.rows("sales", by="country")
 
 
+@pytest.mark.long
 def test_who_goes_while_waiting_for_a_turn_is_never_looked_up_for(
     sales: ViewSpec, serving: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
