@@ -101,7 +101,8 @@ def _behind(
         of_rows = placed(kept, bundle)
         names = {column: f"_asked_{n}" for n, column in enumerate(by)}
         types = StructType([StructField(names[c], of_rows.schema[c].dataType) for c in by])
-        asked = pa.Table.from_pylist([{names[c]: g[c] for c in by} for g in groups], schema=to_arrow_schema(types))
+        schema = to_arrow_schema(types, timezone="UTC")
+        asked = pa.Table.from_pylist([{names[c]: g[c] for c in by} for g in groups], schema=schema)
         asked = asked.append_column(GROUP, pa.array(range(len(groups)), pa.int32()))
         alike = (F.col(f"`{column}`").eqNullSafe(F.col(name)) for column, name in names.items())
         chosen = of_rows.join(F.broadcast(spark.createDataFrame(asked)), reduce(Column.__and__, alike, F.lit(True)))
