@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
@@ -49,7 +48,7 @@ T = TypeVar("T")
 
 OF_ONE = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
 """The headers that keep an answer from being given to another, or in another form."""
-AT_ONCE = max(2, os.cpu_count() or 2)
+AT_ONCE = 4
 """Answers looked up in the database at the same time; more would only share the same cores."""
 LIFE = 55.0
 """Seconds that a stream lasts where keys are needed: the client comes back, and has to show its key again."""
