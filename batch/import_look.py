@@ -21,6 +21,7 @@ from dovetail.shared.engine import arrow
 from dovetail.shared.errors import RuleBroken, UsageError, engine_message
 from dovetail.shared.failing import said
 from dovetail.shared.fold import without
+from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.imports import Import
 from dovetail.shared.judge import broken_by
 from dovetail.shared.log import Log
@@ -80,9 +81,15 @@ def looked(
     be held, columns of META and AGAIN, to be read while the block runs.
 
     Raises:
-        UsageError: `where` or `timestamp` does not fit the rows, or none of them would count.
+        UsageError: `where` or `timestamp` does not fit the rows, none of them would count, or the source has forgotten
+            somebody.
         RuleBroken: a rule of the source says `fail` of a row.
     """
+    if ForgetList.of(layout, source.name) is not None:  # nobody who is forgotten may come back by this way
+        raise UsageError(
+            f"{source.name} has forgotten somebody: nothing is imported into it any more", where=source.where,
+            next="docs/forget.md: import what is old before somebody is forgotten",
+        )  # fmt: skip
     read = spark.read.parquet(str(raw))
     every = _timed(parsed(_placed(read, number), source.as_json()), source, wanted.timestamp)
     kept = judged(every.where(_chosen(every, source, wanted.where)), source.as_json()).persist()
