@@ -96,24 +96,28 @@ def answered(
     commit = next(r for r in rows if r.range.includes(*place))
     if raised := why_raising(layout, bundle.source, version, commit, record.id, manifest.runs):
         return replace(found, reason=raised)
-    states = fold(decoded(good, bundle.decoder, placed=bundle.placed), bundle).where(f"{ROWS} > 0")
-    columns = group_columns(bundle)
-    groups = arrow(states.select(*columns, ROWS))
-    if not groups.num_rows:
+    states = stated(good, bundle)
+    found = replace(found, groups=groups_of(states, bundle))
+    if not found.groups:
         return replace(found, reason=NO_ROW)
-    found = replace(found, groups=tuple(_group(row) for row in groups.to_pylist()))
     path = layout.run(version, run.id) if run else layout.states(version)
     held = record.spark.read.format("delta").load(str(path))
-    lacking = _lacking(states.select(*columns), held if run else held.where(F.col("_commit_id") == commit.commit_id))
+    lacking = _lacking(
+        states.select(*group_columns(bundle)), held if run else held.where(F.col("_commit_id") == commit.commit_id)
+    )
     if not lacking:
         return found
     where = f"batch run {run.id}" if run else f"the commit of speed, {commit.commit_id}"
     return replace(found, problem=f"{where} lacks {lacking} of its groups", next="dovetail prove")
 
 
-def groups_of(good: DataFrame, bundle: Bundle) -> tuple[Group, ...]:
-    """The groups that a decoded record counts in."""
-    states = fold(decoded(good, bundle.decoder, placed=bundle.placed), bundle).where(f"{ROWS} > 0")
+def stated(good: DataFrame, bundle: Bundle) -> DataFrame:
+    """The states that a decoded record gives, a row a group."""
+    return fold(decoded(good, bundle.decoder, placed=bundle.placed), bundle).where(f"{ROWS} > 0")
+
+
+def groups_of(states: DataFrame, bundle: Bundle) -> tuple[Group, ...]:
+    """The groups that these states are of."""
     return tuple(_group(row) for row in arrow(states.select(*group_columns(bundle), ROWS)).to_pylist())
 
 

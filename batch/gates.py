@@ -6,7 +6,7 @@ sides have in common would hide what is lost of a night.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -121,8 +121,15 @@ def judged(project: Project, view: View, manifest: Manifest, to: tuple[Run, ...]
     rows = DeltaLedger(project.layout.ledger(view.source.name)).rows() if view.promote_if else []
     if not all(covered(runs[-1].version, runs[-1].to_seq, rows) for runs in (manifest.runs, to)):
         return []
-    sides = _sides(project, manifest, to, rows, spark)
-    return [each for gate in view.promote_if for each in _of_gate(gate, *sides)]
+    before, after = _sides(project, manifest, to, rows, spark)
+    known = before.bundle.measures.keys() & after.bundle.measures.keys()
+    chosen = [gate for gate in view.promote_if if gate.measure in known]
+    names = list(dict.fromkeys(gate.measure for gate in chosen))
+    answers = dict[bool, tuple[pa.Table, pa.Table, list[str]]]()
+    for grouped in {gate.groups is not None for gate in chosen}:  # merged once for all gates that look alike
+        by = common(before.bundle, after.bundle) if grouped else []
+        answers[grouped] = before.answers(by, names), after.answers(by, names), by
+    return [judge(gate, *answers[gate.groups is not None]) for gate in chosen]
 
 
 def _sides(
@@ -146,13 +153,6 @@ def _sides(
 def _joins(manifest: Manifest, to: tuple[Run, ...]) -> bool:
     """Whether runs go on with those that answer."""
     return manifest.runs == to[: len(manifest.runs)]
-
-
-def _of_gate(gate: Gate, before: Side, after: Side) -> Iterator[Judged]:
-    if gate.measure not in before.bundle.measures or gate.measure not in after.bundle.measures:
-        return
-    by, names = [] if gate.groups is None else common(before.bundle, after.bundle), [gate.measure]
-    yield judge(gate, before.answers(by, names), after.answers(by, names), by)
 
 
 def judge(gate: Gate, before: pa.Table, after: pa.Table, by: Sequence[str]) -> Judged:

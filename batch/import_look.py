@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from dovetail.batch import imported
-from dovetail.batch.import_overlap import examples_of, overlapping
+from dovetail.batch.import_overlap import events, examples_of, overlapping
 from dovetail.batch.imported import AGAIN
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, POSITION, REASON, decode, judged, parsed
@@ -21,7 +20,6 @@ from dovetail.shared.engine import arrow
 from dovetail.shared.errors import RuleBroken, UsageError, engine_message
 from dovetail.shared.failing import said
 from dovetail.shared.fold import without
-from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.imports import Import
 from dovetail.shared.judge import broken_by
 from dovetail.shared.log import Log
@@ -81,15 +79,9 @@ def looked(
     be held, columns of META and AGAIN, to be read while the block runs.
 
     Raises:
-        UsageError: `where` or `timestamp` does not fit the rows, none of them would count, or the source has forgotten
-            somebody.
+        UsageError: `where` or `timestamp` does not fit the rows, or none of them would count.
         RuleBroken: a rule of the source says `fail` of a row.
     """
-    if ForgetList.of(layout, source.name) is not None:  # nobody who is forgotten may come back by this way
-        raise UsageError(
-            f"{source.name} has forgotten somebody: nothing is imported into it any more", where=source.where,
-            next="docs/forget.md: import what is old before somebody is forgotten",
-        )  # fmt: skip
     read = spark.read.parquet(str(raw))
     every = _timed(parsed(_placed(read, number), source.as_json()), source, wanted.timestamp)
     kept = judged(every.where(_chosen(every, source, wanted.where)), source.as_json()).persist()
@@ -224,11 +216,7 @@ def _marked(rows: DataFrame, number: int, source: Source, layout: Layout, earlie
 def _with_earlier(good: DataFrame, source: Source, layout: Layout, earlier: Sequence[Import]) -> DataFrame:
     """With the earlier imports that hold the same event added to AGAIN."""
     held = imported.held(layout, source.name, earlier, good.sparkSession).select(*META)
-    ids = {f"_id_{n}": name for n, name in enumerate(source.event_id)}
-    theirs = decode(held, source.as_json()).where(f"{REASON} is null").selectExpr(
-        *(f"`{name}` as {id_}" for id_, name in ids.items()), "_timestamp as _then", "-_partition as _of"
-    )  # fmt: skip
-    same = reduce(Column.__and__, (F.col(f"`{name}`") == F.col(id_) for id_, name in ids.items()))
+    theirs, same = events(decode(held, source.as_json()), source, "_timestamp as _then", "-_partition as _of")
     found = good.join(theirs, same & _near("_then", source)).groupBy(*POSITION)
     others = found.agg(F.sort_array(F.collect_set("_of")).alias("_others"))
     both = F.concat(F.col(AGAIN), F.coalesce("_others", F.expr(NONE)))

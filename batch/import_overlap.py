@@ -22,13 +22,17 @@ SHOWN = 5
 
 def overlapping(rows: DataFrame, source: Source, layout: Layout, log: Log, spark: SparkSession) -> DataFrame:
     """The places, columns of POSITION, of decoded rows whose event id is in the log, and where there, `_of`."""
-    ids = {f"_id_{n}": name for n, name in enumerate(source.event_id)}
-    theirs = _in_log(source, layout, log, spark).where(f"{REASON} is null").selectExpr(
-        *(f"`{name}` as {id_}" for id_, name in ids.items()), "struct(_partition, _offset) as _of"
-    )  # fmt: skip
-    same = reduce(Column.__and__, (F.col(f"`{name}`") == F.col(id_) for id_, name in ids.items()))
+    theirs, same = events(_in_log(source, layout, log, spark), source, "struct(_partition, _offset) as _of")
     good = rows.where(f"{REASON} is null").select(*POSITION, *source.event_id)
     return good.join(theirs, same).groupBy(*POSITION).agg(F.min("_of").alias("_of"))
+
+
+def events(records: DataFrame, source: Source, *columns: str) -> tuple[DataFrame, Column]:
+    """The events of decoded records, with these columns (SQL), and the condition that a row is the same event."""
+    ids = {f"_id_{n}": name for n, name in enumerate(source.event_id)}
+    named = (f"`{name}` as {id_}" for id_, name in ids.items())
+    same = reduce(Column.__and__, (F.col(f"`{name}`") == F.col(id_) for id_, name in ids.items()))
+    return records.where(f"{REASON} is null").selectExpr(*named, *columns), same
 
 
 def examples_of(found: DataFrame) -> list[tuple[RecordId, RecordId]]:

@@ -10,13 +10,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dovetail.batch.master import DeltaMaster
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import named, parsed
+from dovetail.shared.decode import parsed
 from dovetail.shared.errors import UsageError
-from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log, refuse_another
 from dovetail.shared.position import Position, Range
+from dovetail.shared.records import records_of
 from dovetail.shared.tables import Layout
 
 
@@ -39,15 +39,7 @@ class ReplayedLog(DeltaMaster):
 
     def _held(self, span: Range) -> DataFrame:
         refuse_dropped(self._layout, self._source, self._log)
-        topic = self._source.topic
-        others = {
-            p: o for p, o in self._log.extent(topic).begin.items() if p not in span.to
-        }  # Spark wants to hear of all
-        begin, end = ({p: at[p] for p in span.to} | others for at in (span.from_, span.to))
-        options = self._log.spark_span_options(topic, Position(begin), Position(end))
-        records = named(self._spark.read.format("kafka").options(**options).load())
-        forgotten = ForgetList.of(self._layout, self._source.name)
-        return forgotten.blanked_bytes(records, self._source.as_json()) if forgotten else records
+        return records_of(self._source, span, self._layout, self._log, self._spark)
 
     def _parsed(self, stored: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
         return parsed(stored, decoder)

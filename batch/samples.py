@@ -12,14 +12,12 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructField, StructType
 
 from dovetail.batch.behind import by_record, on_disk, placed, seen
 from dovetail.batch.diff import Diff
 from dovetail.shared.declare import View
 from dovetail.shared.decode import POSITION
-from dovetail.shared.engine import arrow
+from dovetail.shared.engine import arrow, arrow_schema
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Run
 from dovetail.shared.position import RecordId
@@ -100,8 +98,7 @@ def _behind(
     with on_disk(seen(taken, bundle), layout.scratch(f"diff-{uuid.uuid4().hex[:8]}")) as kept:
         of_rows = placed(kept, bundle)
         names = {column: f"_asked_{n}" for n, column in enumerate(by)}
-        types = StructType([StructField(names[c], of_rows.schema[c].dataType) for c in by])
-        schema = to_arrow_schema(types, timezone="UTC")
+        schema = arrow_schema(of_rows.selectExpr(*(f"`{column}` as {name}" for column, name in names.items())))
         asked = pa.Table.from_pylist([{names[c]: g[c] for c in by} for g in groups], schema=schema)
         asked = asked.append_column(GROUP, pa.array(range(len(groups)), pa.int32()))
         alike = (F.col(f"`{column}`").eqNullSafe(F.col(name)) for column, name in names.items())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from dovetail.batch import imported
-from dovetail.batch.counted import NO_ROW, REPEAT, Answered, Held, groups_of
+from dovetail.batch.counted import NO_ROW, REPEAT, Answered, Held, groups_of, stated
 from dovetail.batch.imported import AGAIN
 from dovetail.batch.trace import Fate, Trace
 from dovetail.shared.declare import Source
@@ -21,7 +22,7 @@ from dovetail.shared.manifest import Manifest
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import ROW_BITS, RecordId
 from dovetail.shared.project import Project
-from dovetail.shared.states import failed_in
+from dovetail.shared.set_apart import why_raising
 from dovetail.shared.versions import load
 
 BY_NAME = re.compile(r"import:([1-9][0-9]{0,8})/(.+)#([1-9][0-9]{0,11})")
@@ -78,19 +79,14 @@ def _answered(project: Project, manifest: Manifest, held: Held, again: set[int])
     found = Answered(manifest.view, manifest.live)
     if mine not in ids:
         reason = f"import {mine} is not in its answers: dovetail batch {manifest.view} --full takes in what is there"
-        return Answered(manifest.view, manifest.live, reason=reason)
+        return replace(found, reason=reason)
     if again & ids:
-        return Answered(manifest.view, manifest.live, reason=REPEAT)
+        return replace(found, reason=REPEAT)
     bundle = load(project.layout.version(manifest.live))
     good, reason = held.decoded(bundle.decoder)
-    for row in failed_in(project.layout, manifest.runs).to_pylist() if not reason else ():
-        if (row["partition"], row["offset"]) == (held.id.partition, held.id.offset):
-            reason = row["reason"]
+    reason = reason or why_raising(project.layout, bundle.source, manifest.live, None, held.id, manifest.runs)
     if reason:
-        return Answered(manifest.view, manifest.live, reason=reason)
-    groups = groups_of(good, bundle)
-    run = manifest.runs[0].id
-    return Answered(
-        found.view, found.version, groups, "batch", run, RecordId(held.id.partition, held.id.offset),
-        reason="" if groups else NO_ROW,
-    )  # fmt: skip
+        return replace(found, reason=reason)
+    groups = groups_of(stated(good, bundle), bundle)
+    found = replace(found, served_by="batch", run=manifest.runs[0].id, cut=held.id)
+    return replace(found, groups=groups, reason="" if groups else NO_ROW)

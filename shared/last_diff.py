@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dovetail.shared import notes
@@ -35,6 +35,4 @@ def keep(layout: Layout, view: str, found: LastDiff) -> None:
 
 def last(layout: Layout, view: str) -> LastDiff | None:
     """The last diff; None where there was none that this Dovetail can read."""
-    found = notes.read(layout.last_diff(view)) or {}
-    names = [field.name for field in fields(LastDiff)]
-    return LastDiff(**{name: found[name] for name in names}) if {*names} <= found.keys() else None
+    return notes.last(layout.last_diff(view), LastDiff)

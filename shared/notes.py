@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def keep(path: Path, fields: Mapping[str, Any]) -> None:
@@ -24,3 +27,10 @@ def read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def last(path: Path, kind: type[T]) -> T | None:
+    """What was kept last of a dataclass; None where there is nothing that this Dovetail can read."""
+    found = read(path) or {}
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: found[name] for name in names}) if {*names} <= found.keys() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 from dovetail.shared import notes
 from dovetail.shared.tables import Layout
@@ -26,6 +26,4 @@ def keep(layout: Layout, source: str, proved: Proved) -> None:
 
 def last(layout: Layout, source: str) -> Proved | None:
     """The last recount; None where there was none that this Dovetail can read."""
-    found = notes.read(layout.proof(source)) or {}
-    names = [field.name for field in fields(Proved)]
-    return Proved(**{name: found[name] for name in names}) if {*names} <= found.keys() else None
+    return notes.last(layout.proof(source), Proved)

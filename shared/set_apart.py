@@ -58,12 +58,15 @@ def places(failed: pa.Table) -> pa.Table:
 
 
 def why_raising(
-    layout: Layout, source: str, version: VersionId, row: LedgerRow, record: RecordId, runs: Iterable[Run] = ()
+    layout: Layout, source: str, version: VersionId, row: LedgerRow | None, record: RecordId, runs: Iterable[Run] = ()
 ) -> str:
-    """Why the commit of `row`, or one of `runs`, has set the record apart for a version; nothing where none has."""
+    """Why the commit of `row`, or one of `runs`, has set the record apart for a version; nothing where none has.
+
+    Without `row` for an imported record, which no commit has read.
+    """
     here = (pc.field("partition") == record.partition) & (pc.field("offset") == record.offset)
     reasons = failed_in(layout, runs).filter(here)["reason"].to_pylist()
-    if row.failing.get(version):
+    if row and row.failing.get(version):
         mine = here & (pc.field("_commit_id") == row.commit_id) & (pc.field("version") == version)
         reasons += AppendTable(layout.failing(source), FAILING).read(mine, ["reason"])["reason"].to_pylist()
     return str(reasons[0]) if reasons else ""

@@ -57,7 +57,7 @@ data "aws_iam_policy_document" "emr" {
   statement {
     sid       = "States"
     actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
-    resources = ["${aws_s3_bucket.copies.arn}/root/*"]
+    resources = ["${aws_s3_bucket.copies.arn}/storage/*"]
   }
   statement {
     sid       = "Key"

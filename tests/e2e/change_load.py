@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from asking import Ask, Question
 from e2e_oracle import same
+from e2e_system import beside
 
 from dovetail.shared.log import Log
 from dovetail.shared.position import Position
@@ -118,10 +119,9 @@ class Topic:
     @contextmanager
     def filled(self) -> Iterator[None]:
         """RATE records a second while the block runs; all of them are acknowledged when it is left."""
-        stop, producer, chance = threading.Event(), self.log.producer(), random.Random(7)
-        lines = _lines(chance)
+        producer, lines = self.log.producer(), _lines(random.Random(7))
 
-        def send() -> None:
+        def send(stop: threading.Event) -> None:
             began, sent = time.monotonic(), 0
             while not stop.wait(max(0.0, began + sent / RATE - time.monotonic())):
                 for _ in range(RATE // BURSTS):
@@ -130,13 +130,10 @@ class Topic:
                 producer.poll(0)
                 sent += RATE // BURSTS
 
-        thread = threading.Thread(target=send)
-        thread.start()
         try:
-            yield
+            with beside(send):
+                yield
         finally:
-            stop.set()
-            thread.join()
             if producer.flush(120):
                 self.problems.append("the broker did not acknowledge in time")
 

@@ -19,6 +19,7 @@ from dovetail.shared.judge import Judge
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import Manifest
+from dovetail.shared.manifest_table import DeltaManifest
 
 
 class Stand:
@@ -66,6 +67,13 @@ class Stand:
 
     def batch(self, view: str, *, full: bool = False) -> Manifest:
         found = job.run(self.project, self.project.view(view), self.log, self.spark, full=full)
+        assert found is not None
+        return found
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the view `totals`."""
+        found = DeltaManifest(self.layout.manifest("totals")).read()
         assert found is not None
         return found
 

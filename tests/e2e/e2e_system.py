@@ -359,6 +359,19 @@ def make(example: Example, folder: Path, log: Log, topic: str) -> Path:
 
 
 @contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Does `work` in a thread while the block runs; it is to return once what it is given is set."""
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
 def _stopped_at(end: Position) -> Iterator[Callable[[Position], None]]:
     """Gives what a job is to call with each position it reaches: at `end` it is told to stop, as Ctrl-C would."""
     before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}

@@ -15,7 +15,7 @@ from asking import RATE, Truth, asking
 from depot_scans import Record, records
 from depot_truth import DEPOT, totals_of_heavier
 from e2e_oracle import Oracle
-from e2e_system import System
+from e2e_system import System, beside
 
 from dovetail.shared.log import Log
 from dovetail.shared.position import Position
@@ -70,16 +70,11 @@ def test_every_answer_is_the_truth_of_its_position_whatever_runs_beside_it(
 @contextmanager
 def sending(depot: System) -> Iterator[None]:
     """Sends bursts while the block runs: a hundred records a second, so that one answer still holds every group."""
-    stop, seeds = threading.Event(), count(10_001)
+    seeds = count(10_001)
 
-    def send() -> None:
+    def send(stop: threading.Event) -> None:
         while not stop.wait(0.5):
             depot.topic.send(records(50, seed=next(seeds), sent=SENT))
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
+    with beside(send):
         yield
-    finally:
-        stop.set()
-        thread.join()

@@ -24,7 +24,6 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import ORIGIN, Manifest, Run
-from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.states import DeltaStates
 
 pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
@@ -63,12 +62,6 @@ class Changing(Stand):
     def switch(self, to: tuple[Run, ...], *, started: Manifest | None = None) -> Manifest:
         view = self.project.view("totals")
         return change.switch(self.project, view, started or self.manifest, to, note="by the test")
-
-    @property
-    def manifest(self) -> Manifest:
-        found = DeltaManifest(self.layout.manifest("totals")).read()
-        assert found is not None
-        return found
 
     def total(self, runs: tuple[Run, ...] = ()) -> int:
         """What these runs, or those that answer, come to with the commits of speed above them."""

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from depot_scans import Record, records
 from depot_truth import DEPOT
-from e2e_system import System, free_port
+from e2e_system import System, beside, free_port
 
 from dovetail.shared.broker import Broker
 from dovetail.shared.failpoints import NAMES
@@ -159,19 +159,13 @@ def burst() -> Iterator[Record]:
 @contextmanager
 def sending(depot: System) -> Iterator[None]:
     """Sends bursts while the block runs."""
-    stop = threading.Event()
 
-    def send() -> None:
+    def send(stop: threading.Event) -> None:
         while not stop.wait(0.05):  # faster, one answer could no longer hold every group
             depot.topic.send(burst())
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
+    with beside(send):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def prove(depot: System, spark: SparkSession) -> None:

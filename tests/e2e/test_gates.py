@@ -22,7 +22,7 @@ from dovetail.shared.inforce import open_ledger, put_in_force
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
-from dovetail.shared.manifest import Manifest, RunId
+from dovetail.shared.manifest import RunId
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.records import records_of
@@ -59,12 +59,6 @@ class Gated(Stand):
     @property
     def view(self) -> Any:
         return self.project.view("totals")
-
-    @property
-    def manifest(self) -> Manifest:
-        found = DeltaManifest(self.layout.manifest("totals")).read()
-        assert found is not None
-        return found
 
     def night(self, records: int) -> None:
         """So many records come and are committed by speed."""

@@ -23,8 +23,7 @@ from dovetail.shared.errors import RuleBroken, UsageError
 from dovetail.shared.imports import Imports
 from dovetail.shared.inforce import open_ledger, put_in_force
 from dovetail.shared.log import Log
-from dovetail.shared.manifest import ORIGIN, Admitted, Manifest, Run
-from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.manifest import ORIGIN, Admitted, Run
 from dovetail.shared.position import RecordId
 from dovetail.shared.status import look
 from dovetail.shared.troubles import Code, troubles
@@ -72,12 +71,6 @@ class Old(Stand):
         return imports.run(
             self.project, self.source, Wanted(files, **wanted), lambda: self.log, lambda: self.spark, dry_run=dry_run
         )
-
-    @property
-    def manifest(self) -> Manifest:
-        found = DeltaManifest(self.layout.manifest("totals")).read()
-        assert found is not None
-        return found
 
     def total(self, runs: tuple[Run, ...] = ()) -> int:
         """What the runs come to: there is no commit of speed above them."""

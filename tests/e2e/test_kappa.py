@@ -109,7 +109,7 @@ def test_a_change_of_it_is_reprocessed_and_promoted(log: Log, spark: SparkSessio
     stand.change("n * 10")
     view = stand.project.view("totals")
     runs = replayed(stand, replay=False).staged_of(stand.project.version(view))
-    change.switch(stand.project, view, manifest(stand), runs, note="by the test")
+    change.switch(stand.project, view, stand.manifest, runs, note="by the test")
     stand.sent(3)
     assert stand.answer()[0] == 60, "until its next batch speed folds it"
     stand.batch("totals")
@@ -143,7 +143,7 @@ def test_a_replay_needs_no_master_and_comes_to_the_same(
     runs = replayed(stand).staged_of(version)
     assert [stand.table(run).to_pylist() for run in runs] == of_master
     assert sum(run.records for run in runs) == 3
-    change.switch(stand.project, view, manifest(stand), runs, note="by the test")
+    change.switch(stand.project, view, stand.manifest, runs, note="by the test")
     assert stand.answer()[0] == 60
 
 
@@ -170,9 +170,3 @@ def drop(log: Log, topic: str, *, below: int) -> None:
 def replayed(stand: OneLayer, *, replay: bool = True) -> Manifest:
     view = stand.project.view("totals")
     return reprocessing.run(stand.project, view, stand.log, stand.spark, replay=replay)[0]
-
-
-def manifest(stand: OneLayer) -> Manifest:
-    found = DeltaManifest(stand.layout.manifest("totals")).read()
-    assert found is not None
-    return found

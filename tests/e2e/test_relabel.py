@@ -18,7 +18,6 @@ from dovetail.shared.inforce import open_ledger, put_in_force
 from dovetail.shared.ledger import VersionFails
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import ORIGIN, Manifest, Run
-from dovetail.shared.manifest_table import DeltaManifest
 
 pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
 VIEWS = """
@@ -66,12 +65,6 @@ class Relabelling(Stand):
 
     def table(self, run: Run) -> list[dict[str, object]]:
         return DeltaTable(str(self.layout.run(run.version, run.id))).to_pyarrow_table().to_pylist()
-
-    @property
-    def manifest(self) -> Manifest:
-        found = DeltaManifest(self.layout.manifest("totals")).read()
-        assert found is not None
-        return found
 
 
 @pytest.fixture

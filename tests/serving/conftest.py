@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from access_stand import PEPPER, Place, place, some
 from serving_stand import Client, Ends, Stand, serve
 
 
@@ -26,3 +27,11 @@ def serving(tmp_path: Path, stand: Stand, ends: Ends) -> Iterator[Client]:
     """A running app over `stand`, from its first look on."""
     with serve(tmp_path, stand, ends) as client:
         yield client
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A server that needs keys, over two views."""
+    monkeypatch.setenv("DOVETAIL_TEST_PEPPER", PEPPER)
+    with place(tmp_path, some()) as found:
+        yield found

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from access_stand import PEPPER, Place, place, some
+from access_stand import Place
 from serving_stand import Client, Stand, ViewSpec, event
 
 from dovetail.shared import gates, last_diff
@@ -82,13 +80,6 @@ def test_who_promoted_and_the_way_back_are_told_and_the_diff_no_more(
     assert told["changed"] == {"version": NEW, "before": old, "note": "promote by ann: net of VAT"}
     assert told["back"] == {"version": old, "next": f"dovetail rollback sales --to {old}"}
     assert (told["staged"], told["diff"]) == ([], None)
-
-
-@pytest.fixture
-def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setenv("DOVETAIL_TEST_PEPPER", PEPPER)
-    with place(tmp_path, some()) as found:
-        yield found
 
 
 def test_only_who_operates_a_view_sees_its_changes(guarded: Place) -> None:

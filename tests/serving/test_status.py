@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from access_stand import PEPPER, Place, place, some
+from access_stand import Place
 from serving_stand import Client, Ends, Stand, ViewSpec, event
 
 from dovetail.shared import proofs
@@ -69,13 +67,6 @@ def test_problems_are_told_with_the_command_that_helps(sales: ViewSpec, stand: S
     assert told["views"][0]["proved"] == {
         "seq": 2, "at": 12.5, "sample": 1.0, "lost": 2, "doubled": 1, "holds": False,
     }  # fmt: skip
-
-
-@pytest.fixture
-def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setenv("DOVETAIL_TEST_PEPPER", PEPPER)
-    with place(tmp_path, some()) as found:
-        yield found
 
 
 def test_each_sees_how_the_views_of_its_grants_stand_and_no_others(guarded: Place) -> None:
