@@ -109,19 +109,16 @@ def test_a_jvm_that_is_killed_is_said_and_no_crash(project: Path) -> None:
     with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as checking:
         # Killed as it starts, it is started once more: without the archive of its classes, which may be at fault.
         while checking.poll() is None:
-            for process in _gateways(checking.pid):
-                process.kill()
+            _kill_gateways(checking.pid)
             time.sleep(0.02)
         _, said = checking.communicate(timeout=60)
     assert checking.returncode == 3, said
     assert said.startswith("error  Spark's JVM ended, or could not begin\n")
 
 
-def _gateways(pid: int) -> list[psutil.Process]:
-    found = []
+def _kill_gateways(pid: int) -> None:
     for process in jvms(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
             words = process.cmdline()
             if GATEWAY in words and LAUNCHER not in words:
-                found.append(process)
-    return found
+                process.kill()
