@@ -55,6 +55,9 @@ constraints: $(READY)  ## renew conf/constraints.txt from what the package index
 
 setup: $(READY)  ## make the virtual environment
 
+test-trino: $(READY)  ## the views in a real Trino server, against the API and the records; fetches 822 MB once
+	@$(BIN)/python -m pytest tests/trino
+
 clean:  ## remove what was made
 	@rm -rf $(VENV) .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -70,4 +73,4 @@ $(READY): pyproject.toml conf/constraints.txt
 	fi
 	@touch $@
 
-.PHONY: help demo test test-long soak check format docs classes mutants bench wheel constraints setup clean
+.PHONY: help demo test test-long test-trino soak check format docs classes mutants bench wheel constraints setup clean

@@ -13,6 +13,7 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Manifest, Run
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
+from dovetail.shared.trino import sync as trino
 from dovetail.shared.versions import short
 
 
@@ -84,7 +85,7 @@ def switch(
 ) -> Manifest:
     """Makes a set of runs answer; see `promote.switch`."""
     layout, retention = project.layout, project.settings.retention
-    return promote.switch(
+    now = promote.switch(
         DeltaManifest(layout.manifest(view.name)),
         DeltaLedger(layout.ledger(view.source.name)),
         view=view.name,
@@ -95,6 +96,8 @@ def switch(
         window=retention.rollback_seconds,
         back=back,
     )
+    trino.follow(project.settings, view.name)
+    return now
 
 
 def history(manifests: Sequence[Manifest]) -> list[Change]:

@@ -31,6 +31,7 @@ from dovetail.shared.position import slices
 from dovetail.shared.project import Project
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
+from dovetail.shared.trino import sync as trino
 from dovetail.shared.upkeep import tidy
 
 BETWEEN_PARTS = 600.0
@@ -101,6 +102,7 @@ def run(
                 detach(ledger, version, note=BATCH_ALONE)
         now = manifests.read()
         if now is not None:  # where nothing was new, too: the batch before may have been killed from here on
+            trino.follow(project.settings, view.name)  # whose view reads what may be deleted from here on
             now = raise_floors(manifests)
             failpoint("batch.floors_raised")
             delete_unnamed_runs(layout, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -200,6 +201,9 @@ class Versions:
         for file in self._folder.glob("*.parquet"):
             if file.name not in named:
                 file.unlink()
+        for copy in self._folder.glob("*.delta"):  # what Trino reads of a version; it goes with it
+            if f"{copy.stem}.parquet" not in named:
+                shutil.rmtree(copy)
 
     def checked(self, *, problem: str = "") -> None:
         """Notes for people that the dimension was looked at now, and what was wrong."""

@@ -1,4 +1,4 @@
-"""The jars of Spark and of the broker: named by a lock, fetched once by Ivy into a cache, never used unverified.
+"""The jars of Spark and of the broker, and the archive of Trino: named by a lock, fetched once by Ivy into a cache, never used unverified.
 
 Ivy ships inside pyspark and knows the public registry, so no address stands here; a settings file of the user's own
 (`DOVETAIL_IVY_SETTINGS`) takes its place. The lock is an exact list, so nothing is resolved: Ivy only downloads.
@@ -26,10 +26,10 @@ from xml.sax.saxutils import quoteattr
 from dovetail.shared.errors import IntegrityError, ServiceMissing, UsageError
 from dovetail.shared.java import find_java
 
-JarSet = Literal["spark", "broker"]
+JarSet = Literal["spark", "broker", "trino"]
 Progress = Callable[[str], None]
 
-MEGABYTES: dict[JarSet, int] = {"spark": 22, "broker": 44}
+MEGABYTES: dict[JarSet, int] = {"spark": 22, "broker": 44, "trino": 822}
 """What each set weighs, for a message before it is fetched."""
 
 _STALLED = 60.0  # seconds in which the registry neither confirmed nor sent anything
@@ -37,20 +37,22 @@ _STALLED = 60.0  # seconds in which the registry neither confirmed nor sent anyt
 
 @dataclass(frozen=True)
 class Jar:
-    """One line of a lock: a coordinate and the SHA-256 of its jar."""
+    """One line of a lock: a coordinate and the SHA-256 of its jar, or of the archive that it is instead."""
 
     group: str
     artifact: str
     version: str
     sha256: str
+    ending: str = "jar"
 
     @property
     def coordinate(self) -> str:
-        return f"{self.group}:{self.artifact}:{self.version}"
+        ending = [] if self.ending == "jar" else [self.ending]
+        return ":".join([self.group, self.artifact, *ending, self.version])
 
     @property
     def file_name(self) -> str:
-        return f"{self.artifact}-{self.version}.jar"
+        return f"{self.artifact}-{self.version}.{self.ending}"
 
 
 Fetch = Callable[[Sequence[Jar], Path, Progress], None]
@@ -64,7 +66,7 @@ def ensure(which: JarSet, *, on_progress: Progress | None = None, fetch: Fetch |
     one fetches, the others wait.
 
     Args:
-        which: Spark's set or the broker's; they never share a class path.
+        which: Spark's set, the broker's or Trino's archive; they never share a class path.
         on_progress: called with lines such as "31 of 46 jars, 38 MB".
         fetch: a double for the registry, in tests.
 
@@ -95,6 +97,8 @@ def locked(which: JarSet) -> list[Jar]:
 
 def parse_lock(text: str, name: str) -> list[Jar]:
     """The jars of a lock's text: `group:artifact:version sha256` a line; `#` starts a comment line.
+
+    An archive has its ending before the version, as in `group:artifact:tar.gz:version`.
 
     >>> parse_lock("# ours\\norg.a:b:1.0 " + "0" * 64, "x.lock")[0].file_name
     'b-1.0.jar'
@@ -150,8 +154,8 @@ def fetch_with_ivy(jars: Sequence[Jar], into: Path, report: Progress) -> None:
 def _parse_line(line: str, where: str) -> Jar:
     coordinate, _, digest = line.partition(" ")
     match coordinate.split(":"):
-        case [group, artifact, version] if re.fullmatch("[0-9a-f]{64}", digest):
-            return Jar(group, artifact, version, digest)
+        case [group, artifact, *ending, version] if len(ending) < 2 and re.fullmatch("[0-9a-f]{64}", digest):
+            return Jar(group, artifact, version, digest, *ending)
         case _:
             raise IntegrityError(f"a lock line that is not `group:artifact:version sha256`: {line!r}", where=where)
 
@@ -286,7 +290,7 @@ def _module(jars: Sequence[Jar]) -> str:
     rows = "\n".join(
         f"<dependency org={quoteattr(jar.group)} name={quoteattr(jar.artifact)} rev={quoteattr(jar.version)} "
         f'transitive="false" conf="default->master(*)">'
-        f'<artifact name={quoteattr(jar.artifact)} type="jar" ext="jar"/></dependency>'
+        f'<artifact name={quoteattr(jar.artifact)} type={quoteattr(jar.ending)} ext={quoteattr(jar.ending)}/></dependency>'
         for jar in jars
     )
     return (
@@ -310,10 +314,10 @@ def _watch(process: subprocess.Popen[bytes], into: Path, total: int, report: Pro
 def _progress(work: Path) -> tuple[int, int, int]:
     """Whole jars, megabytes, and what the registry has confirmed so far: failures must not look like progress."""
     whole = size = 0
-    for path in (work / "cache").rglob("*.jar*"):
+    for path in (work / "cache").glob("*/*/*s/*"):  # jars/, or tar.gzs/
         with suppress(FileNotFoundError):  # Ivy renames x.jar.part to x.jar under our eyes
             size += path.stat().st_size
-            whole += path.suffix == ".jar"
+            whole += path.suffix != ".part"
     return whole, size // 1_000_000, (work / "ivy.log").read_text("utf-8", "replace").count("found ")
 
 

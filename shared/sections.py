@@ -6,10 +6,10 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dovetail.shared import duration
@@ -339,6 +339,46 @@ class TelemetrySettings(Section):
     )
 
 
+class TrinoSettings(Section):
+    """[trino]: a Trino server whose SQL views are kept on what answers. See docs/trino.md."""
+
+    url: Annotated[str, AfterValidator(_receiver)] = Field(
+        default="", description='where it answers, as "https://trino:8443"; "" for none'
+    )
+    catalog: str = Field(default="dovetail", min_length=1, description="its catalog, of the connector delta_lake")
+    schema_name: str = Field(
+        default="dovetail",
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="the schema of the views; their tables are in one of this name and _tables",
+    )
+    user: str = Field(default="dovetail", min_length=1, description="who registers tables and owns the views")
+    password: Annotated[str, AfterValidator(lambda text: text and _reference(text))] = Field(
+        default="", description="its password, env:NAME or file:PATH; over https only"
+    )
+    root: str = Field(
+        default="", description='how Trino sees storage.root, as "local:///lake"; "" for local:// and its path'
+    )
+    grant: str = Field(
+        default="", description="as which grant the views show columns; empty: what any grant masks is left out"
+    )
+    seconds: Annotated[float, Field(gt=0)] = Field(default=60.0, description="the longest wait for an answer")
+
+    @model_validator(mode="after")
+    def _no_plain_password(self) -> Self:
+        if self.password and not self.url.startswith("https://"):
+            raise ValueError("a password goes over https only: url must begin with https://")
+        return self
+
+    def root_as_seen(self, root: Path) -> str:
+        """The storage root as Trino names it."""
+        return (self.root or f"local://{root}").rstrip("/")
+
+    def resolved_password(self) -> str:
+        """The password itself; for the client only, never to be shown."""
+        given = {"password": self.password}
+        return resolved(given, folder=self._folder, where=f"{self._folder / FILE}: trino")["password"]
+
+
 class DevSettings(Section):
     """[dev]: what `dovetail dev` sends."""
 
@@ -371,6 +411,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = Field(default_factory=BatchSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    trino: TrinoSettings = Field(default_factory=TrinoSettings)
     dev: DevSettings = Field(default_factory=DevSettings)
 
     @classmethod

@@ -28,6 +28,7 @@ from dovetail.cli import (
     run,
     start,
     torture,
+    trino,
     unlock,
 )  # fmt: skip
 from dovetail.cli.output import Output, complain, crashed
@@ -83,6 +84,7 @@ for group in (
     gap,
     quarantine,
     torture,
+    trino,
 ):
     group.register(app)
 

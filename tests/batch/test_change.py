@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from dovetail.batch import change
@@ -10,6 +13,7 @@ from dovetail.shared.errors import UsageError
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.manifest import Run, RunId
 from dovetail.shared.position import Position, Range
+from dovetail.shared.tables import Layout
 
 OLD, NEW, THIRD = VersionId("sales@0a11"), VersionId("sales@0b22"), VersionId("sales@c333")
 
@@ -89,3 +93,17 @@ def test_history_tells_each_change_of_what_answers_once():
     assert [(c.generation, c.version, c.note) for c in told] == [
         (1, NEW, "promote by ann: faster"), (0, OLD, "first"),
     ]  # fmt: skip
+
+
+def test_trino_follows_once_what_answers_is_another(monkeypatch):
+    done = []
+    monkeypatch.setattr(change.promote, "switch", lambda *_, **__: done.append("switched"))
+    monkeypatch.setattr(change.trino, "follow", lambda _, view: done.append(view))
+    for seam in ("DeltaManifest", "DeltaLedger"):
+        monkeypatch.setattr(change, seam, lambda _: None)
+    project = SimpleNamespace(
+        layout=Layout(Path()), settings=SimpleNamespace(retention=SimpleNamespace(rollbacks=2, rollback_seconds=0.0))
+    )
+    view = SimpleNamespace(name="sales", source=SimpleNamespace(name="orders"))
+    change.switch(project, view, FIRST, runs(NEW), note="")
+    assert done == ["switched", "sales"]

@@ -112,3 +112,22 @@ def test_a_batch_tells_of_its_lineage_once_it_has_planned(project: Any, monkeypa
     project.settings.retention = SimpleNamespace(rollbacks=2, rollback_seconds=0.0)
     assert job.run(project, VIEW, NONE, NONE) is None
     assert told == [project]
+
+
+def test_trino_follows_before_anything_that_its_view_reads_is_deleted(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, found = list[str](), SimpleNamespace(live="sales@1")
+    for name in ("put_in_force", "DeltaMaster", "catch_up_if_stopped", "_tidy_if_stopped"):
+        monkeypatch.setattr(job, name, lambda *_, **__: None)
+    for name in ("raise_floors", "delete_unnamed_runs", "retire"):
+        monkeypatch.setattr(job, name, lambda *_, name=name: done.append(name))
+    monkeypatch.setattr(job, "open_ledger", lambda *_: None)
+    monkeypatch.setattr(job, "DeltaManifest", lambda _: SimpleNamespace(read=lambda: found))
+    monkeypatch.setattr(job, "Judge", SimpleNamespace(of_commits=lambda *_, **__: None))
+    monkeypatch.setattr(job.recompute, "run", lambda *_, **__: found)
+    monkeypatch.setattr(job.trino, "follow", lambda _, view: done.append(f"trino {view}"))
+    project.settings.speed.stop_if_quarantined, project.version = None, lambda _: "sales@1"
+    project.settings.retention = SimpleNamespace(rollbacks=0, rollback_seconds=0.0)
+    job.run(project, VIEW, NONE, NONE)
+    assert done == ["trino sales", "raise_floors", "delete_unnamed_runs", "retire"]

@@ -44,6 +44,7 @@ WRITES = (
     "rollback",
     "import",
     "forget",
+    "trino sync",
 )
 
 

@@ -16,6 +16,7 @@ READ_BY = {
     "conf/spark-jars.lock": ("tests/conftest.py", "engine.start"),
     "conf/spark-log4j2.properties": ("tests/conftest.py", "engine.start"),
     "conf/systemd/": ("tests/conf/test_systemd.py", '"systemd"'),
+    "conf/trino-jars.lock": ("tests/trino/trino_server.py", 'ensure("trino"'),
     "conf/terraform/": ("tests/conf/test_terraform.py", '"terraform"'),
     "docker/Dockerfile": ("tests/dockerfile.py", '"Dockerfile"'),
     "docker/Dockerfile.dockerignore": ("tests/docker/test_images.py", "Dockerfile.dockerignore"),

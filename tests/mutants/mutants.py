@@ -22,11 +22,13 @@ from mutants_of_runs import RUNS
 from mutants_of_set_apart import SET_APARTS
 from mutants_of_sql import STATEMENTS
 from mutants_of_starts import STARTS
+from mutants_of_trino import TRINO
 from mutants_of_watching import WATCHING
 from mutants_of_workers import WORKERS
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
     *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING, *IMPORTS, *FORGETS, *DEPLOYS,
+    *TRINO,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

@@ -198,7 +198,9 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
     values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "master": "yarn", "generator": "g.py"}
     values |= {"required": "true", "pepper": "env:P", "names": '["n"]', "jwt_keys": "https://issuer.example/keys"}
     values |= {"jwt_algorithms": '["PS256"]', "logs": "json", "traces": "http://h:1", "lineage": "http://h:1"}
-    default = load(project(tmp_path, "[access]\njwt_issuer = 'i'\njwt_audience = 'a'"))
+    values |= {"url": "https://h:1", "schema_name": "s", "password": "env:P"}
+    text = "[access]\njwt_issuer = 'i'\njwt_audience = 'a'\n[trino]\nurl = 'https://h'"
+    default = load(project(tmp_path, text))
     for section, field in Settings.model_fields.items():
         if not isinstance(field.annotation, type) or not issubclass(field.annotation, Section):
             continue
