@@ -29,6 +29,7 @@ from dovetail.shared.proofs import Proved
 from dovetail.shared.states import QUARANTINE
 from dovetail.shared.supersede import noted, unsent
 from dovetail.shared.tables import AppendTable, Layout
+from dovetail.shared.trino import sync as trino
 from dovetail.shared.unread import Unread, unread
 
 
@@ -94,6 +95,8 @@ class ViewState:
     """Imports that are not in its answers yet, by their ids."""
     going: Sequence[int] = ()
     """Dropped ones that are in them still."""
+    trino: str = ""
+    """Why Trino was not brought up to date, where there is one and that failed last."""
     failure: DovetailError | None = None
 
     @property
@@ -228,6 +231,7 @@ def _view(project: Project, view: View, last: LedgerRow | None) -> ViewState:
         coming=coming(manifest, live) if manifest else (),
         going=going(manifest, live) if manifest else (),
         held_back=gates.held_back(layout, manifest) if manifest else None,
+        trino=trino.behind(layout, view.name) if project.settings.trino.url else "",
     )
 
 

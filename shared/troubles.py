@@ -59,6 +59,7 @@ class Code(StrEnum):
     SPEED_PAUSED = "speed-paused"
     SPEED_STOPPED = "speed-stopped"
     TOPIC_MISSING = "topic-missing"
+    TRINO_BEHIND = "trino-behind"
     UNREADABLE = "unreadable"
     VERSION_DETACHED = "version-detached"
     VIEW_CHANGED = "view-changed"
@@ -195,6 +196,9 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
     if state.held_back:
         why = "the last batch is held back, and what answered goes on"
         yield Trouble(Code.GATE_CLOSED, Grade.STOPPED, state.held_back.what, state.held_back.next, why)
+    if state.trino:
+        what = f"{name}: Trino answers as before the last change"
+        yield Trouble(Code.TRINO_BEHIND, Grade.STOPPED, what, f"dovetail trino sync {name}", state.trino)
     if state.waste:
         what = f"{name}: {state.waste:,} bytes that nothing needs can be deleted"
         yield Trouble(Code.WASTE, Grade.UNFINISHED, what, "dovetail clean")

@@ -72,18 +72,27 @@ def sync(settings: Settings, views: Iterable[str]) -> list[Synced]:
         ServiceMissing: Trino does not answer, or ended while it did.
         Busy: another process has been at it for a minute.
     """
-    layout, problem = Layout(settings.storage.path), ""
+    layout, views = Layout(settings.storage.path), [*views]
+    done, problem = dict[str, Synced | None](), "it was cut short"
     with held(layout.lock("trino"), "a sync with Trino", patience=PATIENCE):
         try:
             run = Trino(settings.trino).rows
             tables = Tables(settings.trino, layout.root, run)
             tables.prepare()
-            return [made for view in views if (made := _put(settings, layout, tables, run, view))]
+            for view in views:
+                done[view] = _put(settings, layout, tables, run, view)
         except DovetailError as error:
             problem = error.what
             raise
         finally:
-            notes.keep(layout.root / "trino.json", {"at": time.time(), "problem": problem})
+            for view in (v for v in views if layout.manifest(v).is_dir()):
+                notes.keep(layout.in_trino(view), {"at": time.time(), "problem": "" if view in done else problem})
+    return [made for made in done.values() if made is not None]
+
+
+def behind(layout: Layout, view: str) -> str:
+    """Why a view was not brought up to date in Trino the last time; empty where it was, or never was to be."""
+    return str((notes.read(layout.in_trino(view)) or {}).get("problem", ""))
 
 
 def _put(settings: Settings, layout: Layout, tables: Tables, run: Statements, view: str) -> Synced | None:
@@ -108,6 +117,7 @@ def _register(layout: Layout, tables: Tables, run: Statements, found: Offer) -> 
         if new and of_run:
             ((rows,),) = run(f"SELECT count(*) FROM {tables.full(name, path)}")  # noqa: S608  our own name
             if rows != of_run.state_rows:
+                tables.unregister(re.escape(tables.name(name, path)), ())  # so that it is looked at again
                 raise IntegrityError(
                     f"Trino sees {rows} state rows of run {of_run.id}, the manifest says {of_run.state_rows}",
                     where=str(path), next="dovetail doctor",

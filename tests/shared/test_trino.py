@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from serving_stand import MEASURES, Stand, ViewSpec, event
 
-from dovetail.shared import access, notes
+from dovetail.shared import access
 from dovetail.shared.errors import UsageError
 from dovetail.shared.grants import Grant, Mask
 from dovetail.shared.ledger import VersionId
@@ -180,13 +180,11 @@ def test_a_trino_that_is_away_fails_no_promote_and_is_told(
     tmp_path: Path, stand: Stand, caplog: pytest.LogCaptureFixture
 ) -> None:
     trino.follow(Settings(folder=tmp_path), "sales")
-    assert notes.read(tmp_path / "data" / "trino.json") is None
+    assert trino.behind(stand.layout, "sales") == ""
     with caplog.at_level(logging.WARNING):
         trino.follow(Settings(folder=tmp_path, trino={"url": "http://127.0.0.1:9"}), "sales")
     assert "sales: Trino still answers as before: Trino does not answer" in caplog.text
-    kept = notes.read(tmp_path / "data" / "trino.json")
-    assert kept is not None
-    assert kept["problem"] == "Trino does not answer"
+    assert trino.behind(stand.layout, "sales") == "Trino does not answer"
 
 
 def give(stand: Stand, grant: Grant) -> None:

@@ -81,6 +81,7 @@ def test_each_trouble_of_a_source_has_its_code(change: dict[str, Any], code: Cod
         ({"failure": IntegrityError("torn")}, Code.UNREADABLE),
         ({"manifest": None}, Code.NEVER_ANSWERED),
         ({"waste": 2_000_000}, Code.WASTE),
+        ({"trino": "Trino does not answer"}, Code.TRINO_BEHIND),
         ({"held_back": Held("lines 10 → 1", "")}, Code.GATE_CLOSED),
         ({"coming": [1]}, Code.IMPORT_WAITING),
         ({"going": [1]}, Code.IMPORT_WAITING),
