@@ -21,7 +21,8 @@ def quoted(*names: str) -> str:
 
 
 def literal(text: str) -> str:
-    """
+    """The text as a literal.
+
     >>> print(literal("it's"))
     'it''s'
     """

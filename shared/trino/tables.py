@@ -70,7 +70,8 @@ class Tables:
 
 
 def of_version(kind: str, version: VersionId, *more: str) -> str:
-    """
+    """What a table of a version is called, before the hash of its place.
+
     >>> of_version("run", VersionId("sales@0123456789abcdef"), "7a")
     'run_sales_0123456789abcdef_7a'
     """

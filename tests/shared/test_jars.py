@@ -186,3 +186,9 @@ def test_a_lock_line_that_is_cut_short_is_refused_with_its_place(line: str) -> N
     with pytest.raises(IntegrityError) as refused:
         jars.parse_lock(f"# ours\n{line}\n", "a.lock")
     assert refused.value.where == "a.lock:2"
+
+
+def test_an_archive_has_its_ending_in_the_lock_and_in_the_cache() -> None:
+    (archive,) = jars.parse_lock(f"org.one:server:tar.gz:4 {'0' * 64}", "x.lock")
+    assert (archive.coordinate, archive.file_name) == ("org.one:server:tar.gz:4", "server-4.tar.gz")
+    assert 'type="tar.gz" ext="tar.gz"' in jars._module([archive])
