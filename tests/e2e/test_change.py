@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from dovetail.batch import change, reprocessing
 from dovetail.batch.diff import diff
+from dovetail.batch.plan import plan
 from dovetail.shared import pauses
 from dovetail.shared.errors import Busy, Paused, UsageError
 from dovetail.shared.inforce import open_ledger, put_in_force
@@ -103,6 +104,9 @@ def test_forth_and_back_and_forth_with_nights_between(stand: Changing) -> None:
     stand.batch("totals")
     stand.switch(change.to_go_back(stand.manifest))
     assert (stand.manifest.live, stand.total()) == (old, 21), "the old version was kept up to date"
+    assert plan(stand.project, stand.project.view("totals")).next == "dovetail promote totals", (
+        "it need not be computed"
+    )
     stand.switch(change.to_promote(stand.manifest, new))
     assert (stand.manifest.live, stand.total()) == (new, 210)
 
