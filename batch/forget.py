@@ -31,7 +31,7 @@ from dovetail.batch.master import DeltaMaster
 from dovetail.batch.orphans import delete as delete_orphans
 from dovetail.shared import commit, forgotten, private
 from dovetail.shared.claims import Claims
-from dovetail.shared.declare import WHOLE, Source
+from dovetail.shared.declare import Source
 from dovetail.shared.dimensions import Versions
 from dovetail.shared.errors import UsageError
 from dovetail.shared.failpoints import failpoint
@@ -42,7 +42,7 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import needed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
-from dovetail.shared.rule_arguments import base_type
+from dovetail.shared.rule_arguments import WHOLE, base_type
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import FILE, load

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from dovetail.batch import change, reprocessing
 from dovetail.batch.diff import diff
 from dovetail.batch.plan import plan
-from dovetail.shared import pauses
+from dovetail.shared import pauses, sensitive
 from dovetail.shared.errors import Busy, Paused, UsageError
 from dovetail.shared.inforce import open_ledger, put_in_force
 from dovetail.shared.ledger import VersionId, visible
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
 VIEWS = """
 import dovetail as dv
 
-events = dv.source("{name}", schema="key string, n bigint")
+events = dv.source("{name}", schema="key string, n bigint", sensitive={{"key": dv.mask.hash()}})
 totals = dv.view("totals", source=events, keys=["key"], measures={{"total": dv.sum("{summed}")}})
 """
 
@@ -89,6 +89,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_parts")
 def test_forth_and_back_and_forth_with_nights_between(stand: Changing) -> None:
     old = stand.manifest.live
+    assert sensitive.of(stand.layout, "totals") == {"key": "hash"}, "told when it was put in force"
     new = stand.change("n * 10")
     so_far = list[reprocessing.Progress]()
     staged = stand.reprocess(on_part=so_far.append)
