@@ -42,7 +42,7 @@ class Shop:
             f'views = ["views.py"]\n[kafka]\nbootstrap = "{log.bootstrap}"\n[serving]\nport = {self.port}\n'
         )
         log.create(TOPIC, partitions=1)
-        self.layout = Layout(folder / ".dovetail")
+        self.layout = Layout(folder / "data")
         self.stack = Stack(folder, folder / "logs")
         self.sent = list[tuple[str, int]]()
         self.wrong = list[str]()
@@ -106,6 +106,7 @@ def test_layers_that_run_stand_aside_and_go_on(tmp_path: Path, log: Log) -> None
             shop.goes_on()
             assert shop.run("batch") == 0
             layers = [holder(shop.layout.lock(f"{layer}-{TOPIC}")) for layer in ("speed", "archive")]
+            assert None not in layers
             with beside(shop.asking):
                 killed = ["forget", TOPIC, f"customer={GONE}", "--readers", "2s"]
                 assert shop.run(*killed, failpoint="forget.master_blanked:crash") == -signal.SIGKILL
