@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dovetail.shared import transforms
+from dovetail.shared import mask, transforms
 from dovetail.shared.changes import Changes, changes
 from dovetail.shared.declare import Json, Source, View, json, source, view
 from dovetail.shared.dimensions import Dimension, dimension
@@ -70,6 +70,7 @@ __all__ = [
     "histogram",
     "json",
     "last",
+    "mask",
     "max",
     "measure",
     "min",
@@ -89,7 +90,7 @@ __all__ = [
 
 _OF_CLIENT = frozenset({"connect", "connect_async"})
 """What loads the client, with HTTP and Arrow, only once it is used."""
-_LATER = frozenset("mask avro protobuf csv".split())
+_LATER = frozenset("avro protobuf csv".split())
 
 
 def __getattr__(name: str) -> Any:

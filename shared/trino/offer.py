@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dovetail.shared import access, versions
+from dovetail.shared import access, sensitive, versions
 from dovetail.shared.dimensions import Joins, Version, Versions
 from dovetail.shared.grants import Grant, Mask
 from dovetail.shared.manifest import ORIGIN, Manifest, Run
@@ -37,6 +37,7 @@ def offer(to: TrinoSettings, layout: Layout, tables: Tables, view: str) -> Offer
 
     Raises:
         UsageError: `trino.grant` names no grant.
+        IntegrityError: which keys are sensitive cannot be read.
     """
     manifest = DeltaManifest(layout.manifest(view)).read()
     if manifest is None:
@@ -69,7 +70,7 @@ def offer(to: TrinoSettings, layout: Layout, tables: Tables, view: str) -> Offer
             Looked(name, full[f"dimension_{name}"], version.key, columns_of(layout, name, version))
             for name, version in joined
         ),
-        masks=_masks(to, grants),
+        masks=_masks(to, grants, sensitive.of(layout, view)),
     )
     return Offer(manifest, statement(quoted(to.catalog, to.schema_name, view), parts), read, joined)
 
@@ -105,7 +106,11 @@ def _grants(to: TrinoSettings, layout: Layout, view: str) -> list[Grant]:
     return [grant for grant in held.grants.values() if grant.of(view) and "read" in grant.roles]
 
 
-def _masks(to: TrinoSettings, grants: list[Grant]) -> dict[str, Mask]:
-    """Only what is named is shown in the form of its mask: the forms of several are not compared."""
-    columns = {name: mask for grant in grants for name, mask in grant.columns.items()}
-    return {name: Mask.parse(mask if to.grant else "null") for name, mask in columns.items()}
+def _masks(to: TrinoSettings, grants: list[Grant], sensitive_: Mapping[str, str]) -> dict[str, Mask]:
+    """What a source calls sensitive, and what grants mask more; only one that is named lets a column be seen clear.
+
+    Only its masks are shown in their form: the forms of several are not compared.
+    """
+    columns = {name: mask for grant in grants for name, mask in grant.columns.items() if to.grant or mask != "clear"}
+    masks = {**sensitive_, **(columns if to.grant else dict.fromkeys(columns, "null"))}
+    return {name: Mask.parse(mask) for name, mask in masks.items() if mask != "clear"}
