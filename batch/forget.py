@@ -45,6 +45,7 @@ from dovetail.shared.project import Project
 from dovetail.shared.rule_arguments import WHOLE, base_type
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
+from dovetail.shared.trino import sync as trino
 from dovetail.shared.versions import FILE, load
 
 Tell = Callable[[str], None]
@@ -143,6 +144,7 @@ class Forgetting:
             views = self._views()
             for view in views:
                 self._compute(view, seq, ledger, master)
+                trino.follow(self.project.settings, view)  # whose view reads what is let go of from here on
             for view in sorted({view_of(v) for v in self._versions()}):
                 self._let_go(view, ledger)
             self._clean()

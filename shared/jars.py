@@ -1,4 +1,4 @@
-"""The jars of Spark and of the broker, and the archive of Trino: named by a lock, fetched once by Ivy into a cache, never used unverified.
+"""The jars of Spark and the broker, and Trino's archive: named by a lock, fetched once by Ivy, never used unverified.
 
 Ivy ships inside pyspark and knows the public registry, so no address stands here; a settings file of the user's own
 (`DOVETAIL_IVY_SETTINGS`) takes its place. The lock is an exact list, so nothing is resolved: Ivy only downloads.
@@ -289,8 +289,8 @@ def _module(jars: Sequence[Jar]) -> str:
     # The artifact is spelled out because some poms call their jar a "bundle".
     rows = "\n".join(
         f"<dependency org={quoteattr(jar.group)} name={quoteattr(jar.artifact)} rev={quoteattr(jar.version)} "
-        f'transitive="false" conf="default->master(*)">'
-        f'<artifact name={quoteattr(jar.artifact)} type={quoteattr(jar.ending)} ext={quoteattr(jar.ending)}/></dependency>'
+        f'transitive="false" conf="default->master(*)"><artifact name={quoteattr(jar.artifact)} '
+        f"type={quoteattr(jar.ending)} ext={quoteattr(jar.ending)}/></dependency>"
         for jar in jars
     )
     return (

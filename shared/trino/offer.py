@@ -17,12 +17,16 @@ from dovetail.shared.trino.names import quoted
 from dovetail.shared.trino.statement import Looked, Made, Parts, statement
 from dovetail.shared.trino.tables import Tables, of_version
 
+NO_GRANTS = "a grant shows some of its rows only, or no small groups, and Trino knows no grants"
+NO_COLUMNS = "it has no column that can be shown there"
+
 
 @dataclass(frozen=True)
 class Offer:
-    """A view's manifest, its statement or None where it may not be shown, and the tables that the statement reads."""
+    """A view's manifest, its statement or the problem why it is not shown, and the tables that the statement reads."""
 
     manifest: Manifest
+    problem: str = ""
     made: Made | None = None
     tables: Mapping[str, Path] | None = None
     dimensions: tuple[tuple[str, Version], ...] = ()
@@ -44,7 +48,7 @@ def offer(to: TrinoSettings, layout: Layout, tables: Tables, view: str) -> Offer
         return None
     grants = _grants(to, layout, view)
     if any(grant.rows or grant.floor for grant in grants):
-        return Offer(manifest)
+        return Offer(manifest, NO_GRANTS)
     bundle = versions.load(layout.version(manifest.live))
     joined = tuple(_joined(layout, view, bundle.keys))
     ledger, manifests, states = f"ledger_{bundle.source}", f"manifest_{view}", of_version("states", manifest.live)
@@ -72,7 +76,8 @@ def offer(to: TrinoSettings, layout: Layout, tables: Tables, view: str) -> Offer
         ),
         masks=_masks(to, grants, sensitive.of(layout, view)),
     )
-    return Offer(manifest, statement(quoted(to.catalog, to.schema_name, view), parts), read, joined)
+    made = statement(quoted(to.catalog, to.schema_name, view), parts)
+    return Offer(manifest, "", made, read, joined) if made.columns else Offer(manifest, NO_COLUMNS)
 
 
 def run_table(run: Run) -> str:

@@ -71,10 +71,10 @@ def statement(name: str, parts: Parts) -> Made:
         [
             f"CREATE OR REPLACE VIEW {name} COMMENT {literal(said)} SECURITY DEFINER AS",
             f"WITH {_committed(parts)},",
+            f"fitting AS (\n{_fitting(manifest)}\n),",
             f"merged AS (\n{_merged(parts)}\n)",
             f"SELECT\n  {columns}",
-            f"FROM merged m CROSS JOIN checked{_joined(parts)}",
-            f"WHERE {_fits(manifest)}",
+            f"FROM merged m{_joined(parts)}",
         ]
     )
     return Made(sql, tuple(shown), left)
@@ -104,11 +104,11 @@ checked AS (
       DEFAULT '-1' ON EMPTY) AS bigint)
       FROM {parts.manifests} WHERE revision >= {parts.manifest.revision}) AS pruned
   FROM held
-)"""
+)"""  # noqa: S608  our own names, quoted
 
 
-def _fits(manifest: Manifest) -> str:
-    """True, or the query fails: there is no number where the parts do not fit together.
+def _fitting(manifest: Manifest) -> str:
+    """One row, `fits` and a null, or the query fails: there is no number where the parts do not fit together.
 
     A cast fails with its text in the message; one of a constant could be tried before it is known to be needed.
     """
@@ -121,27 +121,39 @@ def _fits(manifest: Manifest) -> str:
         "unseen < least(whole, detached)": ("rows of commits are missing", "dovetail doctor"),
     }
     cases = "\n".join(
-        f"  WHEN {when} THEN CAST({literal(f'{view}{why}, next: {next_}; ')} || CAST(lost AS varchar) AS boolean)"
+        f"    WHEN {when} THEN CAST({literal(f'{view}{why}, next: {next_}; ')} || CAST(lost AS varchar) AS boolean)"
         for when, (why, next_) in problems.items()
     )
-    return f"CASE\n{cases}\n  ELSE true\nEND"
+    fits = f"SELECT lost, CASE\n{cases}\n    ELSE true\n  END AS fits FROM checked"  # noqa: S608
+    return f"  SELECT fits, IF(NOT fits, CAST(lost AS varchar)) AS nothing FROM ({fits})"  # noqa: S608
 
 
 def _merged(parts: Parts) -> str:
-    """Runs and speed in one row per key, in the form that it is seen in, and bucket."""
+    """Runs and speed in one row per key, in the form that it is seen in, and bucket.
+
+    The check is a row of its own among theirs, of which nothing is seen, and whose keys are known only once it is made:
+    so whatever a query filters by, and where nothing is left to be joined with, it is made.
+    """
     keys, kinds = _keys(parts), _kinds(parts)
     groups = [*map(quoted, keys), *([BUCKET] if parts.bucket else [])]
     columns = [*(f"{sql} AS {quoted(key)}" for key, sql in keys.items()), *([f"s.{BUCKET}"] if parts.bucket else [])]
-    selected = ", ".join([*columns, *(f"s.{quoted(column)}" for column in kinds)]) or "1 AS one"
-    rows = [f"    SELECT {selected} FROM {run} s" for run in parts.runs]  # noqa: S608  our own names, quoted
+    selected = ", ".join([*columns, *(f"s.{quoted(column)}" for column in kinds), "true AS _stored"])
+    rows = [f"    SELECT {selected} FROM {run} s" for run in parts.runs]  # noqa: S608
     rows.append(
         f"    SELECT {selected} FROM {parts.states} s JOIN above a ON s._commit_id = a.commit_id CROSS JOIN checked c\n"  # noqa: S608
         f"    WHERE s._seq > {parts.manifest.seq} AND a.seq < least(c.detached, c.unseen)"
     )
+    nulls = [_null(parts.stored.field(name).type) for name in [*keys, *([BUCKET] if parts.bucket else [])]]
+    rows.append(f"    SELECT {', '.join([*nulls, *('NULL' for _ in kinds), 'false'])} FROM fitting WHERE fits")  # noqa: S608
     union = "\n    UNION ALL\n".join(rows)
     shown = ",\n    ".join([*groups, *(f"{sql} AS {quoted(column)}" for column, sql in kinds.items())]) or "1 AS one"
-    grouping = f"\n  GROUP BY {', '.join(groups)}" if groups else ""
-    return f"  SELECT\n    {shown}\n  FROM (\n{union}\n  ){grouping}"  # noqa: S608
+    grouping = f"\n  GROUP BY {', '.join(groups)}\n  HAVING bool_or(_stored)" if groups else ""
+    return f"  SELECT\n    {shown}\n  FROM (\n{union}\n  ){grouping}"
+
+
+def _null(kind: pa.DataType) -> str:
+    """The null of the check, as a key."""
+    return "to_utf8(nothing)" if pa.types.is_binary(kind) else f"CAST(nothing AS {sql_type(kind)})"
 
 
 def _keys(parts: Parts) -> dict[str, str]:
@@ -198,7 +210,7 @@ def _shown(parts: Parts) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _seen(column: str, kind: pa.DataType, mask: Mask | None) -> str | None:
-    """A key in the form of its mask; None where it has none here: who may read a view's text would read a hash's salt."""
+    """A key in the form of its mask; None where it has none here: a view's text would show a hash's salt."""
     if mask is None:
         return column
     match mask.kind:

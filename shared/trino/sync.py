@@ -30,7 +30,6 @@ from dovetail.shared.trino.tables import Statements, Tables, of_version
 
 PATIENCE = 60.0
 """Seconds that one sync waits for another: of two manifests the older must not come last."""
-NO_GRANTS = "a grant shows some of its rows only, or no small groups, and Trino knows no grants"
 
 log = logging.getLogger(__name__)
 
@@ -142,5 +141,5 @@ def _kept(layout: Layout, tables: Tables, manifest: Manifest) -> set[str]:
 def _synced(found: Offer) -> Synced:
     manifest, made = found.manifest, found.made
     if made is None:
-        return Synced(manifest.view, manifest.live, manifest.generation, problem=NO_GRANTS)
+        return Synced(manifest.view, manifest.live, manifest.generation, problem=found.problem)
     return Synced(manifest.view, manifest.live, manifest.generation, made.columns, made.left_out)

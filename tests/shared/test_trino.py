@@ -12,18 +12,31 @@ import pytest
 from serving_stand import MEASURES, Stand, ViewSpec, event
 
 from dovetail.shared import access
-from dovetail.shared.errors import UsageError
+from dovetail.shared.errors import IntegrityError, UsageError
 from dovetail.shared.grants import Grant, Mask
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.manifest import Manifest, Run, RunId
 from dovetail.shared.measures import (
-    Measure, approx_distinct, avg, count, first, last, measure, ratio, stddev, sum_, top_k,
+    Measure,
+    approx_distinct,
+    avg,
+    count,
+    first,
+    last,
+    measure,
+    ratio,
+    stddev,
+    sum_,
+    top_k,
 )  # fmt: skip
 from dovetail.shared.position import Position, Range
 from dovetail.shared.sections import Settings
+from dovetail.shared.tables import Layout
 from dovetail.shared.trino import sync as trino
 from dovetail.shared.trino.names import quoted
+from dovetail.shared.trino.offer import NO_COLUMNS, NO_GRANTS, offer
 from dovetail.shared.trino.statement import Looked, Made, Parts, statement
+from dovetail.shared.trino.tables import Tables
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSION = VersionId("sales@0123456789abcdef")
@@ -144,7 +157,9 @@ def stand(tmp_path: Path) -> Stand:
 
 
 def preview(folder: Path, **settings: Any) -> dict[str, trino.Synced]:
-    return {each.view: each for each in trino.preview(Settings(folder=folder, trino=settings), ["sales", "other", "no"])}
+    return {
+        each.view: each for each in trino.preview(Settings(folder=folder, trino=settings), ["sales", "other", "no"])
+    }
 
 
 def test_what_any_grant_hides_is_hidden_from_all_unless_one_is_named(tmp_path: Path, stand: Stand) -> None:
@@ -160,14 +175,36 @@ def test_what_any_grant_hides_is_hidden_from_all_unless_one_is_named(tmp_path: P
         preview(tmp_path, grant="sme")
 
 
+def test_what_a_source_calls_sensitive_is_masked_but_for_a_named_grant(tmp_path: Path, stand: Stand) -> None:
+    stand.layout.sensitive("sales").write_text('{"country": "last(2)", "product": "hash"}')
+    give(stand, Grant("clear", views=("sales",), columns={"country": "clear", "product": "clear"}))
+    assert {*preview(tmp_path)["sales"].left_out} == {"product"}
+    assert "'***'" in sql(tmp_path)
+    assert preview(tmp_path, grant="clear")["sales"].left_out == {}
+    assert "'***'" not in sql(tmp_path, grant="clear")
+    give(stand, Grant("less", views=("sales",), columns={"country": "last(4)"}))
+    assert {*preview(tmp_path)["sales"].left_out} == {"product", "country"}
+    stand.layout.sensitive("sales").write_text("?")
+    with pytest.raises(IntegrityError, match="sensitive cannot be read"):
+        preview(tmp_path)
+
+
 @pytest.mark.parametrize("part", [{"rows": {"country": {"in": ["FR"]}}}, {"floor": 5}])
 def test_a_view_of_which_a_grant_shows_some_rows_only_is_not_shown(
     tmp_path: Path, stand: Stand, part: dict[str, Any]
 ) -> None:
     give(stand, Grant("few", views=("sales",), **part))
     found = preview(tmp_path)
-    assert (found["sales"].columns, found["sales"].problem) == ((), trino.NO_GRANTS)
+    assert (found["sales"].columns, found["sales"].problem) == ((), NO_GRANTS)
     assert len(found["other"].columns) > len(MEASURES)
+
+
+def test_a_view_of_which_nothing_can_be_shown_is_told_and_holds_no_other_up(tmp_path: Path, stand: Stand) -> None:
+    stand.attach(ViewSpec("no", keys=(), bucket=None, measures={"revenue": sum_("amount")}))
+    give(stand, Grant("less", views=("no",), columns={"revenue": "null"}))
+    found = preview(tmp_path)
+    assert (found["no"].columns, found["no"].problem) == ((), NO_COLUMNS)
+    assert found["sales"].columns
 
 
 def test_a_preview_writes_nothing(tmp_path: Path, stand: Stand) -> None:
@@ -185,6 +222,14 @@ def test_a_trino_that_is_away_fails_no_promote_and_is_told(
         trino.follow(Settings(folder=tmp_path, trino={"url": "http://127.0.0.1:9"}), "sales")
     assert "sales: Trino still answers as before: Trino does not answer" in caplog.text
     assert trino.behind(stand.layout, "sales") == "Trino does not answer"
+
+
+def sql(folder: Path, **settings: Any) -> str:
+    to, layout = Settings(folder=folder, trino=settings).trino, Layout(folder / "data")
+    found = offer(to, layout, Tables(to, layout.root, lambda _: []), "sales")
+    assert found
+    assert found.made
+    return found.made.sql
 
 
 def give(stand: Stand, grant: Grant) -> None:

@@ -50,8 +50,6 @@ def test_a_statement_gives_the_answer_under_it(lake: Lake, statement: str, answe
     assert [line.split() for line in answer.splitlines()][1:] == [" ".join(map(_shown, row)).split() for row in rows]
 
 
-
-
 def _sold(lake: Lake, records: list[tuple[Any, ...]]) -> None:
     lake.stand.commit(
         [

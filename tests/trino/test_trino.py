@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
+from statistics import pvariance, stdev
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from serving_stand import MEASURES, T0, ViewSpec, event
+from serving_stand import MEASURES, STATE_TYPES, T0, Event, ViewSpec, event
 from serving_world import some
 from trino_server import TrinoServer, running
+from trino_stand import MEASURES as MEASURE_NAMES
 from trino_stand import Lake, asked, truth
 
+from dovetail.shared import access
 from dovetail.shared.dimensions import Joins, Versions
 from dovetail.shared.errors import DovetailError, ServiceMissing, UsageError
+from dovetail.shared.grants import Grant
 from dovetail.shared.ledger import new_commit_id
-from dovetail.shared.measures import sum_
+from dovetail.shared.measures import Measure, count, first, last, ratio, stddev, sum_, variance
 from dovetail.shared.trino.client import Trino
 
 pytestmark = [pytest.mark.long, pytest.mark.java, pytest.mark.timeout(900)]
@@ -85,7 +90,9 @@ def test_a_promoted_version_answers_in_trino_with_its_next_sync(lake: Lake) -> N
     lake.stand.commit(some(20, seed=7))
     (synced,) = lake.sync()
     assert (synced.version, synced.generation) == (OTHER.version, 2)
-    assert lake.rows("SELECT sum(lines), sum(revenue) FROM {s}.sales") == [[120, sum(e["quantity"] or 0 for e in lake.stand.events)]]
+    assert lake.rows("SELECT sum(lines), sum(revenue) FROM {s}.sales") == [
+        [120, sum(e["quantity"] or 0 for e in lake.stand.events)]
+    ]
     assert before == [[sum(e["amount"] or 0 for e in lake.stand.events[:100])]]
 
 
@@ -209,6 +216,82 @@ def test_a_dimension_s_columns_are_those_of_its_newest_version_at_the_sync(lake:
     assert lake.rows(asked_for) == [["Classic", 3, 2], [None, None, 1]]
 
 
+def test_the_measures_that_are_no_sums_are_those_of_the_api(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = {
+        "by": pa.int32(),
+        "partition": pa.int32(),
+        "offset": pa.int64(),
+        "absent": pa.bool_(),
+        "value": pa.string(),
+    }
+    moments = {"n": pa.int64(), "mean": pa.float64(), "m2": pa.float64()}
+    for name, kind in (("moments", moments), ("place", place)):
+        monkeypatch.setitem(STATE_TYPES, name, pa.struct(list(kind.items())))
+    measures: dict[str, Measure] = {
+        "spread": stddev("moments"),
+        "variance": variance("moments", population=True),
+        "late": ratio(count(where="cancelled"), count()),
+        "opened": first("place", by="quantity"),
+        "closed": last("place", by="quantity"),
+    }
+    lake.stand.attach(ViewSpec("sales", keys=("country",), bucket=None, measures=measures))
+    numbers: dict[str, list[float]] = {"FR": [3.25, 1e6, -4.5, 7.0, 7.0], "DE": [2.5]}
+    by = [5, 5, 7, 9, 1]
+
+    def placed(i: int, by: int) -> Event:
+        value = None if i == 3 else f"v{i}"
+        return {"by": by, "partition": 0, "offset": i, "absent": value is None, "value": value}
+
+    records = [
+        event(country=country, cancelled=i % 2 == 0, moments={"n": 1, "mean": x, "m2": 0.0}, place=placed(i, by[i]))
+        for country, all_ in numbers.items() for i, x in enumerate(all_)
+    ]  # fmt: skip
+    records.append(event(country="IT", moments=None, place=None))
+    with lake.served() as client:
+        lake.stand.commit(records[:2])
+        lake.stand.batch("sales")
+        lake.stand.commit(records[2:4])
+        lake.stand.commit(records[4:])
+        lake.sync()
+        rows = lake.rows(f"SELECT country, {', '.join(measures)} FROM {{s}}.sales ORDER BY country")
+        api = client.rows("sales", by="country", measures=",".join(measures), order="country")
+    assert rows == [
+        [
+            r["country"],
+            *(
+                r[m] and pytest.approx(r[m], rel=1e-9) if m in ("spread", "variance", "late") else r[m]
+                for m in measures
+            ),
+        ]
+        for r in api
+    ]
+    assert rows[0] == ["DE", None, 0.0, 1.0, "v0", "v0"]
+    assert rows[1] == ["FR", *map(pytest.approx, (stdev(numbers["FR"]), pvariance(numbers["FR"]), 0.6)), "v4", None]
+    assert rows[2] == ["IT", None, None, 0.0, None, None]
+
+
+def test_a_named_grant_s_masks_are_how_keys_are_seen(tmp_path: Path, server: TrinoServer) -> None:
+    lake = Lake(tmp_path, server.url, schema_name="masked", grant="some")
+    spec = lake.stand.attach(ViewSpec("sales"))
+    masks = {"country": "last(1)", "product": "bucket(2)", "revenue": "null"}
+    access.change(lake.stand.layout, lambda held: held.with_grant(Grant("some", views=("sales",), columns=masks)))
+    lake.stand.commit(some(80, seed=9))
+    lake.stand.batch("sales")
+    lake.stand.commit(some(40, seed=10))
+    (synced,) = lake.sync()
+    assert synced.left_out == {"revenue": "it is masked"}
+
+    def seen(e: Event) -> Event:
+        c, p = e["country"], e["product"]
+        country = c if c is None else "***" + (c[-1:] if len(c) > 1 else "")
+        return {**e, "country": country, "product": p if p is None else p - p % 2}
+
+    true = truth([seen(e) for e in lake.stand.events], spec)
+    at = MEASURE_NAMES.index("revenue")
+    shown = [m for m in MEASURE_NAMES if m != "revenue"]
+    assert lake.sales(shown) == {key: (*row[:at], *row[at + 1 :]) for key, row in true.items()}
+
+
 def test_a_wrong_address_and_a_wrong_catalog_say_what_to_do(lake: Lake) -> None:
     nobody = lake.settings.trino.model_copy(update={"url": "http://127.0.0.1:9"})
     with pytest.raises(ServiceMissing, match="Trino does not answer") as missing:
@@ -241,9 +324,12 @@ def test_trino_ending_in_the_middle_of_a_query_is_told(tmp_path: Path, lake: Lak
 
 
 def _refused(lake: Lake, why: str) -> None:
-    for statement in ("SELECT sum(lines) FROM {s}.sales", "SELECT * FROM {s}.sales", "SELECT count(*) FROM {s}.sales"):
+    """Also where a filter, of whatever, leaves no rows."""
+    filters = ("", "WHERE country = 'nowhere'", "WHERE country IS NOT NULL AND product = 99", "WHERE lines > 1000",
+               "WHERE bucket > TIMESTAMP '2036-01-01 00:00:00 UTC'")  # fmt: skip
+    for shown, where in itertools.product(("sum(lines)", "*", "count(*)"), filters):
         with pytest.raises(DovetailError) as refused:
-            lake.rows(statement)
+            lake.rows(f"SELECT {shown} FROM {{s}}.sales {where}")
         assert why in refused.value.why
 
 
