@@ -34,7 +34,6 @@ node.environment=test
 node.id=one
 node.bind-ip=127.0.0.1
 node.internal-address=127.0.0.1
-node.data-dir={data}
 query.max-memory-per-node=600MB
 memory.heap-headroom-per-node=300MB
 """
@@ -103,11 +102,11 @@ def running(folder: Path) -> Iterator[TrinoServer]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    for name in ("etc/catalog", "data", "metastore"):
+    for name in ("etc/catalog", "metastore"):
         (folder / name).mkdir(parents=True)
     etc = folder / "etc"
     (etc / "config.properties").write_text(
-        CONFIG.format(port=port, etc=etc, plugins=home / "plugin", data=folder / "data")
+        CONFIG.format(port=port, etc=etc, plugins=home / "plugin")
     )
     (etc / "catalog" / "lake.properties").write_text(CATALOG.format(metastore=folder / "metastore"))
     with (folder / "server.log").open("wb") as log:
@@ -127,7 +126,6 @@ def running(folder: Path) -> Iterator[TrinoServer]:
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 server.kill()
-        shutil.rmtree(folder / "data", ignore_errors=True)
 
 
 def _wait(server: TrinoServer) -> None:
