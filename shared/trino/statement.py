@@ -110,7 +110,8 @@ checked AS (
 def _fitting(manifest: Manifest) -> str:
     """One row, `fits` and a null, or the query fails: there is no number where the parts do not fit together.
 
-    A cast fails with its text in the message; one of a constant could be tried before it is known to be needed.
+    A cast fails with its text in the message; one of a constant could be tried before it is known to be needed. Neither
+    column is made of the other, or Trino would take from the one what the other must be, and try nothing.
     """
     view, again = f"{manifest.view} cannot be answered: ", "dovetail trino sync"
     problems = {
@@ -121,33 +122,33 @@ def _fitting(manifest: Manifest) -> str:
         "unseen < least(whole, detached)": ("rows of commits are missing", "dovetail doctor"),
     }
     cases = "\n".join(
-        f"    WHEN {when} THEN CAST({literal(f'{view}{why}, next: {next_}; ')} || CAST(lost AS varchar) AS boolean)"
-        for when, (why, next_) in problems.items()
+        f"    WHEN {when} THEN {literal(f'{view}{why}, next: {next_}; ')}" for when, (why, next_) in problems.items()
     )
-    fits = f"SELECT lost, CASE\n{cases}\n    ELSE true\n  END AS fits FROM checked"  # noqa: S608
-    return f"  SELECT fits, IF(NOT fits, CAST(lost AS varchar)) AS nothing FROM ({fits})"  # noqa: S608
+    problem = f"SELECT lost, CASE\n{cases}\n  END AS problem FROM checked"  # noqa: S608
+    tried = "CAST(problem || CAST(lost AS varchar) AS boolean)"
+    return f"  SELECT problem IS NULL OR {tried} AS fits, CAST({tried} AS varchar) AS nothing FROM ({problem})"  # noqa: S608
 
 
 def _merged(parts: Parts) -> str:
     """Runs and speed in one row per key, in the form that it is seen in, and bucket.
 
     The check is a row of its own among theirs, of which nothing is seen, and whose keys are known only once it is made:
-    so whatever a query filters by, and where nothing is left to be joined with, it is made.
+    so whatever a query filters by, it is made. (A bool_or of theirs alone Trino would make a filter, and leave it out.)
     """
     keys, kinds = _keys(parts), _kinds(parts)
     groups = [*map(quoted, keys), *([BUCKET] if parts.bucket else [])]
     columns = [*(f"{sql} AS {quoted(key)}" for key, sql in keys.items()), *([f"s.{BUCKET}"] if parts.bucket else [])]
-    selected = ", ".join([*columns, *(f"s.{quoted(column)}" for column in kinds), "true AS _stored"])
+    selected = ", ".join([*columns, *(f"s.{quoted(column)}" for column in kinds), "1 AS _stored"])
     rows = [f"    SELECT {selected} FROM {run} s" for run in parts.runs]  # noqa: S608
     rows.append(
         f"    SELECT {selected} FROM {parts.states} s JOIN above a ON s._commit_id = a.commit_id CROSS JOIN checked c\n"  # noqa: S608
         f"    WHERE s._seq > {parts.manifest.seq} AND a.seq < least(c.detached, c.unseen)"
     )
     nulls = [_null(parts.stored.field(name).type) for name in [*keys, *([BUCKET] if parts.bucket else [])]]
-    rows.append(f"    SELECT {', '.join([*nulls, *('NULL' for _ in kinds), 'false'])} FROM fitting WHERE fits")  # noqa: S608
+    rows.append(f"    SELECT {', '.join([*nulls, *('NULL' for _ in kinds), '0'])} FROM fitting WHERE fits")  # noqa: S608
     union = "\n    UNION ALL\n".join(rows)
     shown = ",\n    ".join([*groups, *(f"{sql} AS {quoted(column)}" for column, sql in kinds.items())]) or "1 AS one"
-    grouping = f"\n  GROUP BY {', '.join(groups)}\n  HAVING bool_or(_stored)" if groups else ""
+    grouping = f"\n  GROUP BY {', '.join(groups)}\n  HAVING max(_stored) > 0" if groups else ""
     return f"  SELECT\n    {shown}\n  FROM (\n{union}\n  ){grouping}"
 
 

@@ -254,7 +254,7 @@ def test_the_measures_that_are_no_sums_are_those_of_the_api(lake: Lake, monkeypa
         lake.stand.commit(records[4:])
         lake.sync()
         rows = lake.rows(f"SELECT country, {', '.join(measures)} FROM {{s}}.sales ORDER BY country")
-        api = client.rows("sales", by="country", measures=",".join(measures), order="country")
+        api = client.rows("sales", by="country", measures=",".join(measures), order_by="country")
     assert rows == [
         [
             r["country"],

@@ -22,14 +22,13 @@ checked AS (
   FROM held
 ),
 fitting AS (
-  SELECT fits, IF(NOT fits, CAST(lost AS varchar)) AS nothing FROM (SELECT lost, CASE
-    WHEN pruned > 7 THEN CAST('sales cannot be answered: states above its cut have been pruned, next: dovetail trino sync; ' || CAST(lost AS varchar) AS boolean)
-    WHEN lost <> 0 THEN CAST('sales cannot be answered: rows of its ledger are missing, next: dovetail doctor; ' || CAST(lost AS varchar) AS boolean)
-    WHEN missed < detached THEN CAST('sales cannot be answered: sales@0123456789abcdef was not in force for every record, next: dovetail trino sync; ' || CAST(lost AS varchar) AS boolean)
-    WHEN extra > 0 THEN CAST('sales cannot be answered: commits hold more rows than the ledger says, next: dovetail doctor; ' || CAST(lost AS varchar) AS boolean)
-    WHEN unseen < least(whole, detached) THEN CAST('sales cannot be answered: rows of commits are missing, next: dovetail doctor; ' || CAST(lost AS varchar) AS boolean)
-    ELSE true
-  END AS fits FROM checked)
+  SELECT problem IS NULL OR CAST(problem || CAST(lost AS varchar) AS boolean) AS fits, CAST(CAST(problem || CAST(lost AS varchar) AS boolean) AS varchar) AS nothing FROM (SELECT lost, CASE
+    WHEN pruned > 7 THEN 'sales cannot be answered: states above its cut have been pruned, next: dovetail trino sync; '
+    WHEN lost <> 0 THEN 'sales cannot be answered: rows of its ledger are missing, next: dovetail doctor; '
+    WHEN missed < detached THEN 'sales cannot be answered: sales@0123456789abcdef was not in force for every record, next: dovetail trino sync; '
+    WHEN extra > 0 THEN 'sales cannot be answered: commits hold more rows than the ledger says, next: dovetail doctor; '
+    WHEN unseen < least(whole, detached) THEN 'sales cannot be answered: rows of commits are missing, next: dovetail doctor; '
+  END AS problem FROM checked)
 ),
 merged AS (
   SELECT
@@ -39,15 +38,15 @@ merged AS (
     sum("sum_dd9ddbdb") AS "sum_dd9ddbdb",
     sum("count_90ffcb16") AS "count_90ffcb16"
   FROM (
-    SELECT s."country" AS "country", s._bucket, s."count_e1224e51", s."sum_dd9ddbdb", s."count_90ffcb16", true AS _stored FROM "l"."t"."run" s
+    SELECT s."country" AS "country", s._bucket, s."count_e1224e51", s."sum_dd9ddbdb", s."count_90ffcb16", 1 AS _stored FROM "l"."t"."run" s
     UNION ALL
-    SELECT s."country" AS "country", s._bucket, s."count_e1224e51", s."sum_dd9ddbdb", s."count_90ffcb16", true AS _stored FROM "l"."t"."states" s JOIN above a ON s._commit_id = a.commit_id CROSS JOIN checked c
+    SELECT s."country" AS "country", s._bucket, s."count_e1224e51", s."sum_dd9ddbdb", s."count_90ffcb16", 1 AS _stored FROM "l"."t"."states" s JOIN above a ON s._commit_id = a.commit_id CROSS JOIN checked c
     WHERE s._seq > 7 AND a.seq < least(c.detached, c.unseen)
     UNION ALL
-    SELECT CAST(nothing AS varchar), CAST(nothing AS timestamp(3) with time zone), NULL, NULL, NULL, false FROM fitting WHERE fits
+    SELECT CAST(nothing AS varchar), CAST(nothing AS timestamp(3) with time zone), NULL, NULL, NULL, 0 FROM fitting WHERE fits
   )
   GROUP BY "country", _bucket
-  HAVING bool_or(_stored)
+  HAVING max(_stored) > 0
 )
 SELECT
   m."country" AS "country",
