@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,9 +79,19 @@ def test_the_wait_in_each_zone_is_true_before_and_after_a_batch(
         assert asked(system) == before
         assert {row["district"] for row in before["rows"]} == {"North", "South", None}
         assert "average" in httpx_page(system)
+        system.archive_here(spark)
         found = prove(system.project, system.source, log, spark, sample=1.0)
         assert found is not None
         assert found.holds
+
+
+def test_its_own_tests_pass(tmp_path: Path) -> None:
+    shutil.copytree(DELIVERY.folder, tmp_path / "delivery", ignore=shutil.ignore_patterns("__pycache__"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path / "delivery", capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def asked(system: System) -> dict[str, Any]:
