@@ -46,7 +46,9 @@ def feed(
     )
     with closing(run.reader_of(project, name, stop, output.warn)) as reader:
         if dry_run:
-            done = run.Feeding(named, reader, new_shape, run.Told(doubt=output.warn), stop).due(run.marks_of(log, named))
+            done = run.Feeding(named, reader, new_shape, run.Told(doubt=output.warn), stop).due(
+                run.marks_of(log, named)
+            )
             output.line(f"{counted(done.records, 'record')} would be fed into {named.source.topic}. Nothing sent.")
         else:
             for end in (signal.SIGINT, signal.SIGTERM):

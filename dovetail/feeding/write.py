@@ -84,7 +84,9 @@ class Writer:
                 why="what it had not committed is not in the log; the other goes on after what is",
             )  # fmt: skip
         if found.code() == TOO_LARGE:
-            return Mend("a row is larger than Kafka takes", why=found.str(), next="raise max.message.bytes of the topic")
+            return Mend(
+                "a row is larger than Kafka takes", why=found.str(), next="raise max.message.bytes of the topic"
+            )
         return ServiceMissing(
             f"Kafka does not take what {name} feeds", where=self._log.bootstrap, why=found.str(),
             next=f"dovetail doctor; then dovetail feed {name}: it goes on after what the log holds",

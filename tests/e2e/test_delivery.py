@@ -46,9 +46,7 @@ def remember(system: System) -> list[bytes]:
     return [r.value for r in records]
 
 
-def test_the_wait_in_each_zone_is_true_before_and_after_a_batch(
-    log: Log, spark: SparkSession, tmp_path: Path
-) -> None:
+def test_the_wait_in_each_zone_is_true_before_and_after_a_batch(log: Log, spark: SparkSession, tmp_path: Path) -> None:
     with System.create(DELIVERY, tmp_path / "delivery", log, topic="delivery.test", partitions=2) as system:
         generator, inbox = importlib.import_module("generator"), system.folder / "inbox"
         inbox.mkdir()

@@ -16,20 +16,19 @@ FEEDS = [
         "marks are read before the earlier feeder is fenced",
         WRITE,
         "        self._done(self._producer.init_transactions, 30)\n        self.marks = marks.read(log, feed, into)\n",
-        "        self.marks = marks.read(log, feed, into)\n        self._done(self._producer.init_transactions, 30)\n"
-        '',
+        "        self.marks = marks.read(log, feed, into)\n        self._done(self._producer.init_transactions, 30)\n",
         f"{OF_LOG}::test_marks_are_read_once_nobody_else_can_write",
     ),
     Mutant(
         "a feed",
         "marks are not in the transaction of their rows",
         WRITE,
-        '        for name, mark in {marks.ABOUT: self.marks[marks.ABOUT], **part.marks}.items():\n'
+        "        for name, mark in {marks.ABOUT: self.marks[marks.ABOUT], **part.marks}.items():\n"
         '            self._produce(f"the mark {name}", self._feed.id, value=orjson.dumps(mark), key=name.encode())\n'
         "        self._done(self._producer.flush, 60)\n",
-        '        other = self._log.producer()\n'
-        '        for name, mark in {marks.ABOUT: self.marks[marks.ABOUT], **part.marks}.items():\n'
-        '            other.produce(self._feed.id, value=orjson.dumps(mark), key=name.encode())\n'
+        "        other = self._log.producer()\n"
+        "        for name, mark in {marks.ABOUT: self.marks[marks.ABOUT], **part.marks}.items():\n"
+        "            other.produce(self._feed.id, value=orjson.dumps(mark), key=name.encode())\n"
         "        other.flush()\n        self._done(self._producer.flush, 60)\n",
         f"{OF_LOG}::test_each_row_is_in_the_log_once_wherever_the_feeder_is_killed",
     ),
