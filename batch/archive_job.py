@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dovetail.batch.archive import archive, resume_at
 from dovetail.batch.master import DeltaMaster
-from dovetail.shared import pauses
+from dovetail.shared import aside, pauses
 from dovetail.shared.declare import Source
 from dovetail.shared.inforce import open_ledger
 from dovetail.shared.locks import held
@@ -68,6 +68,7 @@ def run(
     Raises:
         Busy: another archive holds the source.
         IntegrityError: the topic no longer holds what comes next.
+        StandAside: it is asked to; nothing of it is under way.
     """
     layout, settings = project.layout, project.settings.archive
     with held(layout.lock(f"archive-{source.name}"), f"the archive of {source.name}"):
@@ -100,4 +101,5 @@ def run(
                 max_records=settings.max_records_per_commit,
                 on_ready=lambda: on_ready(start),
                 may_go_on=go_on,
+                look=partial(aside.refuse, layout, "archive", source.name),
             )

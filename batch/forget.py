@@ -5,16 +5,15 @@ what was stored before is cleaned. States cannot be subtracted, so every view is
 master and all earlier sets of runs are let go of: manifest first, then deleted (rule 7), so that receipts from before
 answer 410. At last each table's earlier files and log entries go, and every file is searched.
 
-It runs while the source's layers are stopped, and holds the locks of all of them. Each step is done again by the same
-command, and changes nothing where it is done already: so a killed one goes on where it was.
+It holds the locks of all layers of the source: those that run stand aside meanwhile, and begin anew. Each step is done
+again by the same command, and changes nothing where it is done already: so a killed one goes on where it was.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,31 +22,33 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from dovetail.batch import promote, recompute
+from dovetail.batch.alone import alone, pushes_of
 from dovetail.batch.bytes_left import Left, Needle, in_file
 from dovetail.batch.erase import blank_apart, blank_master, places_of, without_history
+from dovetail.batch.import_drop import delete_unneeded
 from dovetail.batch.job import delete_unnamed_runs, owner
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.orphans import delete as delete_orphans
 from dovetail.shared import commit, forgotten, private
 from dovetail.shared.claims import Claims
-from dovetail.shared.declare import WHOLE, Source
+from dovetail.shared.declare import Source
 from dovetail.shared.dimensions import Versions
-from dovetail.shared.errors import Busy, NotYet, UsageError
+from dovetail.shared.errors import UsageError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.gaps import unarchived
 from dovetail.shared.imports import Import, Imports
 from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.locks import held
 from dovetail.shared.manifest import needed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
-from dovetail.shared.rule_arguments import base_type
+from dovetail.shared.rule_arguments import WHOLE, base_type
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import FILE, load
 
 Tell = Callable[[str], None]
+PATIENCE = 600.0
 
 
 @dataclass(frozen=True)
@@ -118,19 +119,20 @@ class Forgetting:
         places = places_of(master, str(self.source.subject), self.values, needle(self.source, self.values))
         return Found(places.num_rows, tuple(self._views()))
 
-    def run(self, *, readers: float) -> Found:
+    def run(self, *, readers: float, patience: float = PATIENCE) -> Found:
         """Forgets them, and looks whether anything is left.
 
         Args:
             readers: seconds that readers, who may be in files that are to be deleted, are given to be through.
+            patience: seconds that each layer is given to end what it is at.
 
         Raises:
-            Busy: a layer of the source runs.
+            Busy: a layer of the source runs, and does not stand aside.
             NotYet: the archive has not come as far as speed.
             UsageError: a dimension or an import holds one of them.
         """
-        with self._alone():
-            ledger, master = DeltaLedger(self.layout.ledger(self.source.name)), self._master()
+        self._refuse_dimensions()
+        with alone(self.project, self.source, self._views(), self.spark, patience, self.tell) as (ledger, master):
             self._refuse_dimensions()
             self._refuse_imports()
             delete_orphans(self.layout, self.source.name, self._versions())
@@ -153,37 +155,6 @@ class Forgetting:
     @property
     def _needle(self) -> Needle:
         return needle(self.source, self.values)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Holds the locks of all that reads or writes what is about to be cleaned."""
-        name, views = self.source.name, self._views()
-        names = ["forget", *(f"{layer}-{name}" for layer in ("speed", "archive", "supersede"))]
-        names += [f"{what}-{view}" for view in views for what in ("reprocess", "batch")]
-        names += [f"push-{push}" for push in self._pushes()] + [f"dimension-{d}" for d in self.project.dimensions]
-        with ExitStack() as locks:
-            for each in names:
-                try:
-                    locks.enter_context(held(self.layout.lock(each), f"forgetting subjects of {name}"))
-                except Busy as busy:
-                    raise Busy(
-                        f"{each} runs: subjects are forgotten while the source's layers are stopped", why=busy.what,
-                        next=f"stop it, then dovetail forget {name} again; dovetail serve may go on",
-                    ) from None  # fmt: skip
-            yield
-
-    def _master(self) -> DeltaMaster:
-        master = DeltaMaster(self.layout, self.source, self.spark)
-        last = DeltaLedger(self.layout.ledger(self.source.name)).last()
-        if last is None:
-            raise NotYet(f"nothing of {self.source.name} was ever read", next="dovetail dev")
-        if not master.claim().reaches(last.to):
-            raise NotYet(
-                f"speed has read {self.source.name} up to {last.to}, the archive up to {master.claim()}",
-                why="views are computed anew from the archive",
-                next=f"dovetail archive {self.source.name} until it has come as far, then forget again",
-            )
-        return master
 
     def _refuse_dimensions(self) -> None:
         """What a dimension holds now would be read from its file again: that is for its owner to change."""
@@ -283,8 +254,9 @@ class Forgetting:
             failpoint("forget.states_deleted")
 
     def _clean(self) -> None:
-        """What no answer is made of: scratch, earlier versions of dimensions, what a push has delivered."""
-        for layer in ("speed", "archive"):
+        """What no answer is made of: scratch, dropped imports, earlier dimensions, what a push has delivered."""
+        delete_unneeded(self.layout, self.source.name, alone=True)
+        for layer in ("speed", "archive", "import"):
             shutil.rmtree(self.layout.scratch(f"{layer}-{self.source.name}"), ignore_errors=True)
         for name in self.project.dimensions:
             versions = Versions(self.layout, name)
@@ -316,7 +288,7 @@ class Forgetting:
         return sorted(answer | {view_of(v) for v in (last.versions if last else ())})
 
     def _pushes(self) -> list[str]:
-        return [name for name, push in self.project.pushes.items() if push.view.source.name == self.source.name]
+        return pushes_of(self.project, self.source)
 
     def _failed(self) -> list[Path]:
         return [path for view in self._views() for path in self.layout.of_runs(view) if path.parent.name == "failed"]

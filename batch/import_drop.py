@@ -23,22 +23,22 @@ def drop(project: Project, source: Source, wanted: int, *, note: str) -> Import:
         return dropped
 
 
-def delete_unneeded(layout: Layout, source: str) -> None:
+def delete_unneeded(layout: Layout, source: str, *, alone: bool = False) -> None:
     """Deletes records that no import names and no run holds. For the holder of the lock `import-SOURCE`."""
-    for folder in unneeded(layout, source):
+    for folder in unneeded(layout, source, alone=alone):
         shutil.rmtree(folder)
         failpoint("import.folder_deleted")
 
 
-def unneeded(layout: Layout, source: str) -> list[Path]:
+def unneeded(layout: Layout, source: str, *, alone: bool = False) -> list[Path]:
     """Folders of records that no import names: of killed ones, and of dropped ones that no run holds any more.
 
     None while a batch of one of the source's views runs, for its run may hold one that was dropped meanwhile. For the
-    holder of the lock `import-SOURCE`.
+    holder of the lock `import-SOURCE`; with `alone` it holds those of the source's batches, too.
     """
     views = [folder.name for folder in layout.root.glob("views/*")]
     # The locks first, the manifests after: what a batch has begun with is named by then, or the batch is seen here.
-    if any(is_held(layout.lock(f"{job}-{view}")) for view in views for job in ("batch", "reprocess")):
+    if not alone and any(is_held(layout.lock(f"{job}-{view}")) for view in views for job in ("batch", "reprocess")):
         return []
     every = Imports(layout, source).all()
     named = {id_ for view in views for id_ in _named(layout, source, view)}

@@ -15,11 +15,12 @@ from dovetail.batch import imported
 from dovetail.batch.import_overlap import events, examples_of, overlapping
 from dovetail.batch.imported import AGAIN
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import META, POSITION, REASON, decode, judged, parsed
+from dovetail.shared.decode import FORGOTTEN, META, POSITION, REASON, decode, judged, parsed
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import RuleBroken, UsageError, engine_message
 from dovetail.shared.failing import said
 from dovetail.shared.fold import without
+from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.imports import Import
 from dovetail.shared.judge import broken_by
 from dovetail.shared.log import Log
@@ -51,7 +52,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Found:
-    """What rows come to: `rows` were read, `records` are to be held.
+    """What rows come to: `rows` were read, `records` are to be held; `forgotten` rows, about whom the source has
+    forgotten, are left out.
 
     `bad` are, by reason, those that go to quarantine, with the first; `dropped` those that a rule drops. `overlapping`
     rows have an event id that is in the log, `examples` say of some where; `left_out` are not imported for that.
@@ -59,6 +61,7 @@ class Found:
     """
 
     rows: int
+    forgotten: int
     records: int
     bad: Mapping[str, tuple[int, RecordId]]
     dropped: int
@@ -84,6 +87,7 @@ def looked(
     """
     read = spark.read.parquet(str(raw))
     every = _timed(parsed(_placed(read, number), source.as_json()), source, wanted.timestamp)
+    every, forgotten = _without_forgotten(every, source, layout)
     kept = judged(every.where(_chosen(every, source, wanted.where)), source.as_json()).persist()
     persisted = [kept]
     try:
@@ -100,6 +104,7 @@ def looked(
         yield (
             Found(
                 rows=read.count(),
+                forgotten=forgotten,
                 bad={reason: each for reason, each in bad.items() if reason not in dropping},
                 dropped=sum(n for reason, (n, _) in bad.items() if reason in dropping),
                 overlapping=twice,
@@ -120,6 +125,15 @@ def _placed(read: DataFrame, number: int) -> DataFrame:
     columns = {"_partition": f"cast({-number} as int)", "_offset": "_offset", "_value": "_value"}
     columns |= {name: f"cast(null as {kind})" for name, kind in none.items()}
     return read.selectExpr(*(f"{columns[name]} as {name}" for name in META))
+
+
+def _without_forgotten(rows: DataFrame, source: Source, layout: Layout) -> tuple[DataFrame, int]:
+    """Without those about somebody whom the source has forgotten, and how many these are."""
+    known = ForgetList.of(layout, source.name)
+    if known is None:
+        return rows, 0
+    blanked, theirs = known.blanked(rows), f"{REASON} is not distinct from '{FORGOTTEN}'"
+    return blanked.where(f"not ({theirs})"), blanked.where(theirs).count()
 
 
 def _timed(rows: DataFrame, source: Source, timestamp: str) -> DataFrame:

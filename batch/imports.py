@@ -25,7 +25,6 @@ from dovetail.batch.import_look import Found, Wanted, looked
 from dovetail.shared.declare import Source
 from dovetail.shared.errors import IntegrityError, UsageError, unknown
 from dovetail.shared.failpoints import failpoint
-from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.imports import File, Import, Imports
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
@@ -74,8 +73,7 @@ def run(
         tell: is told each file that was read.
 
     Raises:
-        UsageError: files, options or what is in them make no import; they were imported before; or the source has
-            forgotten somebody.
+        UsageError: files, options or what is in them make no import; they were imported before.
         Busy: another import into this source is running.
         RuleBroken: a rule of the source says `fail` of a row.
     """
@@ -84,7 +82,6 @@ def run(
     matching = _columns(chosen, source, wanted)
     imports = Imports(layout, source.name)
     with _room(layout, source, dry_run=dry_run) as room:
-        _refuse_forgetful(layout, source)
         raw, number, live = room / "raw.parquet", imports.next_id, imports.live()
         files = _gathered(chosen, source, raw, known=_known(live, source, wanted), tell=tell)
         with looked(
@@ -107,15 +104,6 @@ def run(
             raise IntegrityError(f"{count:,} of {found.records:,} records were written", where=str(made))
         imports.add(replace(made, digest=digest))
         return Imported(matching, found, imports.get(number))
-
-
-def _refuse_forgetful(layout: Layout, source: Source) -> None:
-    """Nobody who is forgotten may come back by this way."""
-    if ForgetList.of(layout, source.name) is not None:
-        raise UsageError(
-            f"{source.name} has forgotten somebody: nothing is imported into it any more", where=source.where,
-            next="docs/forget.md: import what is old before somebody is forgotten",
-        )  # fmt: skip
 
 
 def _write(records: DataFrame, path: Path) -> None:

@@ -77,7 +77,8 @@ def plan(project: Project, view: View) -> Planned:
         upgraded = _upgraded(bundle.libraries, libraries_of(view, project.settings.folder))
         return replace(planned, notes=(*upgraded, *_history(project, manifest)))
     why = tuple(reasons(bundle, view, project.settings.folder))
-    runs, ledger = manifest.staged_of(declared), DeltaLedger(layout.ledger(view.source.name))
+    runs = manifest.staged_of(declared) or manifest.earlier_of(declared)
+    ledger = DeltaLedger(layout.ledger(view.source.name))
     if runs and ready(runs, ledger):
         of_staged = tuple(_history(project, replace(manifest, runs=runs)))
         return replace(planned, state="computed", reasons=why, notes=of_staged)

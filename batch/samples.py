@@ -22,6 +22,7 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Run
 from dovetail.shared.position import RecordId
 from dovetail.shared.project import Project
+from dovetail.shared.sensitive import shown
 from dovetail.shared.set_apart import counted
 from dovetail.shared.versions import load
 
@@ -95,6 +96,7 @@ def _behind(
     rows, bundle = DeltaLedger(layout.ledger(view.source.name)).rows(), load(layout.version(version))
     taken = counted(records, version, rows, source=view.source.name, ledger=rows, layout=layout, runs=runs)
     behind: dict[int, list[tuple[RecordId, bytes]]] = {}
+    masks = view.source.sensitive
     with on_disk(seen(taken, bundle), layout.scratch(f"diff-{uuid.uuid4().hex[:8]}")) as kept:
         of_rows = placed(kept, bundle)
         names = {column: f"_asked_{n}" for n, column in enumerate(by)}
@@ -106,5 +108,7 @@ def _behind(
         nth = F.row_number().over(Window.partitionBy(GROUP).orderBy(*POSITION))
         first = by_record(chosen, kept, GROUP).withColumn("_nth", nth).where(F.col("_nth") <= limit)
         for row in arrow(first.select(GROUP, *POSITION, "_value").orderBy(GROUP, *POSITION)).to_pylist():
-            behind.setdefault(row[GROUP], []).append((RecordId(*(row[c] for c in POSITION)), row["_value"]))
+            behind.setdefault(row[GROUP], []).append(
+                (RecordId(*(row[c] for c in POSITION)), shown(row["_value"], masks))
+            )
     return behind

@@ -31,6 +31,7 @@ from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.project import Project
 from dovetail.shared.records import outside, records_of, within
+from dovetail.shared.sensitive import shown
 from dovetail.shared.set_apart import counted
 from dovetail.shared.states import only_copies
 from dovetail.shared.versions import load, short
@@ -119,8 +120,16 @@ def why(project: Project, view: View, asked: Asked, log: Log, spark: SparkSessio
         figures = arrow(sums).to_pylist()[0]
         first = arrow(found.withColumn("below", below).orderBy(*POSITION).limit(limit)).to_pylist()
         found.unpersist()
+    masks = source.sensitive
     lines = tuple(
-        Line(RecordId(*(r[c] for c in POSITION)), r["_timestamp"], r["_time"], r["below"], r[ROWS], r["_value"])
+        Line(
+            RecordId(*(r[c] for c in POSITION)),
+            r["_timestamp"],
+            r["_time"],
+            r["below"],
+            r[ROWS],
+            shown(r["_value"], masks),
+        )
         for r in first
     )
     return Why(

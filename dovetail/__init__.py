@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dovetail.shared import feed, transforms
+from dovetail.shared import feed, mask, transforms
 from dovetail.shared.changes import Changes, changes
 from dovetail.shared.declare import Json, Source, View, json, source, view
 from dovetail.shared.dimensions import Dimension, dimension
@@ -71,6 +71,7 @@ __all__ = [
     "histogram",
     "json",
     "last",
+    "mask",
     "max",
     "measure",
     "min",
@@ -90,7 +91,7 @@ __all__ = [
 
 _OF_CLIENT = frozenset({"connect", "connect_async"})
 """What loads the client, with HTTP and Arrow, only once it is used."""
-_LATER = frozenset("mask avro protobuf csv".split())
+_LATER = frozenset("avro protobuf csv".split())
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,7 @@ from dovetail.serving.shape import BUCKET, ROWS, Shape, quoted
 from dovetail.serving.speed_rows import SpeedRows
 from dovetail.serving.tail import LedgerTail, StatesTail
 from dovetail.serving.view import View
-from dovetail.shared import versions
+from dovetail.shared import sensitive, versions
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import LedgerRow, until_detached, visible
 from dovetail.shared.manifest import Manifest
@@ -65,6 +65,7 @@ class ViewFollower:
     ) -> None:
         self.view = view
         self._dimensions, self._joined_at = dimensions, -DIMENSIONS_EVERY
+        self._sensitive_at = -DIMENSIONS_EVERY
         self._layout, self._database, self._runs, self._ledgers = layout, database, runs, ledgers
         self._manifests = DeltaManifest(layout.manifest(view.name))
         self._manifest: Manifest | None = None
@@ -93,6 +94,7 @@ class ViewFollower:
         self._look_at_manifest()
         if self._manifest is None:
             return False
+        self._look_at_sensitive()
         joined = self._join()
         published = self.view.published
         if published is None or self.view.problem:
@@ -190,6 +192,11 @@ class ViewFollower:
             dimensions = self._dimensions.of(self.view.name)
             self._shape = replace(Shape.of(bundle, self._states.schema), dimensions=dimensions)
         return self._shape
+
+    def _look_at_sensitive(self) -> None:
+        now = time.monotonic()
+        if now - self._sensitive_at >= DIMENSIONS_EVERY:
+            self.view.sensitive, self._sensitive_at = sensitive.of(self._layout, self.view.name), now
 
     def _edition(
         self, shape: Shape, manifest: Manifest, last: LedgerRow, ledger: LedgerTail, runs: tuple[str, ...],

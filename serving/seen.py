@@ -78,23 +78,29 @@ class Seen:
             case "bucket":
                 n = f"CAST({mask.n} AS {sql_type(kind)})"
                 return f"CAST({column} - ((({column} % {n}) + {n}) % {n}) AS {sql_type(kind)})", []
+            case "clear":
+                return column, []
 
 
 ALL = Seen()
 
 
-def seen_by(grant: Grant, shape: Shape, salt: str) -> Seen:
-    """What a grant lets be seen of a view.
+def seen_by(grant: Grant, shape: Shape, salt: str, sensitive: Mapping[str, str] = {}) -> Seen:
+    """What a grant lets be seen of a view, whose sensitive keys are masked where the grant says nothing of them.
 
     Raises:
         QueryError: the grant names what the view has not, or masks what cannot be masked so. Nothing is shown then.
     """
-    if grant.whole:
+    columns = {**{key: mask for key, mask in sensitive.items() if key in shape.keys}, **grant.columns}
+    if grant.whole and not columns:
         return ALL
     try:
         only = _only(shape, grant.rows)
         masks = {
-            name: mask for given, text in grant.columns.items() for name, mask in _masks(shape, given, text).items()
+            name: mask
+            for given, text in columns.items()
+            for name, mask in _masks(shape, given, text).items()
+            if mask.kind != "clear"
         }
     except UsageError as error:
         raise QueryError(
@@ -116,7 +122,7 @@ def _masks(shape: Shape, given: str, text: str) -> dict[str, Mask]:
     """A mask under every name that its column may be asked for by."""
     mask = Mask.parse(text)
     if given in shape.measures:
-        if mask.kind != "null":
+        if mask.kind not in ("null", "clear"):
             raise UsageError(f"{given} is a measure: only null hides one")
         return {given: mask}
     if given in shape.keys:

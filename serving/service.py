@@ -95,7 +95,9 @@ class Serving:
         grant = who.grant(view.name)
         if grant is None:
             raise self._not_there(view.name, who)
-        return ALL if grant.whole else seen_by(grant, shape or view.edition.shape, self.door.salt)
+        if grant.whole and not view.sensitive:
+            return ALL
+        return seen_by(grant, shape or view.edition.shape, self.door.salt, view.sensitive)
 
     def admitted(self, who: Principal) -> AbstractContextManager[None]:
         """Counts a request of somebody while the block runs; raises TooMany. Where nobody is known all are let in."""

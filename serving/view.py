@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -36,6 +36,8 @@ class View:
         self.lock = threading.Lock()
         self.kept = KeptAnswers()
         self.problem = ""
+        self.sensitive: Mapping[str, str] = {}
+        """Its keys that are masked for whom no grant says more of them, with their masks."""
         self._database = database
         self._edition: Edition | None = None
         self._editions: OrderedDict[int, Edition] = OrderedDict()

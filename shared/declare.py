@@ -15,10 +15,12 @@ from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.gates import Gate, checked
+from dovetail.shared.grants import Mask
 from dovetail.shared.measures import Measure
 from dovetail.shared.measures.signed import of_view
-from dovetail.shared.rule_arguments import base_type, length
+from dovetail.shared.rule_arguments import WHOLE, base_type, length
 from dovetail.shared.rules import SIMPLE, AnyRule, Rule, bound
+from dovetail.shared.sensitive import checked as checked_masks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -27,12 +29,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-WHOLE = {"tinyint", "byte", "smallint", "short", "int", "integer", "bigint", "long"}
 SUBJECTS = {"string", *WHOLE}
 """Types of a column that names a subject: those of which a value has one text."""
-LATER = {
-    "sensitive": "masking",
-}
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,7 @@ class Source:
     event_id: tuple[str, ...] = ()
     horizon: timedelta = timedelta(days=1)
     subject: str | None = None
+    sensitive: Mapping[str, Mask] = field(default_factory=dict)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -125,8 +124,9 @@ def source(
     dedup_horizon: str = "1 day",
     rules: Sequence[AnyRule] = (),
     subject: str | None = None,
+    sensitive: Mapping[str, Mask] | None = None,
     owner: str = "",
-    **later: object,
+    **other: object,
 ) -> Source:
     """Declares one Kafka topic.
 
@@ -145,13 +145,17 @@ def source(
             ids of twice as long are kept on disk, about 40 bytes each.
         rules: what each record has to be, and what happens to one that is not: see `dv.rule`.
         subject: the column that says whom a record is about: text or a whole number. `dovetail forget` takes them out.
+        sensitive: columns that nobody sees as they are but by a grant that says `clear` of them, with what is seen
+            instead: {"customer": dv.mask.hash()}. A view's key of the same name is masked so before anything else is
+            done with it, and records that commands show do not hold them. A measure or a key made of them is not
+            known to be: give that its mask by a grant.
         owner: who answers for it.
 
     Raises:
         DeclarationError: with the file and line of the declaration.
     """
     where = caller()
-    _refuse_later(later, "source", where)
+    _refuse_other(other, "source", where)
     _named(name, "source", where)
     topic = topic or name
     if not TOPIC.fullmatch(topic) or topic in (".", ".."):
@@ -167,12 +171,15 @@ def source(
     judging = bound(rules, columns=columns, event_time=event_time, where=where)
     ids, horizon = _event_id(event_id, columns, where), length(dedup_horizon, "dedup_horizon", where, like="1 day")
     _check_subject(subject, columns, where)
+    masks = checked_masks(sensitive or {}, columns, where)
     if isinstance(format, Changes):
         refuse_taking_out(judging)
         judging, ids = (*judging, TOMBSTONES), (*ids, CHANGE) if ids else ()
         if subject is not None:
             raise DeclarationError("subject: nobody can be forgotten in a topic of changes yet", where=where)
-    return Source(name, topic, format or Json(), schema, event_time, owner, where, judging, ids, horizon, subject)
+    return Source(
+        name, topic, format or Json(), schema, event_time, owner, where, judging, ids, horizon, subject, masks
+    )
 
 
 def _check_subject(subject: str | None, columns: Mapping[str, str], where: str) -> None:
@@ -212,7 +219,7 @@ def view(
     speed: bool = True,
     batch: bool = True,
     promote_if: Sequence[Gate] = (),
-    **later: object,
+    **other: object,
 ) -> View: ...
 
 
@@ -229,7 +236,7 @@ def view(
     speed: bool = True,
     batch: bool = True,
     promote_if: Sequence[Gate] = (),
-    **later: object,
+    **other: object,
 ) -> Callable[[Transform], View]: ...
 
 
@@ -245,7 +252,7 @@ def view(
     speed: bool = True,
     batch: bool = True,
     promote_if: Sequence[Gate] = (),
-    **later: object,
+    **other: object,
 ) -> View | Callable[[Transform], View]:
     """Declares a view: once, for both layers. Without a name it decorates its transform and takes that one's name.
 
@@ -267,7 +274,7 @@ def view(
         DeclarationError: with the file and line of the declaration.
     """
     where = caller()
-    _refuse_later(later, "view", where)
+    _refuse_other(other, "view", where)
 
     def declare(name: str, steps: Sequence[Transform]) -> View:
         _named(name, "view", where)
@@ -344,14 +351,23 @@ def _named(name: str, kind: str, where: str) -> None:
         raise DeclarationError(f"{kind} {name!r}: {_NAME_RULE}", where=where)
 
 
-def _refuse_later(later: Mapping[str, object], kind: str, where: str) -> None:
-    for name in later:
-        if name in LATER:
-            raise DeclarationError(f"{kind}: `{name}` is not accepted yet: {LATER[name]} comes later", where=where)
+def _refuse_other(other: Mapping[str, object], kind: str, where: str) -> None:
+    for name in other:
         raise DeclarationError(f"{kind}: {unknown('argument', name, _ARGUMENTS[kind])}", where=where)
 
 
 _ARGUMENTS = {
-    "source": ["topic", "format", "schema", "event_time", "event_id", "dedup_horizon", "rules", "subject", "owner"],
+    "source": [
+        "topic",
+        "format",
+        "schema",
+        "event_time",
+        "event_id",
+        "dedup_horizon",
+        "rules",
+        "subject",
+        "sensitive",
+        "owner",
+    ],
     "view": ["source", "transform", "keys", "bucket", "measures", "dimensions", "speed", "batch", "promote_if"],
 }

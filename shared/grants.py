@@ -12,10 +12,10 @@ from dovetail.shared.errors import UsageError, unknown
 Role = Literal["read", "share", "operate", "promote", "admin"]
 """read asks views; share makes links that show an answer to others; operate sees metrics and standing; promote changes
 what answers; admin gives grants and keys."""
-MaskKind = Literal["hash", "last", "null", "bucket"]
+MaskKind = Literal["hash", "last", "null", "bucket", "clear"]
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 EVERY = "*"
-_MASK = re.compile(r"(hash|null)|(last|bucket)\(([1-9][0-9]{0,8})\)")
+_MASK = re.compile(r"(hash|null|clear)|(last|bucket)\(([1-9][0-9]{0,8})\)")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Mask:
     """The form in which a column is seen, before anything else is done with it.
 
     `hash`: a keyed hash, equal for equal values. `last(n)`: the last n characters of a longer text. `null`: nothing.
-    `bucket(n)`: a whole or decimal number, down to a multiple of n.
+    `bucket(n)`: a whole or decimal number, down to a multiple of n. `clear`: as it is, also where the source calls the
+    column sensitive.
 
     >>> str(Mask.parse("last(4)"))
     'last(4)'
@@ -37,7 +38,7 @@ class Mask:
         """Raises UsageError for what is no mask."""
         found = _MASK.fullmatch(text)
         if found is None:
-            raise UsageError(f"'{text}' is no mask", next="hash, null, last(4) or bucket(10)")
+            raise UsageError(f"'{text}' is no mask", next="hash, null, last(4), bucket(10) or clear")
         return cls(cast(MaskKind, found[1] or found[2]), int(found[3] or 0))
 
     def __str__(self) -> str:

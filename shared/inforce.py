@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pyspark.sql import DataFrame, SparkSession
 
 from dovetail.shared import manifest as rules
-from dovetail.shared import versions
+from dovetail.shared import sensitive, versions
 from dovetail.shared.commit import attach, detach, open_source
 from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import decode, decoded
@@ -55,6 +55,7 @@ def put_in_force(project: Project, source: Source, ledger: LedgerStore, spark: S
     """
     refuse_unfit(source, spark)
     for view in project.views_of(source):
+        sensitive.keep(project.layout, view)
         manifests = DeltaManifest(project.layout.manifest(view.name))
         if manifests.read() is None and (view.speed or _at_origin(ledger)):
             version = in_force(view.name, ledger.last()) or attach_declared(project, view, ledger, spark)

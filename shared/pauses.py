@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-from dovetail.shared import notes
+from dovetail.shared import aside, notes
 from dovetail.shared.duration import ago
 from dovetail.shared.errors import Paused, UsageError, unknown
 from dovetail.shared.project import Project
@@ -103,14 +103,20 @@ def wait(
     *,
     tell: Callable[[str], None] = lambda _: None,
 ) -> bool:
-    """Returns when the layer is not paused; False when `stop` was set first. Tells when it begins to wait, and ends."""
+    """Returns when the layer is not paused; False when `stop` was set first. Tells when it begins to wait, and ends.
+
+    Raises:
+        StandAside: the layer is asked to.
+    """
     stop, told = stop or threading.Event(), False
+    aside.refuse(layout, layer, name)
     while found := paused(layout, layer, name):
         if not told:
             tell(f"{found}. Waits for: {found.command}")
         told = True
         if stop.wait(LOOK_S):
             return False
+        aside.refuse(layout, layer, name)
     if told:
         tell(f"{layer} of {name} goes on")
     return True

@@ -112,5 +112,9 @@ def _in_utc(value: datetime) -> datetime:
     return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
+WHOLE = {"tinyint", "byte", "smallint", "short", "int", "integer", "bigint", "long"}
+FLOATING = {"float", "real", "double"}
+
+
 def base_type(kind: str) -> str:
     return re.split(r"[(<\s]", kind.lower())[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
+from dovetail.shared.aside import StandAside
 from dovetail.shared.decode import named
 from dovetail.shared.engine import is_gone
 from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
@@ -35,29 +36,33 @@ def follow(
     max_records: int,
     on_ready: Callable[[], None] = lambda: None,
     may_go_on: Callable[[threading.Event], bool] = lambda _: True,
+    look: Callable[[], None] = lambda: None,
 ) -> None:
     """Calls `step` with the records of each range of the topic from `start` on, until SIGTERM or SIGINT.
 
     `prepare` turns Spark's Kafka columns into what `step` gets: planned once, not again in every micro-batch.
     The checkpoint is fresh at every start: where to begin comes from the caller's own tables. What `step` raises ends
     the query and is raised here. `may_go_on` holds each micro-batch up before anything of it is read, for as long as it
-    takes; it gives False once the event is set, which tells to stop.
+    takes; it gives False once the event is set, which tells to stop. `look` is called a few times a second, and
+    may raise StandAside: it ends the query, and is raised here when no `step` is under way.
     """
     checkpoint = scratch / uuid.uuid4().hex
     shutil.rmtree(scratch, ignore_errors=True)
     position, failure, halted = start, list[BaseException](), False
-    stopping = threading.Event()
+    stopping, stepping = threading.Event(), threading.Lock()
 
     def on_batch(records: DataFrame, batch_id: int) -> None:
         nonlocal position, halted
         to = end_of_batch(checkpoint, batch_id, topic)
         try:
             halted = halted or not may_go_on(stopping)
-            if halted:
-                return  # for good: a later micro-batch would not begin where the last one that was read ended
             span = Range(position, to.with_partitions(position))
-            if not span.empty:
-                step(records, span)
+            with stepping:
+                halted = halted or stopping.is_set()
+                if halted:
+                    return  # for good: a later micro-batch would not begin where the last one that was read ended
+                if not span.empty:
+                    step(records, span)
         except BaseException as error:
             failure.append(error)
             raise
@@ -71,16 +76,23 @@ def follow(
         .trigger(processingTime=trigger)
         .start()
     )
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopping.set())
+    before = {name: signal.signal(name, lambda *_: stopping.set()) for name in (signal.SIGTERM, signal.SIGINT)}
     on_ready()
     try:
         while not stopping.is_set() and query.isActive:
             stopping.wait(0.2)
+            look()
         if failure or query.exception():
             raise _told(failure, query.exception(), topic)
         query.stop()
+    except StandAside:
+        stopping.set()
+        with stepping:  # what is under way is let end: others write once this has returned
+            query.stop()
+        raise
     finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 

@@ -4,7 +4,7 @@ root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,rep
 root/sources/SOURCE/{imports,imported/FOLDER}
 root/{locks,paused}/    root/forget.key    root/push/NAME.json    root/scratch/   (Spark's checkpoints: never trusted)
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
-root/views/VIEW/{manifest,joins}
+root/views/VIEW/{manifest,joins,sensitive.json}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN,failed/RUN}
 """
 
@@ -90,6 +90,9 @@ class Layout:
 
     def last_diff(self, view: str) -> Path:
         return self.root / "views" / view / "diff.json"
+
+    def sensitive(self, view: str) -> Path:
+        return self.root / "views" / view / "sensitive.json"
 
     def joins(self, view: str) -> Path:
         return self.root / "views" / view / "joins"

@@ -9,7 +9,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
-from dovetail.shared import lineage, pauses
+from dovetail.shared import aside, lineage, pauses
 from dovetail.shared.commit import Folded, commit, open_epoch
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import decode, named
@@ -79,6 +79,11 @@ class SpeedJob:
             self._upkeep = threading.Thread(target=tidy, args=(self.project.layout, self.source.name), daemon=True)
             self._upkeep.start()
 
+    def settle(self) -> None:
+        """Returns when nothing of it writes any more."""
+        if self._upkeep:
+            self._upkeep.join()
+
 
 def run(
     project: Project,
@@ -98,6 +103,7 @@ def run(
         IntegrityError: the topic is another one by now, or neither it nor the archive holds what comes next.
         RuleBroken: a rule of the source says `fail`, or too many records go to quarantine; what was committed before
             stays.
+        StandAside: it is asked to; nothing of it is under way.
     """
     layout, settings = project.layout, project.settings.speed
     with lock(layout.lock(f"speed-{source.name}"), f"the speed job of {source.name}"):
@@ -119,19 +125,23 @@ def run(
             lineage.of_speed(project, source, log, opened)
             archived = held(layout, source.name)
             span, most = dropped(extent, opened.to, archived), settings.max_records_per_commit
-            catch_up(span, job.step, source, layout, log, spark, max_records=most, go_on=go_on)
-            extent = log.extent(source.topic)
-            start = resumable(extent, opened.topic_id, span.to, reader=READER, source=source.name, held=archived)
-            follow(
-                spark,
-                log,
-                source.topic,
-                start,
-                job.step,
-                prepare=lambda raw: decode(named(raw), source.as_json()),
-                scratch=layout.scratch(f"speed-{source.name}"),
-                trigger=settings.trigger,
-                max_records=most,
-                on_ready=lambda: on_ready(opened),
-                may_go_on=go_on,
-            )
+            try:
+                catch_up(span, job.step, source, layout, log, spark, max_records=most, go_on=go_on)
+                extent = log.extent(source.topic)
+                start = resumable(extent, opened.topic_id, span.to, reader=READER, source=source.name, held=archived)
+                follow(
+                    spark,
+                    log,
+                    source.topic,
+                    start,
+                    job.step,
+                    prepare=lambda raw: decode(named(raw), source.as_json()),
+                    scratch=layout.scratch(f"speed-{source.name}"),
+                    trigger=settings.trigger,
+                    max_records=most,
+                    on_ready=lambda: on_ready(opened),
+                    may_go_on=go_on,
+                    look=partial(aside.refuse, layout, "speed", source.name),
+                )
+            finally:
+                job.settle()

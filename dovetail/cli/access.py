@@ -30,7 +30,7 @@ KEY = typer.Argument(help="The key's id, as dovetail access list shows it.", met
 VIEWS = typer.Option([], help="A view, or * for all of them. May be given again.")
 ROLES = typer.Option(["read"], help="read, share, operate, promote or admin. May be given again.")
 ROWS = typer.Option([], help="KEY=VALUE,VALUE: only these rows; as --where of dovetail query.")
-MASKS = typer.Option([], help="COLUMN=hash, null, last(4) or bucket(10): how a column is seen.")
+MASKS = typer.Option([], help="COLUMN=hash, null, last(4), bucket(10) or clear: how a column is seen.")
 HELD = typer.Option(help="A grant that it holds. May be given again; the first counts first.")
 
 app = typer.Typer(help="Who may ask what: grants, and the keys that hold them.", no_args_is_help=True)

@@ -35,9 +35,10 @@ def forget(
 ) -> None:
     """Forget subjects for good: no record of theirs counts or is stored from now on, and none is left of before.
 
-    The source's layers must be stopped; dovetail serve may go on. Views are computed anew, and nothing can be gone back
-    to: receipts from before answer 410. Killed, the same command goes on where it was. It ends with a search of every
-    file under the storage root, and exit code 1 where something is left. Kafka keeps their records for its retention.
+    Layers that run stand aside, and begin anew by themselves; dovetail serve goes on. Views are computed anew, and
+    nothing can be gone back to: receipts from before answer 410. Killed, the same command goes on where it was. It ends
+    with a search of every file under the storage root, and exit code 1 where something is left. Kafka keeps their
+    records for its retention.
     """
     from dovetail.batch.forget import Forgetting, values_of
     from dovetail.shared import audit

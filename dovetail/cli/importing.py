@@ -100,6 +100,8 @@ def _told(output: Output, source: Source, done: Imported) -> None:
         output.warn(f"no file has {name}: it is null")
     for reason, (n, first) in found.bad.items():
         output.warn(f"{counted(n, 'row')} in quarantine: {reason}, the first {first}")
+    if found.forgotten:
+        output.line(f"{counted(found.forgotten, 'row')} left out: about somebody who is forgotten")
     if found.dropped:
         output.line(f"{counted(found.dropped, 'row')} dropped by rules")
     if found.repeats:
@@ -171,7 +173,7 @@ def _document(done: Imported) -> dict[str, Any]:
     found = done.found
     return {
         **_stored(done.made), "rows": found.rows, **vars(done.columns), "dropped_by_rules": found.dropped,
-        "overlap": found.overlapping, "left_out": found.left_out,
+        "forgotten": found.forgotten, "overlap": found.overlapping, "left_out": found.left_out,
         "examples": [{"row": str(a), "record": str(b)} for a, b in found.examples],
         "bad": [{"reason": reason, "rows": n, "first": str(first)} for reason, (n, first) in found.bad.items()],
     }  # fmt: skip

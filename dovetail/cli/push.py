@@ -8,6 +8,7 @@ import typer
 
 from dovetail.cli.output import Output, counted
 from dovetail.cli.session import find_log, load_project, writable
+from dovetail.shared.aside import obeying
 from dovetail.shared.errors import UsageError
 from dovetail.shared.locks import held
 
@@ -47,18 +48,18 @@ def push(
             output.result({"push": each, "changes": [change.as_json() for change in due], "delivered": False})
         return
     writable(project.settings)
-    with ExitStack() as locks:
-        for each in names:
-            locks.enter_context(held(project.layout.lock(f"push-{each}"), f"push {each}"))
-        run.run(
-            project,
-            names,
-            lambda: find_log(project.settings),
-            run.Told(
-                delivered=lambda d: output.event(
-                    f"{d.push}: {counted(len(d.changes), 'change')} delivered, receipt {d.receipt}",
-                    push=d.push, receipt=d.receipt, changes=len(d.changes), delivered=True,
-                ),
-                waiting=output.warn,
-            ),
-        )  # fmt: skip
+    told = run.Told(
+        delivered=lambda d: output.event(
+            f"{d.push}: {counted(len(d.changes), 'change')} delivered, receipt {d.receipt}",
+            push=d.push, receipt=d.receipt, changes=len(d.changes), delivered=True,
+        ),
+        waiting=output.warn,
+    )  # fmt: skip
+
+    def deliver() -> None:
+        with ExitStack() as locks:
+            for each in names:
+                locks.enter_context(held(project.layout.lock(f"push-{each}"), f"push {each}"))
+            run.run(project, names, lambda: find_log(project.settings), told)
+
+    obeying(deliver, project.layout, "push", *names, tell=lambda said: output.event(said, aside=said))

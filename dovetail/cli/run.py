@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -14,6 +15,7 @@ from dovetail.cli.nightly import due
 from dovetail.cli.output import Output
 from dovetail.cli.session import find_log, load_project, load_settings, start_spark, writable
 from dovetail.shared import duration
+from dovetail.shared.aside import obeying
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import GateClosed, UsageError
 from dovetail.shared.locks import held
@@ -63,16 +65,18 @@ def archive(
     log.extent(named.topic)
     spark = start_spark(project.settings, "archive", conf=CONF, on_progress=output.progress())
     refresh_all(project, log, spark, tell=output.note)
+    archiving = partial(
+        run,
+        project,
+        named,
+        log,
+        spark,
+        on_ready=lambda p: output.event(f"archive of {named.name} runs from {p}", ready=p.as_json()),
+        on_claim=lambda p: output.result({"claim": p.as_json()}),
+        on_pause=lambda said: output.event(said, paused=said),
+    )
     with refreshing(project, log, spark, tell=output.note):
-        run(
-            project,
-            named,
-            log,
-            spark,
-            on_ready=lambda p: output.event(f"archive of {named.name} runs from {p}", ready=p.as_json()),
-            on_claim=lambda p: output.result({"claim": p.as_json()}),
-            on_pause=lambda said: output.event(said, paused=said),
-        )
+        obeying(archiving, project.layout, "archive", named.name, tell=lambda said: output.event(said, aside=said))
 
 
 def speed(
@@ -90,7 +94,8 @@ def speed(
     log = find_log(project.settings)
     log.extent(named.topic)
     spark = start_spark(project.settings, "speed", conf=CONF, on_progress=output.progress())
-    run(
+    folding = partial(
+        run,
         project,
         named,
         log,
@@ -99,6 +104,7 @@ def speed(
         on_commit=lambda r: output.result({"seq": r.seq, "to": r.to.as_json(), "consumed": r.books.consumed}),
         on_pause=lambda said: output.event(said, paused=said),
     )
+    obeying(folding, project.layout, "speed", named.name, tell=lambda said: output.event(said, aside=said))
 
 
 def batch(

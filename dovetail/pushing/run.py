@@ -18,6 +18,7 @@ from dovetail.client.question import body
 from dovetail.pushing.changes import Change, changes, groups
 from dovetail.pushing.deliver import Deliver, ToTopic, ToWebhook
 from dovetail.pushing.state import Delivery, State, StateFile
+from dovetail.shared import aside
 from dovetail.shared.asking import KEY
 from dovetail.shared.errors import DeclarationError, DovetailError, ServiceMissing
 from dovetail.shared.failpoints import failpoint
@@ -98,7 +99,11 @@ class Following:
 
 
 def run(project: Project, names: Sequence[str], find_log: Callable[[], Log], told: Told) -> None:
-    """Follows these pushes until SIGINT or SIGTERM; the first error of one ends them all."""
+    """Follows these pushes until SIGINT or SIGTERM; the first error of one ends them all.
+
+    Raises:
+        StandAside: one of them is asked to.
+    """
     following = [Following(project, name) for name in names]
     delivers = [_deliver_to(project, each.name, each.push, find_log) for each in following]
 
@@ -106,6 +111,7 @@ def run(project: Project, names: Sequence[str], find_log: Callable[[], Log], tol
         async with connect(project) as client, anyio.create_task_group() as group:
             for each, deliver in zip(following, delivers, strict=True):
                 group.start_soon(each.run, client, deliver, told)
+            group.start_soon(_refuse_when_asked, project, names)
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for _ in signals:
                     break
@@ -141,6 +147,13 @@ def digest(push: Push, asked: Question) -> str:
     except TypeError as error:
         raise DeclarationError(f"where: {error}", where=push.place) from None
     return blake2b(orjson.dumps(parts), digest_size=4).hexdigest()
+
+
+async def _refuse_when_asked(project: Project, names: Sequence[str]) -> None:
+    while True:
+        for each in names:
+            aside.refuse(project.layout, "push", each)
+        await anyio.sleep(aside.LOOK_S)
 
 
 def _deliver_to(project: Project, name: str, push: Push, find_log: Callable[[], Log]) -> Deliver:

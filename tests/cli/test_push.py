@@ -17,6 +17,7 @@ from serving_stand import Client, Stand, ViewSpec, event, serve
 
 from dovetail.pushing import deliver
 from dovetail.pushing import run as pushes
+from dovetail.shared import aside
 from dovetail.shared.locks import held
 from dovetail.shared.tables import Layout
 
@@ -96,6 +97,26 @@ def test_it_delivers_until_it_is_told_to_stop(serving: Client, stand: Stand, rec
     assert (first["push"], first["changes"], first["delivered"], second["changes"]) == ("changed", 2, True, 1)
     assert [len(r.changes) for r in receiver.received] == [2, 1]
     assert all(r.signed for r in receiver.received)
+
+
+def test_it_stands_aside_while_somebody_is_forgotten_and_goes_on(
+    serving: Client, stand: Stand, receiver: Receiver, project: Path
+) -> None:
+    layout = Layout(project / "data")
+    with process("--json") as one:
+        assert one.stdout is not None
+        one.stdout.readline()
+        with (
+            aside.asking(layout, "push", "changed", "a test"),
+            held(layout.lock("push-changed"), "a test", patience=20),
+        ):
+            assert "stands aside" in orjson.loads(one.stdout.readline())["aside"]
+        assert "begins anew" in orjson.loads(one.stdout.readline())["aside"]
+        stand.commit([event()])
+        assert orjson.loads(one.stdout.readline())["changes"] == 1
+        one.send_signal(signal.SIGTERM)
+        assert one.wait(30) == 0
+    assert [len(r.changes) for r in receiver.received] == [2, 1]
 
 
 @pytest.mark.parametrize("name", ["push.noted", "push.delivered"])

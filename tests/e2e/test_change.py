@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 
 from dovetail.batch import change, reprocessing
 from dovetail.batch.diff import diff
-from dovetail.shared import pauses
+from dovetail.batch.plan import plan
+from dovetail.shared import pauses, sensitive
 from dovetail.shared.errors import Busy, Paused, UsageError
 from dovetail.shared.inforce import open_ledger, put_in_force
 from dovetail.shared.ledger import VersionId, visible
@@ -30,7 +31,7 @@ pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
 VIEWS = """
 import dovetail as dv
 
-events = dv.source("{name}", schema="key string, n bigint")
+events = dv.source("{name}", schema="key string, n bigint", sensitive={{"key": dv.mask.hash()}})
 totals = dv.view("totals", source=events, keys=["key"], measures={{"total": dv.sum("{summed}")}})
 """
 
@@ -88,6 +89,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_parts")
 def test_forth_and_back_and_forth_with_nights_between(stand: Changing) -> None:
     old = stand.manifest.live
+    assert sensitive.of(stand.layout, "totals") == {"key": "hash"}, "told when it was put in force"
     new = stand.change("n * 10")
     so_far = list[reprocessing.Progress]()
     staged = stand.reprocess(on_part=so_far.append)
@@ -103,6 +105,9 @@ def test_forth_and_back_and_forth_with_nights_between(stand: Changing) -> None:
     stand.batch("totals")
     stand.switch(change.to_go_back(stand.manifest))
     assert (stand.manifest.live, stand.total()) == (old, 21), "the old version was kept up to date"
+    assert plan(stand.project, stand.project.view("totals")).next == "dovetail promote totals", (
+        "it need not be computed"
+    )
     stand.switch(change.to_promote(stand.manifest, new))
     assert (stand.manifest.live, stand.total()) == (new, 210)
 

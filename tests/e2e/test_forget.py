@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from e2e_stand import Stand
 from killed import killed_at
 from pyspark.sql import SparkSession
 from serving_stand import Client, serve
 
-from dovetail.batch import change, reprocessing
+from dovetail.batch import change, import_drop, imports, reprocessing
 from dovetail.batch.forget import Forgetting, Found
-from dovetail.shared.errors import Busy
+from dovetail.batch.import_look import Wanted
+from dovetail.batch.imports import Imported
+from dovetail.shared.errors import Busy, UsageError
 from dovetail.shared.inforce import open_ledger, put_in_force
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
@@ -70,7 +75,13 @@ class Shop(Stand):
         self.commit()
 
     def forget(self, *customers: str) -> Found:
-        return Forgetting(self.project, self.source, customers, self.spark).run(readers=0)
+        return Forgetting(self.project, self.source, customers, self.spark).run(readers=0, patience=0)
+
+    def take(self, name: str, *rows: dict[str, Any]) -> Imported:
+        """Imports these rows, from a file of this name."""
+        file = self.folder / name
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        return imports.run(self.project, self.source, Wanted((str(file),)), lambda: self.log, lambda: self.spark)
 
     def manifest(self, view: str) -> Manifest:
         found = DeltaManifest(self.layout.manifest(view)).read()
@@ -181,7 +192,46 @@ def test_a_run_computed_between_the_list_and_the_master_is_not_taken_for_clean(s
     assert (shop.forget(gone).left, [*files_with(shop.layout.root, gone)]) == ({}, [])
 
 
-def test_while_a_layer_runs_it_is_refused_and_nothing_is_written(shop: Shop) -> None:
+def test_an_import_that_holds_them_is_dropped_first_and_others_stay_counted(shop: Shop) -> None:
+    gone = "alice-of-wonderland"
+    shop.everywhere(gone)
+    theirs = shop.take("theirs.jsonl", {"customer": gone, "n": 100}, {"customer": "other-customer", "n": 200}).made.id
+    before = DeltaLedger(shop.layout.ledger(shop.name)).rows()
+    with pytest.raises(UsageError, match=f"import {theirs} .*holds one of them") as said:
+        shop.forget(gone)
+    assert f"--drop {theirs}" in str(said.value.next)
+    assert DeltaLedger(shop.layout.ledger(shop.name)).rows() == before
+
+    shop.batch("totals", full=True)  # a run holds it: its records stay while that one does
+    import_drop.drop(shop.project, shop.source, theirs, note="by the test")
+    shop.take("others.jsonl", {"customer": "other-customer", "n": 1000})
+    assert (shop.forget(gone).left, [*files_with(shop.layout.root, gone)]) == ({}, [])
+
+    after = shop.take("after.jsonl", {"customer": gone, "n": 1}, {"customer": "other-customer", "n": 10_000})
+    assert (after.found.rows, after.found.forgotten, after.found.records) == (2, 1, 1)
+    assert [*files_with(shop.layout.root, gone)] == []
+    for view in ("by_customer", "totals"):
+        shop.batch(view, full=True)
+    with serve(shop.folder, shop) as client:  # type: ignore[arg-type]
+        follows(client, shop)
+        assert asked(client)[0] == [{"customer": "other-customer", "total": 11_003}]
+        assert asked(client, "totals/query?measures=total")[0] == [{"total": 11_003}]
+
+
+def test_a_replay_reads_nobody_who_is_forgotten(shop: Shop) -> None:
+    gone = "alice-of-wonderland"
+    shop.everywhere(gone)
+    shop.forget(gone)
+    replayed, _ = reprocessing.run(
+        shop.project, shop.project.view("by_customer"), shop.log, shop.spark, from_scratch=True, replay=True
+    )
+    (run,) = replayed.staged_of(replayed.live)
+    assert [*files_with(shop.layout.root, gone)] == []
+    rows = DeltaTable(str(shop.layout.run(run.version, run.id))).to_pyarrow_table().to_pylist()
+    assert [row["customer"] for row in rows] == ["other-customer"]
+
+
+def test_what_does_not_stand_aside_is_named_and_nothing_is_written(shop: Shop) -> None:
     before = DeltaLedger(shop.layout.ledger(shop.name)).rows()
     for layer in (f"speed-{shop.name}", f"archive-{shop.name}", "batch-totals", "reprocess-by_customer"):
         with held(shop.layout.lock(layer), "a test"), pytest.raises(Busy, match=f"{layer} runs"):

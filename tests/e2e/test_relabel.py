@@ -10,8 +10,9 @@ from e2e_stand import Stand
 from killed import killed_at
 from pyspark.sql import SparkSession
 
-from dovetail.batch import change, reprocessing
+from dovetail.batch import change, imports, reprocessing
 from dovetail.batch.diff import diff
+from dovetail.batch.import_look import Wanted
 from dovetail.batch.verify import Verified, verify
 from dovetail.shared.errors import UsageError
 from dovetail.shared.inforce import open_ledger, put_in_force
@@ -157,3 +158,15 @@ def test_runs_that_were_computed_anew_since_are_not_the_ones_compared(stand: Rel
     stand.project = declared
     with pytest.raises(UsageError, match="was compared with are there no more"):
         stand.relabel()
+
+
+def test_what_holds_imports_is_computed_and_not_taken_over(stand: Relabelling) -> None:
+    old = stand.folder / "old.jsonl"
+    old.write_text('{"key": "a", "n": 5}\n')
+    imports.run(stand.project, stand.source, Wanted((str(old),)), lambda: stand.log, lambda: stand.spark)
+    stand.batch("totals", full=True)
+    stand.change(ALIKE)
+    assert stand.verify().same
+    with pytest.raises(UsageError, match="holds imports") as said:
+        stand.relabel()
+    assert said.value.next == "dovetail reprocess totals"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutant import Mutant
 
 OF_ACCESS, OF_SEEN, OF_TOKENS = (f"tests/serving/test_{n}.py" for n in ("access", "seen", "tokens"))
+OF_SENSITIVE = "tests/serving/test_sensitive.py"
 OF_PAGE, OF_EMBED = "tests/serving/test_page.py", "tests/serving/test_embed.py"
 LINK_ENDS = f"{OF_EMBED}::test_a_link_ends_with_its_key_or_its_grant_and_sees_the_grant_of_now"
 TURNED_AWAY = f"{OF_ACCESS}::test_without_a_good_key_nothing_is_said_but_that_the_process_is_up"
@@ -16,6 +17,21 @@ ACCESS = [
            "return hmac.compare_digest(hashed(text, pepper), key.hash)", "return True", TURNED_AWAY),
     Mutant("access", "a key that has ended opens", "shared/access.py",
            "not opens(text, key, pepper) or not key.good(now)", "not opens(text, key, pepper)", TURNED_AWAY),
+    Mutant("access", "a sensitive key is seen by whose grant says nothing of it", "serving/service.py",
+           "if grant.whole and not view.sensitive:", "if grant.whole:",
+           f"{OF_SENSITIVE}::test_so_they_are_where_nobody_needs_a_key_from_the_first_answer_on"),
+    Mutant("access", "a grant says nothing of what is sensitive", "serving/seen.py",
+           "if key in shape.keys}, **grant.columns}", "if key in shape.keys}}",
+           f"{OF_SENSITIVE}::test_a_grant_says_what_is_seen_of_them"),
+    Mutant("access", "which keys are sensitive cannot be read, and they are seen", "shared/sensitive.py",
+           "    except FileNotFoundError:\n", "    except (FileNotFoundError, ValueError):\n",
+           f"{OF_SENSITIVE}::test_where_they_cannot_be_read_nothing_is_seen"),
+    Mutant("access", "the first answer comes before it is known what is sensitive", "serving/follow.py",
+           "        self._sensitive_at = -DIMENSIONS_EVERY\n", "        self._sensitive_at = time.monotonic() + 5\n",
+           f"{OF_SENSITIVE}::test_so_they_are_where_nobody_needs_a_key_from_the_first_answer_on"),
+    Mutant("access", "records that commands show hold what is sensitive", "shared/sensitive.py",
+           "HIDDEN if name in sensitive else field", "field",
+           "tests/shared/test_sensitive.py::test_records_that_commands_show_do_not_hold_them"),
     Mutant("access", "who is not known comes in", "serving/door.py",
            "        if who is None:\n", "        who = who or ANYBODY\n        if who is None:\n", TURNED_AWAY),
     Mutant("access", "a view that is not granted is answered", "serving/service.py",

@@ -10,6 +10,7 @@ FORGOTTEN = "shared/forgotten.py"
 OF_FORGOTTEN = "tests/shared/test_forgotten.py"
 OF_ERASE = "tests/batch/test_erase.py"
 OF_FORGET = "tests/e2e/test_forget.py"
+OF_STREAM = "tests/shared/test_stream.py"
 NOTHING = f"{OF_FORGET}::test_nothing_is_left_and_nothing_brings_them_back"
 
 FORGETS = [
@@ -96,9 +97,65 @@ FORGETS = [
     Mutant(
         "forgetting",
         "a layer may run meanwhile",
+        "batch/alone.py",
+        '        locks.ask("archive", name)\n',
+        "",
+        f"{OF_FORGET}::test_what_does_not_stand_aside_is_named_and_nothing_is_written",
+    ),
+    Mutant(
+        "forgetting",
+        "a layer stands aside with a micro-batch under way",
+        "shared/stream.py",
+        "        with stepping:  # what is under way",
+        "        if True:  # what is under way",
+        f"{OF_STREAM}::test_what_is_under_way_ends_before_a_layer_has_stood_aside_and_nothing_comes_after",
+    ),
+    Mutant(
+        "forgetting",
+        "after it was asked to stand aside a layer reads on",
+        "shared/stream.py",
+        "halted = halted or stopping.is_set()",
+        "halted = halted",
+        f"{OF_STREAM}::test_what_is_under_way_ends_before_a_layer_has_stood_aside_and_nothing_comes_after",
+    ),
+    Mutant(
+        "forgetting",
+        "a paused layer does not stand aside",
+        "shared/pauses.py",
+        "            return False\n        aside.refuse(layout, layer, name)\n",
+        "            return False\n",
+        "tests/shared/test_aside.py::test_a_paused_layer_stands_aside_too",
+    ),
+    Mutant(
+        "forgetting",
+        "an import brings back who is forgotten",
+        "batch/import_look.py",
+        'blanked.where(f"not ({theirs})")',
+        "rows",
+        f"{OF_FORGET}::test_an_import_that_holds_them_is_dropped_first_and_others_stay_counted",
+    ),
+    Mutant(
+        "forgetting",
+        "views are computed anew without what was imported",
         FORGET,
-        '("speed", "archive", "supersede"))',
-        '("supersede",))',
-        f"{OF_FORGET}::test_while_a_layer_runs_it_is_refused_and_nothing_is_written",
+        "            imports=self._imports(),\n",
+        "",
+        f"{OF_FORGET}::test_an_import_that_holds_them_is_dropped_first_and_others_stay_counted",
+    ),
+    Mutant(
+        "forgetting",
+        "a dropped import's records stay",
+        FORGET,
+        "        delete_unneeded(self.layout, self.source.name, alone=True)\n",
+        "",
+        f"{OF_FORGET}::test_an_import_that_holds_them_is_dropped_first_and_others_stay_counted",
+    ),
+    Mutant(
+        "forgetting",
+        "a replay reads who is forgotten",
+        "shared/records.py",
+        "return forgotten.blanked_bytes(records, source.as_json()) if forgotten else records",
+        "return records",
+        f"{OF_FORGET}::test_a_replay_reads_nobody_who_is_forgotten",
     ),
 ]

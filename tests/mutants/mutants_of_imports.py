@@ -53,8 +53,8 @@ IMPORTS = [
         "imports",
         "records go while a batch may have begun with them",
         "batch/import_drop.py",
-        'if any(is_held(layout.lock(f"{job}-{view}")) for view in views for job in ("batch", "reprocess")):',
-        "if False:",
+        "if not alone and any(is_held(",
+        "if False and any(is_held(",
         f"{OF_IMPORTS}::test_none_go_while_a_batch_may_have_begun_with_them",
     ),
     Mutant(

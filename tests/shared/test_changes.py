@@ -136,6 +136,8 @@ def test_the_columns_name_is_its_own() -> None:
             dv.changes(sign=wrong)
     with pytest.raises(DeclarationError, match="unknown format 'maxwell'"):
         dv.changes(format="maxwell")
+    with pytest.raises(DeclarationError, match="nobody can be forgotten in a topic of changes"):
+        a_source(schema=SCHEMA, format=dv.changes(), subject="id")
 
 
 @pytest.mark.parametrize("otherwise", ["drop", "quarantine"])

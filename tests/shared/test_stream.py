@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import urlparse
 
 import pytest
 
+from dovetail.shared.aside import StandAside
 from dovetail.shared.position import Position, Range
 from dovetail.shared.stream import follow
 
@@ -60,6 +62,13 @@ class DoubleOfSpark:
         return lambda *_, **__: self
 
 
+class Impatient(DoubleOfSpark):
+    """Does not wait for the micro-batch that is under way, as Spark does not."""
+
+    def stop(self) -> None:
+        pass
+
+
 @contextmanager
 def handlers_kept() -> Iterator[None]:
     before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
@@ -70,14 +79,21 @@ def handlers_kept() -> Iterator[None]:
             signal.signal(name, handler)
 
 
-def followed(folder: Path, ends: tuple[int, ...], step: Any, may_go_on: Any) -> None:
+def followed(
+    folder: Path,
+    ends: tuple[int, ...],
+    step: Any,
+    may_go_on: Any,
+    look: Any = lambda: None,
+    double: type[DoubleOfSpark] = DoubleOfSpark,
+) -> None:
     log: Any = SimpleNamespace(spark_options=lambda *_, **__: {})
-    spark: Any = DoubleOfSpark(*ends)
+    spark: Any = double(*ends)
     with handlers_kept():
         follow(
             spark, log, TOPIC, Position({0: 0}), step,
             scratch=folder, prepare=lambda raw: raw, trigger="0 seconds", max_records=1, may_go_on=may_go_on,
-            on_ready=spark.listens.set,
+            on_ready=spark.listens.set, look=look,
         )  # fmt: skip
 
 
@@ -112,3 +128,23 @@ def test_after_a_stop_while_it_was_held_up_no_micro_batch_is_read(tmp_path: Path
 
     followed(tmp_path / "scratch", (4, 7, 9), lambda _, span: read.append(str(span)), may_go_on)
     assert read == ["0@0..4"]
+
+
+def test_what_is_under_way_ends_before_a_layer_has_stood_aside_and_nothing_comes_after(tmp_path: Path) -> None:
+    happened, under_way = list[str](), threading.Event()
+
+    def step(_: Any, span: Range) -> None:
+        under_way.set()
+        time.sleep(0.5)
+        happened.append(str(span))
+
+    def look() -> None:
+        if under_way.is_set():
+            happened.append("asked")
+            raise StandAside("lines")
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(StandAside):
+        followed(tmp_path / "scratch", (4, 7), step, lambda _: True, look, Impatient)
+    assert happened == ["asked", "0@0..4"]
+    assert signal.getsignal(signal.SIGTERM) is before, "who stands aside can still be stopped"

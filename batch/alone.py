@@ -1,0 +1,104 @@
+"""One process alone with a source: what else reads or writes its tables has ended, or stands aside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from dovetail.batch.master import DeltaMaster
+from dovetail.shared import aside
+from dovetail.shared.declare import Source
+from dovetail.shared.errors import Busy, NotYet
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.locks import held, is_held, owner
+from dovetail.shared.project import Project
+
+Tell = Callable[[str], None]
+
+
+@contextmanager
+def alone(
+    project: Project, source: Source, views: Sequence[str], spark: SparkSession, patience: float, tell: Tell
+) -> Iterator[tuple[DeltaLedger, DeltaMaster]]:
+    """Holds the locks of all layers of a source while the block runs, and gives its ledger and its master.
+
+    What ends by itself is waited for, the layers that run for long stand aside; the archive last, once it has come as
+    far as speed. Readers go on.
+
+    Raises:
+        Busy: something has not ended within `patience` seconds.
+        NotYet: the archive has not come as far as speed.
+    """
+    ledger, name = DeltaLedger(project.layout.ledger(source.name)), source.name
+    with ExitStack() as stack:
+        locks = _Locks(project, source, stack, patience, tell)
+        locks.hold("forget", f"import-{name}", f"supersede-{name}")
+        locks.hold(*(f"{job}-{view}" for view in views for job in ("reprocess", "batch")))
+        locks.hold(*(f"dimension-{dimension}" for dimension in project.dimensions))
+        for push in pushes_of(project, source):
+            locks.ask("push", push)
+        locks.ask("speed", name)
+        master = _archived(project, source, ledger, spark, patience)
+        locks.ask("archive", name)
+        yield ledger, master
+
+
+def pushes_of(project: Project, source: Source) -> list[str]:
+    """The pushes that deliver answers made of this source."""
+    return [name for name, push in project.pushes.items() if push.view.source.name == source.name]
+
+
+@dataclass(frozen=True)
+class _Locks:
+    """Those that are held already end with `stack`."""
+
+    project: Project
+    source: Source
+    stack: ExitStack
+    patience: float
+    tell: Tell
+
+    def ask(self, layer: aside.Layer, name: str) -> None:
+        """Asks a layer to stand aside, and takes its place."""
+        self.stack.enter_context(aside.asking(self.project.layout, layer, name, self._what))
+        self.hold(f"{layer}-{name}")
+
+    def hold(self, *names: str) -> None:
+        for name in names:
+            path = self.project.layout.lock(name)
+            if self.patience and is_held(path):
+                self.tell(f"waits for {name}: {owner(path)}")
+            try:
+                self.stack.enter_context(held(path, self._what, patience=self.patience))
+            except Busy as busy:
+                raise Busy(
+                    f"{name} runs, and does not stand aside", why=busy.what,
+                    next=f"stop it, then dovetail forget {self.source.name} again; dovetail serve may go on",
+                ) from None  # fmt: skip
+
+    @property
+    def _what(self) -> str:
+        return f"forgetting subjects of {self.source.name}"
+
+
+def _archived(
+    project: Project, source: Source, ledger: DeltaLedger, spark: SparkSession, patience: float
+) -> DeltaMaster:
+    """The master, once it holds all that speed has read."""
+    master, last = DeltaMaster(project.layout, source, spark), ledger.last()
+    if last is None:
+        raise NotYet(f"nothing of {source.name} was ever read", next="dovetail dev")
+    until, archive = time.monotonic() + patience, project.layout.lock(f"archive-{source.name}")
+    while not master.claim().reaches(last.to):
+        if time.monotonic() >= until or not is_held(archive):
+            raise NotYet(
+                f"speed has read {source.name} up to {last.to}, the archive up to {master.claim()}",
+                why="views are computed anew from the archive",
+                next=f"dovetail archive {source.name} until it has come as far, then forget again",
+            )
+        time.sleep(aside.LOOK_S)
+    return master

@@ -1,0 +1,85 @@
+"""Columns that a source calls sensitive: what is seen of them where no grant says more.
+
+The declaration is code, which serving does not load: what of it concerns a view's keys lies in a file beside the view,
+written by each layer that starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import orjson
+
+from dovetail.shared import private
+from dovetail.shared.errors import DeclarationError, IntegrityError, UsageError, unknown
+from dovetail.shared.grants import Mask
+from dovetail.shared.rule_arguments import FLOATING, WHOLE, base_type
+from dovetail.shared.tables import Layout
+
+if TYPE_CHECKING:
+    from dovetail.shared.declare import View
+
+HIDDEN = "***"
+"""What stands for a value in records that commands show."""
+
+
+def checked(given: Mapping[str, Mask], columns: Mapping[str, str], where: str) -> dict[str, Mask]:
+    """The masks of columns, each of a type that can be masked so; raises DeclarationError for another."""
+    for column, mask in given.items():
+        if column not in columns:
+            raise DeclarationError(f"sensitive: {unknown('column', column, columns)}", where=where)
+        if not isinstance(mask, Mask) or mask.kind == "clear":
+            raise DeclarationError(
+                f"sensitive: {mask!r} is no mask of {column}",
+                where=where,
+                next="dv.mask.hash(), last(4), null() or bucket(10)",
+            )
+        kind = base_type(columns[column])
+        fits = {
+            "last": kind == "string",
+            "bucket": kind in WHOLE or kind == "decimal",
+            "hash": kind not in FLOATING,
+        }
+        if not fits.get(mask.kind, True):
+            raise DeclarationError(
+                f"sensitive: column {column} is of type {columns[column]}, not for {mask}", where=where
+            )
+    return dict(given)
+
+
+def keep(layout: Layout, view: View) -> None:
+    """Tells serving which keys of a view are sensitive, from now on."""
+    masks = {key: str(view.source.sensitive[key]) for key in view.keys if key in view.source.sensitive}
+    if masks != of(layout, view.name):
+        private.write(layout.sensitive(view.name), orjson.dumps(masks))
+
+
+def of(layout: Layout, view: str) -> dict[str, str]:
+    """The masks of a view's sensitive keys, as `Mask.parse` reads them.
+
+    Raises:
+        IntegrityError: they cannot be read: then nothing of the view may be seen.
+    """
+    file = layout.sensitive(view)
+    try:
+        found = orjson.loads(file.read_bytes())
+        return {str(key): str(Mask.parse(mask)) for key, mask in found.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, TypeError, UsageError) as error:
+        raise IntegrityError(
+            f"which keys of {view} are sensitive cannot be read", where=str(file), why=type(error).__name__,
+            next="delete the file and start dovetail speed or batch again: it is written anew",
+        ) from None  # fmt: skip
+
+
+def shown(value: bytes, sensitive: Mapping[str, Mask]) -> bytes:
+    """A record's bytes as commands show them: sensitive fields hidden; all of it where it cannot be told apart."""
+    if not sensitive:
+        return value
+    try:
+        fields = orjson.loads(value)
+        return orjson.dumps({name: HIDDEN if name in sensitive else field for name, field in fields.items()})
+    except (ValueError, AttributeError):
+        return HIDDEN.encode()
