@@ -259,5 +259,5 @@ def _check(name: str, source: Source, bad: str, where: str, **lengths: str) -> N
             seconds = parse(text).total_seconds()
         except DeclarationError as error:
             raise DeclarationError(f"feed {name}: {argument}: {error.what}", where=where) from None
-        if argument == "every" and seconds < 0.05:  # noqa: PLR2004  as often as a push may be
+        if argument == "every" and seconds < 0.05:  # as often as a push may be
             raise DeclarationError(f"feed {name}: every={text} is less than 50ms", where=where)

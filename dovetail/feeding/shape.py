@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
 Shape: TypeAlias = Mapping[str, Collection[str]]
 """Column to the types it was seen with; to none where that cannot be told."""
 
+OPTIONAL = "nothing"
+"""A type of a field that some JSON object lacks: it may be gone from all of the next ones."""
 _KINDS: Mapping[type, str] = {str: "text", bool: "truth value", list: "list", dict: "object"}
 
 
@@ -15,15 +18,17 @@ def of_documents(documents: Iterable[Mapping[str, Any]]) -> Shape:
     """The fields of some JSON objects.
 
     >>> of_documents([{"a": 1, "b": None}, {"a": "x"}])
-    {'a': ['number', 'text'], 'b': []}
+    {'a': ['number', 'text'], 'b': ['nothing']}
     """
-    found: dict[str, set[str]] = {}
+    found, seen, total = dict[str, set[str]](), Counter[str](), 0
     for document in documents:
+        total += 1
+        seen.update(document.keys())
         for name, value in document.items():
             kinds = found.setdefault(name, set())
             if value is not None:
                 kinds.add(_KINDS.get(type(value), "number"))
-    return {name: sorted(kinds) for name, kinds in found.items()}
+    return {name: sorted(kinds | ({OPTIONAL} if seen[name] < total else set())) for name, kinds in found.items()}
 
 
 def changes(known: Shape, now: Shape) -> list[str]:
@@ -32,12 +37,12 @@ def changes(known: Shape, now: Shape) -> list[str]:
     >>> changes({"a": ["text"], "b": ["number"]}, {"b": ["text"], "c": ["text"]})
     ['column a is gone', 'column b is text: it was number']
     """
-    gone = [f"column {name} is gone" for name in known if name not in now]
-    other = [
-        f"column {name} is {' or '.join(now[name])}: it was {' or '.join(types)}"
-        for name, types in known.items()
-        if types and now.get(name) and not {*types} & {*now[name]}
-    ]
+    gone = [f"column {name} is gone" for name, types in known.items() if name not in now and OPTIONAL not in types]
+    other = []
+    for name, types in known.items():
+        was, is_ = ({*kinds} - {OPTIONAL} for kinds in (types, now.get(name, ())))
+        if was and is_ and not was & is_:
+            other.append(f"column {name} is {' or '.join(sorted(is_))}: it was {' or '.join(sorted(was))}")
     return gone + other
 
 

@@ -52,6 +52,8 @@ class TableReader:
             )
             standby, sees, self._zone = self._row_of(MAY)
             self._server.execute("set timezone to 'UTC'")
+        if standby or not sees:
+            self.close()
         if standby:
             raise Mend("this is a standby: what its primary has not committed cannot be seen here", where=self._where)
         if not sees:
@@ -124,7 +126,8 @@ class TableReader:
         kind = types[feed.changed]
         if not (kind.endswith("with time zone") or (kind.startswith("timestamp") and self._zone in UTC)):
             raise Mend(
-                f"column {feed.changed} is {kind}: it has to be timestamptz", where=f"{self._where}, table {feed.table}",
+                f"column {feed.changed} is {kind}: it has to be timestamptz",
+                where=f"{self._where}, table {feed.table}",
                 why=f"the time zone of the database is {self._zone}" if kind.startswith("timestamp") else "",
             )  # fmt: skip
         self._refuse_nulls([name for name, _, never in found if not never and name in (*feed.key, feed.changed)])
@@ -160,7 +163,7 @@ def _listed(form: sql.SQL, names: tuple[str, ...]) -> sql.Composed:
 
 
 def _type(name: str) -> sql.Composable:
-    return sql.SQL(name)  # type: ignore[arg-type]  # as format_type wrote it
+    return sql.SQL(name)  # as format_type wrote it
 
 
 def _first(error: psycopg.Error) -> str:

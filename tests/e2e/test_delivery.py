@@ -1,4 +1,4 @@
-"""The delivery, from files of GPS positions to the wait in each zone: the feeder is killed, a batch cuts, all stays true."""
+"""The delivery, from files of positions to the wait in each zone: a feeder is killed, a batch cuts, all stays true."""
 
 from __future__ import annotations
 

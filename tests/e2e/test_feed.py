@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ import dovetail as dv
 
 orders = dv.source("orders", topic="{topic}", schema="id bigint, price decimal(10,2)")
 sales = dv.view("sales", source=orders, measures={{"lines": dv.count()}})
-orders_files = dv.feed.files("orders_files", source=orders, folder="in", format="csv", key="id", quiet="0s", every="100ms")
+orders_files = dv.feed.files(
+    "orders_files", source=orders, folder="in", format="csv", key="id", quiet="0s", every="100ms"
+)
 """
 WALKED = ("feed.opened", "feed.read", "feed.sent", "feed.committed")
 
@@ -75,7 +77,7 @@ def project(log: Log, tmp_path: Path, request: pytest.FixtureRequest) -> Project
 
 
 @pytest.fixture
-def small(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Files, Callable[[], int]]]:
+def small(project: Project, monkeypatch: pytest.MonkeyPatch) -> tuple[Files, Callable[[], int]]:
     """A feed with parts of two rows, run in this process."""
     monkeypatch.setattr(parts, "ROWS", 2)
     source = dv.source("orders", topic=project.topic, schema="id bigint, price decimal(10,2)")
@@ -85,7 +87,7 @@ def small(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[F
         reader = FilesReader(feed, project.folder / "in")
         return run.Feeding(feed, reader).run(Writer(project.log, feed), once=True).records
 
-    yield feed, once
+    return feed, once
 
 
 def test_each_row_is_in_the_log_once_wherever_the_feeder_is_killed(project: Project) -> None:
@@ -179,7 +181,7 @@ def test_a_topic_that_forgets_how_far_it_came_is_refused(
     project: Project, small: tuple[Files, Callable[[], int]]
 ) -> None:
     project.log.create(small[0].id, partitions=1)
-    with pytest.raises(Mend, match="not compacted but cleanup.policy=delete"):
+    with pytest.raises(Mend, match=r"not compacted but cleanup\.policy=delete"):
         small[1]()
 
 

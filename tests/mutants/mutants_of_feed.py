@@ -156,8 +156,8 @@ FEEDS = [
         "a feed",
         "another server is sent the headers",
         REST,
-        "        if (after.scheme, after.host, after.port) != (self._first.scheme, self._first.host, self._first.port):",
-        "        if False:",
+        "        if (after.scheme, after.host, after.port) != ",
+        "        if False and (after.scheme, after.host, after.port) != ",
         f"{OF_REST}::test_what_is_no_page_stops_the_feed",
     ),
     Mutant(

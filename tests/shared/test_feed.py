@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,8 @@ def test_a_project_knows_its_feeds_and_their_sources(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown feed 'raw_file': did you mean 'raw_files'"):
         project.feed("raw_file")
     (tmp_path / "feed_more.py").write_text(
-        "import dovetail as dv\nfrom feed_views import raw\nother = dv.feed.files('raw_files', source=raw, folder='b')\n"
+        "import dovetail as dv\nfrom feed_views import raw\nb = dv.feed.files('raw_files', source=raw, folder='b')\n"
     )
+    del sys.modules["feed_more"]
     with pytest.raises(DeclarationError, match="feed raw_files is declared twice"):
-        import sys
-
-        del sys.modules["feed_more"]
         projects.load(settings.load(tmp_path))

@@ -1,7 +1,7 @@
 """The feed of the example: the same for the same seed, with the trouble that it promises."""
 
 import json
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from generator import lines, write
@@ -23,7 +23,7 @@ def test_some_positions_come_late_some_twice_and_some_are_broken() -> None:
     times = [position["at"] for position in read]
     assert 20 < broken < 100
     assert 50 < len(named) - len(set(named)) < 200
-    assert sum(later < earlier for earlier, later in zip(times, times[1:], strict=False)) > 50
+    assert sum(later < earlier for earlier, later in pairwise(times)) > 50
 
 
 def test_a_file_is_there_at_once(tmp_path: Path) -> None:
