@@ -22,7 +22,7 @@ def files(folder: Path) -> set[str]:
     return {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
 
 
-@pytest.mark.parametrize("name", ["shop", "traffic", "delivery"])
+@pytest.mark.parametrize("name", ["shop", "traffic", pytest.param("delivery", marks=pytest.mark.long)])
 def test_the_counts_are_those_of_the_new_project(run: Run, tmp_path: Path, name: str) -> None:
     said = run("init", name, "--json")
 
