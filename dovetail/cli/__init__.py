@@ -18,6 +18,7 @@ from dovetail.cli import (
     change,
     clean,
     explain,
+    feed,
     forget,
     gap,
     importing,
@@ -68,6 +69,7 @@ def common(
 for group in (
     start,
     run,
+    feed,
     push,
     ask,
     explain,
