@@ -112,14 +112,6 @@ FORGETS = [
     ),
     Mutant(
         "forgetting",
-        "after it was asked to stand aside a layer reads on",
-        "shared/stream.py",
-        "halted = halted or stopping.is_set()",
-        "halted = halted",
-        f"{OF_STREAM}::test_what_is_under_way_ends_before_a_layer_has_stood_aside_and_nothing_comes_after",
-    ),
-    Mutant(
-        "forgetting",
         "a paused layer does not stand aside",
         "shared/pauses.py",
         "            return False\n        aside.refuse(layout, layer, name)\n",
