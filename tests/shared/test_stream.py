@@ -17,6 +17,7 @@ from urllib.parse import urlparse
 import pytest
 
 from dovetail.shared.aside import StandAside
+from dovetail.shared.errors import IntegrityError
 from dovetail.shared.position import Position, Range
 from dovetail.shared.stream import follow
 
@@ -28,7 +29,7 @@ class DoubleOfSpark:
 
     def __init__(self, *ends: int) -> None:
         self._ends = ends
-        self.listens, self._ended = threading.Event(), threading.Event()
+        self.listens, self.ended = threading.Event(), threading.Event()
         self.readStream = self.writeStream = self
         self.isActive = True
 
@@ -50,10 +51,10 @@ class DoubleOfSpark:
         for n, end in enumerate(self._ends):
             (self._checkpoint / "offsets" / str(n)).write_text(f"v1\n{{}}\n{json.dumps({TOPIC: {'0': end}})}")
             self._on_batch(None, n)
-        self._ended.set()
+        self.ended.set()
 
     def stop(self) -> None:
-        assert self._ended.wait(10)
+        assert self.ended.wait(10)
 
     def exception(self) -> None:
         return None
@@ -63,10 +64,20 @@ class DoubleOfSpark:
 
 
 class Impatient(DoubleOfSpark):
-    """Does not wait for the micro-batch that is under way, as Spark does not."""
+    """Does not wait for the micro-batch that is under way, as Spark does not; what fails after `stop` is not told."""
+
+    _stopped = False
+
+    def _run(self) -> None:
+        try:
+            super()._run()
+        except (OSError, IntegrityError):  # its checkpoint is removed while it goes on
+            assert self._stopped
+        finally:
+            self.ended.set()
 
     def stop(self) -> None:
-        pass
+        self._stopped = True
 
 
 @contextmanager
@@ -90,11 +101,14 @@ def followed(
     log: Any = SimpleNamespace(spark_options=lambda *_, **__: {})
     spark: Any = double(*ends)
     with handlers_kept():
-        follow(
-            spark, log, TOPIC, Position({0: 0}), step,
-            scratch=folder, prepare=lambda raw: raw, trigger="0 seconds", max_records=1, may_go_on=may_go_on,
-            on_ready=spark.listens.set, look=look,
-        )  # fmt: skip
+        try:
+            follow(
+                spark, log, TOPIC, Position({0: 0}), step,
+                scratch=folder, prepare=lambda raw: raw, trigger="0 seconds", max_records=1, may_go_on=may_go_on,
+                on_ready=spark.listens.set, look=look,
+            )  # fmt: skip
+        finally:
+            assert spark.ended.wait(10)
 
 
 def test_each_micro_batch_is_held_up_before_it_is_read(tmp_path: Path) -> None:
