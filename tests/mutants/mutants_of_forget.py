@@ -112,10 +112,18 @@ FORGETS = [
     ),
     Mutant(
         "forgetting",
+        "after it was asked to stand aside a layer reads on",
+        "shared/stream.py",
+        "                if stopping.is_set():\n",
+        "                if False:\n",
+        f"{OF_STREAM}::test_what_is_under_way_ends_before_a_layer_has_stood_aside_and_nothing_comes_after",
+    ),
+    Mutant(
+        "forgetting",
         "a paused layer does not stand aside",
         "shared/pauses.py",
-        "            return False\n        aside.refuse(layout, layer, name)\n",
-        "            return False\n",
+        "            return\n        aside.refuse(layout, layer, name)\n",
+        "            return\n",
         "tests/shared/test_aside.py::test_a_paused_layer_stands_aside_too",
     ),
     Mutant(
