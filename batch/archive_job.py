@@ -100,6 +100,6 @@ def run(
                 trigger=settings.trigger,
                 max_records=settings.max_records_per_commit,
                 on_ready=lambda: on_ready(start),
-                may_go_on=go_on,
+                hold_up=go_on,
                 look=partial(aside.refuse, layout, "archive", source.name),
             )

@@ -264,7 +264,7 @@ class Forgetting:
             versions = Versions(self.layout, name)
             folder = self.layout.dimension(name)
             versions.drop([v for v in versions.earlier() if in_file(folder / v.file, self._needle)])
-        for name in self._pushes():
+        for name in pushes_of(self.project, self.source):
             _take_out(self.layout.push(name), self._needle)
         failpoint("forget.cleaned")
 
@@ -288,9 +288,6 @@ class Forgetting:
         manifests = {view: DeltaManifest(self.layout.manifest(view)).read() for view in map(view_of, stored)}
         answer = {view for view, manifest in manifests.items() if manifest and manifest.live in stored}
         return sorted(answer | {view_of(v) for v in (last.versions if last else ())})
-
-    def _pushes(self) -> list[str]:
-        return pushes_of(self.project, self.source)
 
     def _failed(self) -> list[Path]:
         return [path for view in self._views() for path in self.layout.of_runs(view) if path.parent.name == "failed"]

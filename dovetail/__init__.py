@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dovetail.shared import mask, transforms
+from dovetail.shared import feed, mask, transforms
 from dovetail.shared.changes import Changes, changes
 from dovetail.shared.declare import Json, Source, View, json, source, view
 from dovetail.shared.dimensions import Dimension, dimension
@@ -64,6 +64,7 @@ __all__ = [
     "connect_async",
     "count",
     "dimension",
+    "feed",
     "first",
     "gate",
     "geometric_mean",

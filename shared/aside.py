@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from dovetail.shared.errors import DovetailError
 from dovetail.shared.locks import held, is_held
-from dovetail.shared.tables import Layout
+
+if TYPE_CHECKING:
+    from dovetail.shared.tables import Layout
 
 Layer = Literal["speed", "archive", "push"]
 """Those that run for long, and obey: speed and the archive of a source, and a push."""

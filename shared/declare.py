@@ -16,11 +16,11 @@ from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
 from dovetail.shared.gates import Gate, checked
 from dovetail.shared.grants import Mask
+from dovetail.shared.mask import checked as checked_masks
 from dovetail.shared.measures import Measure
 from dovetail.shared.measures.signed import of_view
 from dovetail.shared.rule_arguments import WHOLE, base_type, length
 from dovetail.shared.rules import SIMPLE, AnyRule, Rule, bound
-from dovetail.shared.sensitive import checked as checked_masks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -143,14 +143,16 @@ class Log:
 
             yield look
 
-    def create(self, topic: str, *, partitions: int) -> bool:
+    def create(self, topic: str, *, partitions: int, compacted: bool = False) -> bool:
         """Creates a topic; False where it was there already."""
         from kafka.admin import NewTopic
         from kafka.errors import TopicAlreadyExistsError
 
         with closing(self.admin()) as admin:
             try:
-                admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=-1)])
+                configs = {"cleanup.policy": "compact"} if compacted else {}
+                made = NewTopic(topic, num_partitions=partitions, replication_factor=-1, topic_configs=configs)
+                admin.create_topics([made])
             except TopicAlreadyExistsError:
                 return False
         return True
@@ -171,9 +173,11 @@ class Log:
             auto_offset_reset="none",
         )
 
-    def producer(self) -> Any:
+    def producer(self, *, transactional_id: str = "") -> Any:
         """A confluent-kafka producer, idempotent, waiting for all replicas: ten times the rate of kafka-python's."""
         from confluent_kafka import Producer
+
+        own = {"transactional.id": transactional_id} if transactional_id else {}
 
         return Producer(
             {
@@ -183,6 +187,7 @@ class Log:
                 "linger.ms": 5,
                 "message.timeout.ms": 30_000,
                 "log_level": 2,
+                **own,
             }
         )
 

@@ -36,7 +36,7 @@ KAFKA_DENIED = {
     "maxoffsetspertrigger": "set max_records_per_commit in [speed] or [archive]",
     "includeheaders": "the master dataset keeps every header",
     "acks": "a record counts as sent when every replica has it",
-    "transactional.id": "Dovetail's producers are not transactional",
+    "transactional.id": "each feed has its own; other producers are not transactional",
     "*.deserializer": "the master dataset keeps the bytes as they are",
     "*.serializer": "records are sent as bytes",
     "*.class": _CODE,

@@ -102,8 +102,8 @@ def wait(
     stop: threading.Event | None = None,
     *,
     tell: Callable[[str], None] = lambda _: None,
-) -> bool:
-    """Returns when the layer is not paused; False when `stop` was set first. Tells when it begins to wait, and ends.
+) -> None:
+    """Returns when the layer is not paused, or `stop` is set. Tells when it begins to wait, and when it goes on.
 
     Raises:
         StandAside: the layer is asked to.
@@ -115,11 +115,10 @@ def wait(
             tell(f"{found}. Waits for: {found.command}")
         told = True
         if stop.wait(LOOK_S):
-            return False
+            return
         aside.refuse(layout, layer, name)
     if told:
         tell(f"{layer} of {name} goes on")
-    return True
 
 
 def _who() -> str:

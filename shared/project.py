@@ -14,6 +14,7 @@ from dovetail.shared import versions
 from dovetail.shared.declare import NAME, Source, View
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.errors import DeclarationError, DovetailError, UsageError, unknown
+from dovetail.shared.feed import Feed
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.push import Push
 from dovetail.shared.settings import Settings
@@ -40,6 +41,7 @@ class Project:
     declared: dict[str, Declared]
     dimensions: dict[str, Dimension] = field(default_factory=dict)
     pushes: dict[str, Push] = field(default_factory=dict)
+    feeds: dict[str, Feed] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -67,6 +69,11 @@ class Project:
             raise UsageError(unknown("push", name, self.pushes), where="views in dovetail.toml")
         return self.pushes[name]
 
+    def feed(self, name: str) -> Feed:
+        if name not in self.feeds:
+            raise UsageError(unknown("feed", name, self.feeds), where="views in dovetail.toml")
+        return self.feeds[name]
+
     def views_of(self, source: Source) -> list[View]:
         return [v for v in self.views.values() if v.source == source]
 
@@ -92,6 +99,7 @@ def load(settings: Settings) -> Project:
     declared: dict[str, Declared] = {}
     dimensions: dict[str, Dimension] = {}
     pushes: dict[str, Push] = {}
+    feeds: dict[str, Feed] = {}
     for file in settings.views:
         module = _imported(settings.folder, file)
         for attribute, value in vars(module).items():
@@ -104,16 +112,19 @@ def load(settings: Settings) -> Project:
                     _once("dimension", dimensions.setdefault(given.name, given), given)
             elif isinstance(value, Push):
                 _add_push(pushes, attribute, value)
+            elif isinstance(value, Feed):
+                _once("feed", feeds.setdefault(value.name, value), value)
+                _once("source", sources.setdefault(value.source.name, value.source), value.source)
     if not declared:
         raise DeclarationError(
             f"no view is declared in {', '.join(settings.views)}",
             where=str(settings.folder / "dovetail.toml"),
             next="assign one to a name in that file: sales = dv.view(…)",
         )
-    return Project(settings, sources, declared, dimensions, pushes)
+    return Project(settings, sources, declared, dimensions, pushes, feeds)
 
 
-def _once(kind: str, first: Source | View | Dimension, other: Source | View | Dimension) -> None:
+def _once(kind: str, first: Source | View | Dimension | Feed, other: Source | View | Dimension | Feed) -> None:
     if first is not other and first != other:
         raise DeclarationError(f"{kind} {first.name} is declared twice", where=f"{first.where} and {other.where}")
 

@@ -103,7 +103,7 @@ def webhook(url: str, *, secret: str) -> Webhook:
         DeclarationError: with the file and line of the declaration.
     """
     where, parts = caller(), urlsplit(url)
-    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and _here(parts.hostname))):
+    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and is_here(parts.hostname))):
         raise DeclarationError("a webhook's address is https://…, or http:// on this machine", where=where)
     if parts.username or parts.password:
         raise DeclarationError("a webhook's address holds a user or a password", where=where)
@@ -191,7 +191,8 @@ def _listed(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Whether it names this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from dovetail.shared import private
-from dovetail.shared.errors import DeclarationError, IntegrityError, UsageError, unknown
+from dovetail.shared.errors import IntegrityError, UsageError
 from dovetail.shared.grants import Mask
-from dovetail.shared.rule_arguments import FLOATING, WHOLE, base_type
 from dovetail.shared.tables import Layout
 
 if TYPE_CHECKING:
@@ -22,30 +21,6 @@ if TYPE_CHECKING:
 
 HIDDEN = "***"
 """What stands for a value in records that commands show."""
-
-
-def checked(given: Mapping[str, Mask], columns: Mapping[str, str], where: str) -> dict[str, Mask]:
-    """The masks of columns, each of a type that can be masked so; raises DeclarationError for another."""
-    for column, mask in given.items():
-        if column not in columns:
-            raise DeclarationError(f"sensitive: {unknown('column', column, columns)}", where=where)
-        if not isinstance(mask, Mask) or mask.kind == "clear":
-            raise DeclarationError(
-                f"sensitive: {mask!r} is no mask of {column}",
-                where=where,
-                next="dv.mask.hash(), last(4), null() or bucket(10)",
-            )
-        kind = base_type(columns[column])
-        fits = {
-            "last": kind == "string",
-            "bucket": kind in WHOLE or kind == "decimal",
-            "hash": kind not in FLOATING,
-        }
-        if not fits.get(mask.kind, True):
-            raise DeclarationError(
-                f"sensitive: column {column} is of type {columns[column]}, not for {mask}", where=where
-            )
-    return dict(given)
 
 
 def keep(layout: Layout, view: View) -> None:

@@ -35,31 +35,30 @@ def follow(
     trigger: str,
     max_records: int,
     on_ready: Callable[[], None] = lambda: None,
-    may_go_on: Callable[[threading.Event], bool] = lambda _: True,
+    hold_up: Callable[[threading.Event], object] = lambda _: None,
     look: Callable[[], None] = lambda: None,
 ) -> None:
     """Calls `step` with the records of each range of the topic from `start` on, until SIGTERM or SIGINT.
 
     `prepare` turns Spark's Kafka columns into what `step` gets: planned once, not again in every micro-batch.
     The checkpoint is fresh at every start: where to begin comes from the caller's own tables. What `step` raises ends
-    the query and is raised here. `may_go_on` holds each micro-batch up before anything of it is read, for as long as it
-    takes; it gives False once the event is set, which tells to stop. `look` is called a few times a second, and
-    may raise StandAside: it ends the query, and is raised here when no `step` is under way.
+    the query and is raised here. `hold_up` is called before anything of a micro-batch is read, and takes as long as it
+    likes, until the event is set, which tells to stop. `look` is called a few times a second, and may raise
+    StandAside: it ends the query, and is raised here when no `step` is under way.
     """
     checkpoint = scratch / uuid.uuid4().hex
     shutil.rmtree(scratch, ignore_errors=True)
-    position, failure, halted = start, list[BaseException](), False
+    position, failure = start, list[BaseException]()
     stopping, stepping = threading.Event(), threading.Lock()
 
     def on_batch(records: DataFrame, batch_id: int) -> None:
-        nonlocal position, halted
+        nonlocal position
         to = end_of_batch(checkpoint, batch_id, topic)
         try:
-            halted = halted or not may_go_on(stopping)
+            hold_up(stopping)
             span = Range(position, to.with_partitions(position))
             with stepping:
-                halted = halted or stopping.is_set()
-                if halted:
+                if stopping.is_set():
                     return  # for good: a later micro-batch would not begin where the last one that was read ended
                 if not span.empty:
                     step(records, span)

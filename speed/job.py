@@ -140,7 +140,7 @@ def run(
                     trigger=settings.trigger,
                     max_records=most,
                     on_ready=lambda: on_ready(opened),
-                    may_go_on=go_on,
+                    hold_up=go_on,
                     look=partial(aside.refuse, layout, "speed", source.name),
                 )
             finally:

@@ -18,6 +18,7 @@ from dovetail.cli import (
     change,
     clean,
     explain,
+    feed,
     forget,
     gap,
     importing,
@@ -69,6 +70,7 @@ def common(
 for group in (
     start,
     run,
+    feed,
     push,
     ask,
     explain,

@@ -18,7 +18,7 @@ from dovetail.shared import duration
 from dovetail.shared.aside import obeying
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import GateClosed, UsageError
-from dovetail.shared.locks import held
+from dovetail.shared.locks import held, is_held
 from dovetail.shared.project import Project
 
 PANEL = "Run"
@@ -227,7 +227,11 @@ def wait_for_stop(check: Callable[[], object] = lambda: None) -> None:
 
 
 def _refuse_second(project: Project, lock: str, what: str) -> None:
-    """Raises Busy now rather than after Spark has started; the job itself holds the lock."""
+    """Raises Busy now rather than after Spark has started; the job itself holds the lock. One that would stand aside
+    may start: it waits.
+    """
+    if is_held(project.layout.lock(f"aside-{lock}")):
+        return
     with held(project.layout.lock(lock), what):
         pass
 

@@ -224,6 +224,7 @@ def test_a_proof_asks_nothing_of_commits_that_other_rules_judged(case):
     assert recounted(one) != []
 
 
+@pytest.mark.long
 def test_a_rule_that_says_fail_stops_speed_and_catch_up_alike_and_the_archive_goes_on(case):
     rules = 'dv.rule("n is null or n <> 2", otherwise="fail", name="no twos")'
     one = case("one", rules)

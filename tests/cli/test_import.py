@@ -74,7 +74,7 @@ def test_what_was_found_is_told_with_its_rows(
     from dovetail.shared.position import RecordId
 
     row = RecordId.imported(1, file=1, row=7)
-    found = Found(9, 3, {"no at": (1, row)}, 2, 4, 4, [(row, RecordId(0, 5))], 1, 1556668800.0, None)
+    found = Found(9, 2, 3, {"no at": (1, row)}, 2, 4, 4, [(row, RecordId(0, 5))], 1, 1556668800.0, None)
     done = importing.Imported(importing.Columns(("at",), ("extra",), ("price",)), found, MADE)
     asked: dict[str, bool] = {}
 
@@ -87,6 +87,7 @@ def test_what_was_found_is_told_with_its_rows(
     assert (said.code, asked) == (0, {"dry_run": bool(options)}), said.err
     for line in (
         "9 rows read; columns: at",
+        "2 rows left out: about somebody who is forgotten",
         "2 rows dropped by rules",
         "1 row with the event id of an earlier one: an event counts once",
         "import:1/1#7 has the event id of 0@5, which is in the log",

@@ -22,7 +22,7 @@ def files(folder: Path) -> set[str]:
     return {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
 
 
-@pytest.mark.parametrize("name", ["shop", "traffic"])
+@pytest.mark.parametrize("name", ["shop", "traffic", pytest.param("delivery", marks=pytest.mark.long)])
 def test_the_counts_are_those_of_the_new_project(run: Run, tmp_path: Path, name: str) -> None:
     said = run("init", name, "--json")
 
@@ -35,7 +35,7 @@ def test_the_counts_are_those_of_the_new_project(run: Run, tmp_path: Path, name:
         text=True,
     )
     assert f"{document['tests']} tests collected" in listed.stdout
-    assert (document["sources"], document["views"]) == {"shop": (1, 2), "traffic": (1, 1)}[name]
+    assert (document["sources"], document["views"]) == {"shop": (1, 2), "traffic": (1, 1), "delivery": (1, 2)}[name]
 
 
 def test_the_line_for_people_says_what_comes_next(run: Run) -> None:
@@ -80,7 +80,7 @@ def test_a_template_can_be_named(run: Run, tmp_path: Path) -> None:
 def test_an_unknown_template_is_refused_with_the_closest(run: Run) -> None:
     said = run("init", "mine", "--template", "trafic")
     assert (said.code, said.out) == (2, "")
-    assert said.err == "error  unknown template 'trafic': did you mean 'traffic'? Known: shop, traffic\n"
+    assert said.err == "error  unknown template 'trafic': did you mean 'traffic'? Known: delivery, shop, traffic\n"
 
 
 def test_a_folder_that_holds_something_is_left_alone(run: Run, tmp_path: Path) -> None:

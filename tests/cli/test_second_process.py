@@ -32,6 +32,16 @@ VERBS = [("speed", "speed-lines", "the speed job of lines"), ("archive", "archiv
          ("batch", "batch-sales", "a batch of sales")]  # fmt: skip
 
 
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no broker, as a layer finds out once it may start."""
+
+    def find_log(_settings: object) -> NoReturn:
+        raise ServiceMissing("no broker")
+
+    monkeypatch.setattr(verbs, "find_log", find_log)
+
+
 @contextmanager
 def holding(lock: Path) -> Iterator[subprocess.Popen[str]]:
     line = [sys.executable, "-c", HOLDER, str(lock)]
@@ -57,17 +67,23 @@ def test_it_is_refused_with_pid_host_and_age_before_anything_is_started(
 
 
 @pytest.mark.parametrize(("verb", "lock", "what"), VERBS)
+@pytest.mark.usefixtures("away")
 def test_the_lock_of_a_process_that_died_is_taken_over(
-    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, verb: str, lock: str, what: str
+    run: Run, project: Path, verb: str, lock: str, what: str
 ) -> None:
-    def away(_settings: object) -> NoReturn:
-        raise ServiceMissing("no broker")
-
-    monkeypatch.setattr(verbs, "find_log", away)
     file = project / "data" / "locks" / f"{lock}.lock"
     with holding(file) as first:
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
     assert f'"pid": {first.pid}' in file.read_text()
     said = run(verb)
+    assert (said.code, said.err.splitlines()[0]) == (3, "error  no broker")
+
+
+@pytest.mark.usefixtures("away")
+@pytest.mark.parametrize("layer", ["speed", "archive"])
+def test_one_that_would_stand_aside_may_start(run: Run, project: Path, layer: str) -> None:
+    locks = project / "data" / "locks"
+    with holding(locks / f"{layer}-lines.lock"), holding(locks / f"aside-{layer}-lines.lock"):
+        said = run(layer)
     assert (said.code, said.err.splitlines()[0]) == (3, "error  no broker")

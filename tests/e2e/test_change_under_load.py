@@ -114,6 +114,7 @@ def through_a_change(shop: Changing) -> tuple[str, str]:
     shop.stack.children.pop("reprocess")  # it may end by itself from now on
     shop.kill_speed()
     assert child.process.wait(SETTLE_S) == 0, child.log.read_text()[-3000:]
+    child.stop()  # its pipe is closed
     shop.dovetail("batch", "sales")  # a night goes on with what answers
     assert shop.receipt["version"] == old
     compared = shop.dovetail("diff", "sales", code=1)

@@ -139,6 +139,7 @@ def test_with_speed_killed_after_its_ledger_row_batch_goes_on_alone(depot: Syste
     depot.exact()
 
 
+@pytest.mark.long
 def test_partitions_added_while_all_runs_are_read_from_their_first_record_on(depot: System) -> None:
     depot.topic.add_partitions(total=5)
     depot.topic.send(burst(), partition=4)

@@ -81,7 +81,9 @@ class Shop(Stand):
         """Imports these rows, from a file of this name."""
         file = self.folder / name
         file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-        return imports.run(self.project, self.source, Wanted((str(file),)), lambda: self.log, lambda: self.spark)
+        return imports.run(
+            self.project, self.source, Wanted((str(file),), overlap="unchecked"), lambda: self.log, lambda: self.spark
+        )
 
     def manifest(self, view: str) -> Manifest:
         found = DeltaManifest(self.layout.manifest(view)).read()

@@ -10,6 +10,7 @@ from mutants_of_checks import CHECKS
 from mutants_of_client import CLIENTS
 from mutants_of_contract import CONTRACTS
 from mutants_of_deploy import DEPLOYS
+from mutants_of_feed import FEEDS
 from mutants_of_forget import FORGETS
 from mutants_of_gates import HOLDING
 from mutants_of_imports import IMPORTS
@@ -28,7 +29,7 @@ from mutants_of_workers import WORKERS
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
-    *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING, *IMPORTS, *FORGETS, *DEPLOYS,
+    *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING, *IMPORTS, *FORGETS, *DEPLOYS, *FEEDS,
     *TRINO,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

@@ -110,7 +110,7 @@ PUSHES = [
         "a push",
         "what leaves this machine is not encrypted",
         DECLARED,
-        'parts.scheme != "https" and not (parts.scheme == "http" and _here(parts.hostname))',
+        'parts.scheme != "https" and not (parts.scheme == "http" and is_here(parts.hostname))',
         'parts.scheme not in ("http", "https")',
         f"{OF_DECLARED}::test_what_leaves_this_machine_is_encrypted",
     ),

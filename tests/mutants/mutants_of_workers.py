@@ -9,8 +9,6 @@ ALL_TELL = f"{OF_FIGURES}::test_whichever_is_asked_tells_of_all"
 HAS_ENDED = f"{OF_FIGURES}::test_of_one_that_has_ended_only_what_it_counted_is_kept"
 NONE_LEFT = f"{OF_WORKERS}::test_none_outlives_the_server_however_it_ends"
 KILLED = f"{OF_WORKERS}::test_who_is_killed_is_replaced_while_the_others_answer"
-OF_GRADUAL = "tests/serving/test_gradual.py"
-PIECES = "test_a_large_answer_goes_piece_by_piece_with_a_turn_between_and_in_order"
 NOT_COME = f"{OF_SLOW}::test_a_request_that_does_not_come_is_not_waited_for"
 HAS_GONE = f"{OF_SLOW}::test_what_is_looked_up_for_who_has_gone_is_ended"
 
@@ -41,14 +39,8 @@ WORKERS = [
     Mutant("workers", "they outlive the process that started them", "serving/workers.py",
            "        parent.join()\n", "        parent.join()\n        return\n", NONE_LEFT),
     Mutant("connections", "a request is waited for for ever", "serving/connections.py",
-           "# type: ignore[arg-type]\n        self._expect()\n", "# type: ignore[arg-type]\n", NOT_COME),
-    Mutant("connections", "a large answer is handed on at once, while all others wait", "serving/connections.py",
-           "self._connection.loop.call_soon(self.go_on)", "self.go_on()", f"{OF_GRADUAL}::{PIECES}"),
-    Mutant("connections", "what waits to be handed on does not count as unread", "serving/connections.py",
-           "return self._bytes + self", "return self", f"{OF_GRADUAL}::{PIECES}"),
-    Mutant("connections", "a connection is closed before all is handed on", "serving/connections.py",
-           "        if not self._waiting:\n            self._transport.close()", "        self._transport.close()",
-           f"{OF_GRADUAL}::test_it_closes_once_all_is_handed_on"),
+           "        super().connection_made(transport)\n        self._expect()\n",
+           "        super().connection_made(transport)\n", NOT_COME),
     Mutant("connections", "the second request of a connection is waited for for ever", "serving/connections.py",
            "        self._expect()\n        super().on_message_begin()\n", "        super().on_message_begin()\n",
            NOT_COME),

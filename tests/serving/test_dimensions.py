@@ -136,6 +136,7 @@ def test_a_corrected_row_shows_in_the_next_answer_and_the_older_receipt_still_gi
     assert serving.rows("sales", **question)[0] == {"line": "Boats", "pieces": 104}
 
 
+@pytest.mark.long
 def test_an_older_receipt_gives_the_older_name_however_many_versions_came_after(
     products: Versions, serving: Client
 ) -> None:

@@ -49,6 +49,7 @@ def small(tmp_path: Path) -> Iterator[Views]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(joins())
+@pytest.mark.long
 def test_rows_are_those_that_duckdb_joins(views: Views, found: Generated) -> None:
     assert views.rows(found.asked) == views.expected(found.told, found.tz), found
 

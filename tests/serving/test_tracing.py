@@ -133,6 +133,7 @@ def test_what_is_logged_of_a_crash_has_its_trace(
     assert [json.loads(line)["trace"] for line in lines] == [TRACE]
 
 
+@pytest.mark.long
 def test_a_collector_that_does_not_answer_holds_nothing_up(tmp_path: Path, stand: Stand, sales: ViewSpec) -> None:
     with receiver(silent=True) as silent:
         with traced(tmp_path, stand, silent) as serving:

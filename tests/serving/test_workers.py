@@ -44,6 +44,7 @@ def sales(stand: Stand) -> ViewSpec:
     return spec
 
 
+@pytest.mark.long
 def test_each_worker_understands_what_another_has_said(tmp_path: Path, stand: Stand, sales: ViewSpec) -> None:
     with server(tmp_path, stand) as one, one.each() as each:
         first, second = each.values()

@@ -132,7 +132,7 @@ def test_every_function_that_writes_can_be_killed_between_its_writes():
 
 def test_every_name_is_passed_by_some_step_and_no_step_passes_another():
     passed = set()
-    for folder in ("shared", "batch", "speed", "serving", "dovetail/pushing"):
+    for folder in ("shared", "batch", "speed", "serving", "dovetail/pushing", "dovetail/feeding"):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "failpoint":

@@ -51,17 +51,18 @@ def test_a_note_that_cannot_be_read_pauses_all_the_same(layout: Layout, torn: st
 def test_who_waits_is_told_once_and_goes_on_when_it_is_resumed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pauses, "LOOK_S", 0.01)
     said = list[str]()
-    assert pauses.wait(layout, "speed", "lines", tell=said.append)
+    pauses.wait(layout, "speed", "lines", tell=said.append)
     assert said == []
     pauses.pause(layout, "speed", "lines", because=WHY)
     threading.Timer(0.1, pauses.resume, (layout, "speed", "lines")).start()
-    assert pauses.wait(layout, "speed", "lines", tell=said.append)
+    pauses.wait(layout, "speed", "lines", tell=said.append)
     assert pauses.paused(layout, "speed", "lines") is None
     assert [s.rpartition(". ")[2] for s in said] == ["Waits for: dovetail resume speed lines", "speed of lines goes on"]
 
 
 def test_who_is_told_to_stop_waits_no_longer(layout: Layout) -> None:
     pauses.pause(layout, "speed", "lines", because=WHY)
-    stop = threading.Event()
+    stop, said = threading.Event(), list[str]()
     stop.set()
-    assert not pauses.wait(layout, "speed", "lines", stop)
+    pauses.wait(layout, "speed", "lines", stop, tell=said.append)
+    assert [s.rpartition(". ")[2] for s in said] == ["Waits for: dovetail resume speed lines"]

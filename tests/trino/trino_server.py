@@ -105,9 +105,7 @@ def running(folder: Path) -> Iterator[TrinoServer]:
     for name in ("etc/catalog", "metastore"):
         (folder / name).mkdir(parents=True)
     etc = folder / "etc"
-    (etc / "config.properties").write_text(
-        CONFIG.format(port=port, etc=etc, plugins=home / "plugin")
-    )
+    (etc / "config.properties").write_text(CONFIG.format(port=port, etc=etc, plugins=home / "plugin"))
     (etc / "catalog" / "lake.properties").write_text(CATALOG.format(metastore=folder / "metastore"))
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
