@@ -118,8 +118,8 @@ RUNS = [
         "batch/job.py",
         "        if now is not None:  # where",
         "        if now is not None and promoted:  # where",
-        "tests/e2e/test_change_killed.py::test_killed_at_it_the_same_command_again_ends_as_if_it_had_not_been"
-        "[prune-batch.floors_raised]",
+        "tests/e2e/test_change_killed.py::test_killed_at_each_in_turn_the_same_command_again_ends_as_if_it_had_not_been"
+        "[prune]",
     ),
     Mutant(
         "reprocess",
