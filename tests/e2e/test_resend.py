@@ -122,6 +122,7 @@ def test_a_record_put_right_counts_once_for_a_version_that_would_take_the_origin
     assert [(h["key"], bytes(h["value"])) for h in told] == [(HEADER, str(broken.place).encode())]
 
 
+@pytest.mark.long
 def test_the_speed_job_stops_before_it_commits_too_much_of_it(log: Log, spark: SparkSession, tmp_path: Path) -> None:
     topic = "spoilt"
     project = declared(tmp_path, log, topic, kind="bigint", more='[speed]\nstop_if_quarantined = "20%"\n')
