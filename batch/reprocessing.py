@@ -107,16 +107,15 @@ def run(
         size = project.settings.batch.records_per_part
         rows = ledger.rows()
         goal, everything = rows[-1].seq, sum(row.books.consumed for row in rows)
-        if relabelled:
-            with held(lock, f"relabelling the runs of {view.name}", patience=BETWEEN_PARTS):
-                promote.drop_pins(manifests)
+        with held(lock, f"a part of the reprocessing of {view.name}", patience=BETWEEN_PARTS):
+            promote.drop_pins(manifests)  # also where all parts are there: the one before may have been killed then
+            if relabelled:
                 relabel.stage(layout, manifests, version, plan=plan)
         imports = Imports(layout, source.name).live()
         began, computed_here = time.monotonic(), 0
         while planned := next_part(manifests, ledger, master.claim, version, goal=goal, size=size, imports=imports):
             pauses.refuse(layout, "batch", view.name)
             with held(lock, f"a part of the reprocessing of {view.name}", patience=BETWEEN_PARTS):
-                promote.drop_pins(manifests)
                 written = _part(planned, manifests, master, plan)
             computed_here += written.records
             if max_rate:

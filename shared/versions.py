@@ -75,7 +75,9 @@ class Bundle:
     def view(self) -> View:
         """The declaration, run from the stored code: never from the working tree."""
         stored = json.loads((self.folder / FILE).read_text())
-        view = _Isolated(self.folder / "code").load(stored["module"]).__dict__[stored["attribute"]]
+        code = _Isolated(self.folder / "code")
+        view = code.load(stored["module"]).__dict__[stored["attribute"]]
+        code.send_whole()
         if not isinstance(view, View) or version_of(view, self.folder / "code") != self.version:
             raise IntegrityError(
                 f"the stored code of {self.version} is not what its name says", where=str(self.folder / "code")
@@ -221,6 +223,13 @@ class _Isolated:
         if file.exists():
             exec(compile(file.read_text(), str(file), "exec"), module.__dict__)  # noqa: S102  our own stored copy
         return module
+
+    def send_whole(self) -> None:
+        """Lets Spark send these modules to its workers as they are: by their names a worker would import today's."""
+        from pyspark.cloudpickle import register_pickle_by_value
+
+        for name in self._modules.keys() & sys.modules.keys():
+            register_pickle_by_value(sys.modules[name])  # type: ignore[no-untyped-call]
 
     def _owns(self, name: str) -> bool:
         base = self._folder.joinpath(*name.split("."))
