@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -135,6 +136,11 @@ def test_what_nobody_holds_stops_both_layers_until_it_is_accepted_and_is_told_fo
         running.speed_here(spark)  # up to 8 in both; the archive does not come to it
         for p in (0, 1):
             send(running, range(200 + 10 * p, 203 + 10 * p), p)
+        truncate(log, "gone", 7, 5)
+        shutil.rmtree(layout.seen("gone"))
+        with pytest.raises(IntegrityError, match=r"the ids of 0@5\.\.7 are needed") as unknown:
+            running.speed_here(spark)
+        assert unknown.value.next.startswith("dovetail accept-gap gone 0@5..7 ")
         truncate(log, "gone", 10, 6)
         gone = ("0@5..10", "1@5..6")
 

@@ -421,7 +421,7 @@ RUNS = [
         "versions",
         "a worker of Spark imports today's code for a stored version",
         "shared/versions.py",
-        "        code.send_whole()\n",
+        "        self._code.sent_whole()\n",
         "",
         "tests/shared/test_versions.py::test_spark_sends_a_stored_version_s_own_code_to_its_workers_whatever_the_working_tree_says",
     ),
