@@ -128,6 +128,7 @@ class Deduplicator:
         source: its event id is the id meant.
         counted: reads the records again that adjoining commits counted.
         every: a repeat can be repeated, too.
+        decoder: how its records are decoded; as the source is declared where not given.
     """
 
     def __init__(
@@ -138,9 +139,11 @@ class Deduplicator:
         counted: Callable[[Sequence[LedgerRow]], Candidates],
         *,
         every: bool = False,
+        decoder: Mapping[str, Any] | None = None,
     ) -> None:
-        self._folder, self._source, self._ledger, self._counted = folder, source, ledger, counted
-        self._decoder_id = decoder_id(source.as_json())
+        self._folder, self._ledger, self._counted = folder, ledger, counted
+        self._decoder = decoder or source.as_json()
+        self._decoder_id = decoder_id(self._decoder)
         self._every, self._horizon = every, source.horizon // timedelta(milliseconds=1)
         self._pending: tuple[Candidates, npt.NDArray[np.bool_]] | None = None
         self._index: Seen | None = None
@@ -148,20 +151,36 @@ class Deduplicator:
 
     @classmethod
     def of(
-        cls, source: Source, ledger: LedgerStore, layout: Layout, log: Log, spark: SparkSession, *, rule: str = ""
+        cls,
+        source: Source,
+        ledger: LedgerStore,
+        layout: Layout,
+        log: Log,
+        spark: SparkSession,
+        *,
+        rule: str = "",
+        folder: str = "event_id",
+        decoder: Mapping[str, Any] | None = None,
+        without: Callable[[Candidates, Sequence[LedgerRow]], Candidates] = lambda found, _: found,
     ) -> Deduplicator:
-        """The one of a source's event id, or of a rule that wants it to be unique."""
+        """The one of a source's event id, or of a rule that wants it to be unique.
+
+        Args:
+            without: takes out what was not counted either, though the source's own repeats do not tell.
+        """
+        decoder = decoder or source.as_json()
 
         def counted(rows: Sequence[LedgerRow]) -> Candidates:
             span = Range(rows[0].range.from_, rows[-1].to)
             gaps.refuse_unknown(layout, source, log, span)
             records = records_of(source, span, layout, log, spark)
-            found = candidates(decode(records, source.as_json()), source.event_id)
+            found = candidates(decode(records, decoder), source.event_id)
             superseded = supersede.frame(layout, source.name, ledger.rows(), spark)
-            return found.without(recorded(layout, source.name, rows, spark)).without(superseded)
+            found = found.without(recorded(layout, source.name, rows, spark)).without(superseded)
+            return without(found, rows)
 
-        folder = layout.seen(source.name) / (_digest(rule) if rule else "event_id")
-        return cls(folder, source, ledger, counted, every=bool(rule))
+        place = layout.seen(source.name) / (_digest(rule) if rule else folder)
+        return cls(place, source, ledger, counted, every=bool(rule), decoder=decoder)
 
     def decide(self, found: Candidates) -> Repeats:
         """Which of the records that follow the ledger's end are repeats."""
@@ -204,7 +223,7 @@ class Deduplicator:
 
     def _opened(self, rows: Sequence[LedgerRow], alive: Sequence[LedgerRow]) -> Seen:
         """The index on disk; empty where it is of another declaration or ledger, or does not hold all that matters."""
-        folder = self._folder / _digest([self._source.as_json(), self._horizon, FORMAT])
+        folder = self._folder / _digest([self._decoder, self._horizon, FORMAT])
         for other in self._folder.glob("*"):
             if other != folder:
                 shutil.rmtree(other)

@@ -126,6 +126,14 @@ RECORDS = [
     ),
     Mutant(
         "10",
+        "a version in force counts again what a new rule sets apart",
+        "shared/fold.py",
+        "apart = judge.repeats_apart(rows, whole, bundles)",
+        "apart: dict[VersionId, pa.Table] = {}",
+        "tests/e2e/test_rule_added.py::test_what_only_the_version_in_force_takes_counts_once_however_often_it_comes",
+    ),
+    Mutant(
+        "10",
         "an index of ids is made anew without what nobody holds",
         REPEATS,
         "            gaps.refuse_unknown(layout, source, log, span)\n",
