@@ -14,8 +14,9 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from dovetail.batch.counted import Answered, Held, answered
+from dovetail.batch.counted import REPEAT, Answered, Held, answered
 from dovetail.batch.master import DeltaMaster
+from dovetail.shared import supersede
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, POSITION, REASON, decode
@@ -44,7 +45,8 @@ class Trace:
 
     `missing` is why there is no such record, `unread` why no commit has it yet; `next` helps. Where both are empty,
     ledger row `seq` read it, at `at` (seconds since 1970); `reason` is why it is not kept, `of` what a repeat repeats,
-    where that is found; `deduplicated` is whether the source looks for repeats.
+    where that is found; `deduplicated` is whether the source looks for repeats. `put_right` is by which row a corrected
+    record took its place, so that no view counts it.
     `file` is where an imported record stood; no ledger row has read it.
     """
 
@@ -59,6 +61,7 @@ class Trace:
     fate: Fate | None = None
     reason: str = ""
     of: RecordId | None = None
+    put_right: str = ""
     views: tuple[Answered, ...] = ()
     file: str = ""
 
@@ -94,8 +97,10 @@ def trace(
         return Trace(source.name, record, f"{HOLE}, in what seq {row.seq} read: {row.range}", seq=row.seq, at=row.at)
     held = Held(record, raw, spark())
     fate, reason = look.fate(row, held)
+    put_right = supersede.told(layout, source.name, rows, record)
+    out = put_right or (REPEAT if fate == "repeat" else "")
     views = tuple(
-        answered(layout, manifest, rows, held, repeat=fate == "repeat")
+        answered(layout, manifest, rows, held, out=out)
         if manifest
         else Answered(name, problem="has never answered", next=f"dovetail batch {name}")
         for name, manifest in manifests.items()
@@ -103,7 +108,7 @@ def trace(
     of = look.repeated(row, held) if fate == "repeat" and source.event_id else None
     return Trace(
         source.name, record, seq=row.seq, at=row.at, deduplicated=bool(source.event_id),
-        fate=fate, reason=reason, of=of, views=views,
+        fate=fate, reason=reason, of=of, put_right=put_right, views=views,
     )  # fmt: skip
 
 

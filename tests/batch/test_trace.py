@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,10 +16,12 @@ import pytest
 
 from dovetail.batch.counted import Held, answered
 from dovetail.batch.trace import _Look, trace
+from dovetail.cli import explain
 from dovetail.shared import manifest as manifests
 from dovetail.shared import project as projects
-from dovetail.shared import settings
-from dovetail.shared.commit import open_source
+from dovetail.shared import settings, supersede
+from dovetail.shared.commit import attach, open_source
+from dovetail.shared.commit import supersede as append_supersede
 from dovetail.shared.decode import decoder_id
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.inforce import RAW
@@ -26,6 +29,7 @@ from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Extent
 from dovetail.shared.manifest import ORIGIN, Run
+from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range, RecordId
 from dovetail.shared.project import Project
 
@@ -115,6 +119,31 @@ def test_a_record_that_came_after_the_last_batch_of_a_view_of_batch_alone_waits_
     ]
     found = answered(project.layout, manifest, rows, Held(RecordId(0, 11), pa.table({}), None))
     assert (found.problem, found.next) == ("its answers end before it, at seq 0", "dovetail batch totals")
+
+
+def test_a_record_put_right_is_in_no_group_of_any_version(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(project)
+    ledger, layout = DeltaLedger(project.layout.ledger("lines")), project.layout
+    attach(ledger, VERSION)
+    ledger.append(LedgerRow(2, 0, "commit", Range(AT, Position({0: 20})), {VERSION: 1}, "t"))
+    superseded, write = RecordId(0, 11), partial(supersede.write, layout, "lines", [RecordId(0, 11)])
+    append_supersede(ledger, write, allowed=lambda _: None)
+    DeltaManifest(layout.manifest("totals")).swap(
+        manifests.first("totals", (Run(ORIGIN, VERSION, -1, 0, Range(AT, AT)),), "")
+    )
+    monkeypatch.setattr(_Look, "raw", lambda _: pa.table({}))
+    monkeypatch.setattr(_Look, "fate", lambda *_: ("quarantined", "no number"))
+
+    def path(record: RecordId) -> list[str]:
+        found = trace(project, project.source("lines"), record, StubLog, lambda: None)
+        (view,) = found.views
+        assert (view.reason, view.groups, view.problem) == (found.put_right, (), "")
+        return explain.path(found)
+
+    assert [line.endswith(" → in quarantine: no number → put right in seq 3") for line in path(superseded)] == [True]
+    for offset in (19, 20):
+        supersede.note_sent(layout, "lines", {superseded: RecordId(0, offset), RecordId(0, 12): RecordId(0, 30)})
+    assert path(superseded)[0].endswith(" → put right in seq 3, sent as 0@20")
 
 
 @pytest.mark.java
