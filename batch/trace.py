@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from dovetail.batch.counted import REPEAT, Answered, Held, answered
 from dovetail.batch.master import DeltaMaster
-from dovetail.shared import supersede
+from dovetail.shared import gaps, supersede
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, POSITION, REASON, decode
@@ -94,6 +94,9 @@ def trace(
         if any(p.includes(record.partition, record.offset) for p in Claims(layout.claims(source.name)).passed()):
             what = f"read in seq {row.seq}, and counted if it was whole; its bytes are in neither Kafka nor the archive"
             return Trace(source.name, record, what, seq=row.seq, at=row.at)
+        if look.dropped():
+            what = f"read in seq {row.seq}, and counted if it was whole; Kafka dropped it before the archive read it"
+            return Trace(source.name, record, what, next="dovetail status", seq=row.seq, at=row.at)
         return Trace(source.name, record, f"{HOLE}, in what seq {row.seq} read: {row.range}", seq=row.seq, at=row.at)
     held = Held(record, raw, spark())
     fate, reason = look.fate(row, held)
@@ -136,7 +139,7 @@ class _Look:
         if not extent.end.includes(p, o):
             return Trace(name, self.record, f"past the end of the log, which is {RecordId(p, extent.end[p])}")
         if self.raw() is None:
-            if not extent.begin.includes(p, o):
+            if not self.dropped():
                 return Trace(name, self.record, HOLE)
             begin = RecordId(p, extent.begin[p])
             what = f"dropped by Kafka before it was read: the log begins at {begin}"
@@ -153,16 +156,21 @@ class _Look:
         """The record as it came, columns of META: from the master, else from Kafka; None where it is in neither."""
         p, o = self.record.partition, self.record.offset
         master = DeltaMaster(self.layout, self.source, self.spark())
-        if master.claim().includes(p, o):
-            held = arrow(master.bytes_of(self._span).limit(1))
-            if held.num_rows:
-                return held
+        if master.exists() and gaps.held(self.layout, self.source.name).includes(p, o):
+            archived = arrow(master.bytes_of(self._span).limit(1))
+            if archived.num_rows:
+                return archived
         extent = self._extent()
         if not Range(extent.begin.up_to(extent.end), extent.end).includes(p, o):
             return None
         records = records_of(self.source, self._span, self.layout, self.log(), self.spark())
         found = arrow(records.select(*META).limit(1))
         return found if found.num_rows else None
+
+    def dropped(self) -> bool:
+        """Whether Kafka holds nothing of its place any more, and the archive has not come to it."""
+        p, o = self.record.partition, self.record.offset
+        return self._extent().begin.includes(p, o) and not gaps.held(self.layout, self.source.name).includes(p, o)
 
     def fate(self, row: LedgerRow, held: Held) -> tuple[Fate, str]:
         """What the commit decided, and why."""

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pytest
 
 from dovetail.batch.counted import Held, answered
-from dovetail.batch.trace import _Look, trace
+from dovetail.batch.trace import HOLE, _Look, trace
 from dovetail.cli import explain
 from dovetail.shared import manifest as manifests
 from dovetail.shared import project as projects
 from dovetail.shared import settings, supersede
+from dovetail.shared.claims import Claims
 from dovetail.shared.commit import attach, open_source
 from dovetail.shared.commit import supersede as append_supersede
 from dovetail.shared.decode import decoder_id
@@ -56,11 +57,11 @@ def project(tmp_path: Path) -> Iterator[Project]:
 class StubLog:
     """A topic of one partition."""
 
-    def __init__(self, topic_id: str = "t") -> None:
-        self.topic_id = topic_id
+    def __init__(self, topic_id: str = "t", *, begin: int = 5) -> None:
+        self.topic_id, self.begin = topic_id, begin
 
     def extent(self, topic: str) -> Extent:
-        return Extent(topic, self.topic_id, Position({0: 5}), Position({0: 12}))
+        return Extent(topic, self.topic_id, Position({0: self.begin}), Position({0: max(12, self.begin)}))
 
 
 def never() -> NoReturn:
@@ -71,8 +72,8 @@ def opened(project: Project) -> LedgerRow:
     return open_source(DeltaLedger(project.layout.ledger("lines")), topic_id="t", origin=AT)
 
 
-def told(project: Project, record: str, log=StubLog) -> str:
-    return trace(project, project.source("lines"), RecordId.parse(record), log, never).missing
+def told(project: Project, record: str, log=StubLog, spark=never) -> str:
+    return trace(project, project.source("lines"), RecordId.parse(record), log, spark).missing
 
 
 def test_of_a_source_that_was_never_read_nothing_is_asked(project: Project) -> None:
@@ -91,6 +92,23 @@ def test_what_was_passed_as_lost_is_told(project: Project) -> None:
     lost = LedgerRow(1, 0, "lost", Range(AT, Position({0: 20})), {}, first.topic_id, note="retention")
     ledger.append(lost)
     assert told(project, "0@19", never) == "passed as lost in seq 1: retention"
+
+
+def test_what_kafka_dropped_before_it_was_archived_is_no_hole(project: Project) -> None:
+    ledger, claims = DeltaLedger(project.layout.ledger("lines")), Claims(project.layout.claims("lines"))
+    ledger.append(LedgerRow(1, 0, "commit", Range(AT, Position({0: 20})), {}, opened(project).topic_id))
+
+    def said(record: str) -> str:
+        return told(project, record, lambda: StubLog(begin=30), lambda: None)
+
+    counted = "read in seq 1, and counted if it was whole; Kafka dropped it before the archive read it"
+    assert said("0@15") == counted
+    assert said("0@25") == "dropped by Kafka before it was read: the log begins at 0@30"
+    claims.append(Position({0: 15}))
+    assert said("0@15") == counted
+    assert said("0@14") == f"{HOLE}, in what seq 1 read: 0@10..20"
+    claims.append(Position({0: 30}))
+    assert said("0@25") == HOLE, "the archive came to it and found none"
 
 
 def test_a_record_of_another_topic_under_the_same_name_is_refused(project: Project) -> None:
