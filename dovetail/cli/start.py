@@ -29,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 def init(
     name: str = typer.Argument(help="The new project, and the folder it is put in."),
-    template: str | None = typer.Option(None, help="shop or traffic; NAME where that is one of them, else shop."),
+    template: str | None = typer.Option(
+        None, help="delivery, shop or traffic; NAME where it is one of them, else shop."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be created; write nothing."),
     as_json: bool = JSON,
 ) -> None:

@@ -176,7 +176,7 @@ def test_a_revoked_key_and_a_grant_taken_away_open_nothing_within_seconds(server
             assert http.get("/v1/views/sales/query").status_code == 200
             access.change(layout, lambda held, how=how, key=key: how(held, keys.id_of(key)))  # type: ignore[misc]
             server.client.until(lambda http=http: http.get("/v1/views/sales/query").status_code in (401, 404))  # type: ignore[misc]
-    assert LOOK_S < 60
+    assert LOOK_S <= 1, "docs/security.md says so"
 
 
 def _revoked(held: access.Access, id_: str) -> access.Access:
