@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from dovetail.client.errors import Refused
 from dovetail.shared.errors import unknown
 
 Value: TypeAlias = str | int | float | Decimal | datetime | date | bytes | None
@@ -72,6 +73,9 @@ def body(asked: Question) -> dict[str, Any]:
 def parameters(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     r"""The same body as the parameters of a GET.
 
+    Raises:
+        Refused: a condition has no values, which a URL cannot say; the server refuses it in a body.
+
     >>> parameters({"by": ["a", "b"], "where": {"a": ["x,y", None], "n": {"gte": 1}}})
     [('by', 'a,b'), ('where.a', 'x\\,y'), ('where.a.null', 'true'), ('where.n.gte', '1')]
     """
@@ -116,6 +120,8 @@ def plain(value: Any) -> Any:
 
 
 def _condition(name: str, values: Sequence[Any]) -> list[tuple[str, str]]:
+    if not values:
+        raise Refused(f"{name} has no value", next="give one, or None")
     present = [_text(v).replace("\\", "\\\\").replace(",", "\\,") for v in values if v is not None]
     found = [(name, ",".join(present))] if present else []
     return [*found, (f"{name}.null", "true")] if None in values else found

@@ -15,6 +15,14 @@ OF_ANSWER, OF_CLIENT, OF_LIVE, OF_PATIENCE, OF_QUESTION = (
 CLIENTS = [
     Mutant(
         "a client",
+        "a condition that nothing can meet asks a stream for everything",
+        QUESTION,
+        "    if not values:\n",
+        "    if False:\n",
+        f"{OF_QUESTION}::test_a_condition_without_values_is_refused_and_does_not_ask_for_everything",
+    ),
+    Mutant(
+        "a client",
         "an answer that was cut off is taken for whole",
         ANSWER,
         "        if not stream.endswith(END):",
