@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from dovetail.client.errors import Refused
+from dovetail.shared.duration import length
 from dovetail.shared.errors import unknown
 
 Value: TypeAlias = str | int | float | Decimal | datetime | date | bytes | None
@@ -107,7 +108,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, date):  # a datetime too
         return value.isoformat()
     if isinstance(value, timedelta):
-        return f"{value // timedelta(milliseconds=1)}ms"
+        whole, rest = divmod(value, timedelta(seconds=1))
+        return f"{value // timedelta(milliseconds=1)}ms" if rest else length(whole)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Mapping):

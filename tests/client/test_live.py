@@ -45,7 +45,7 @@ def test_each_change_is_an_answer(client: Any, double: Double) -> None:
 def test_how_often_is_asked_of_the_stream_alone(client: Any, double: Double) -> None:
     double.tell(events(lines(1)), of_types(), httpx.Response(204))
     assert len(list(client.live("sales", every=dt.timedelta(seconds=1)))) == 1
-    assert dict(streams(double)[0].url.params) == {"every": "1000ms"}
+    assert dict(streams(double)[0].url.params) == {"every": "1s"}
     assert double.bodies() == [{}]
 
 

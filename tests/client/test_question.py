@@ -20,6 +20,7 @@ from dovetail.client.errors import Refused
 from dovetail.client.question import Question, body, parameters, plain
 from dovetail.serving.fields import CONDITIONS, LISTS, SCALARS, Fields, from_json, from_url
 from dovetail.serving.where import OPS
+from dovetail.shared.duration import DAY, Span, parse, span
 
 TEXTS = st.text("aé,\\.&=+% ", max_size=5)
 VALUES = TEXTS | st.sampled_from([None, True, False, -(2**63), 0, 0.1, 1e22, Decimal("1E+2"), dt.date(2026, 3, 1)])
@@ -101,6 +102,12 @@ def test_a_field_that_there_is_none_of_is_refused_with_the_closest() -> None:
 def test_values_of_python_and_of_tables_are_written_as_the_server_reads_them(value: Any, written: Any) -> None:
     assert plain(value) == written
     assert orjson.loads(orjson.dumps(plain(value))) == written
+
+
+def test_lengths_of_whole_days_are_lengths_to_the_server_however_long() -> None:
+    for days in range(1, 3651):
+        assert span(plain(dt.timedelta(days=days))) == Span(days * DAY)
+    assert parse(plain(dt.timedelta(0))) == dt.timedelta(0)  # as in max_age
 
 
 def test_a_value_that_no_key_has_is_refused_by_its_type() -> None:
