@@ -108,6 +108,17 @@ def test_columns_of_dimensions_have_windows_and_filled_buckets(stand: Stand, ser
     assert by_country[-3:] == [(None, first, 28), (None, second, 28), (None, third, None)]
 
 
+def test_a_column_of_lists_or_maps_is_refused_to_group_by(products: Versions, serving: Client) -> None:
+    names = pa.array([[("fr", "Auto")], None], pa.map_(pa.string(), pa.string()))
+    products.add(pa.table({**PRODUCTS, "tags": [["old"], []], "names": names}), key="product")
+    serving.until(lambda: serving.receipt("sales", by="line")["dimensions"]["products"]["version"] == 2)
+    filled = {"bucket": "1d", "fill": "zero"}
+    for name, more in (("tags", {}), ("products.names", {}), ("tags", filled)):
+        refused = serving.get("sales", by=name, **more)
+        assert refused.status_code == 422
+        assert f"by={name}: lists, maps and structs cannot be grouped by" in refused.json()["detail"]
+
+
 @pytest.mark.usefixtures("products")
 def test_a_column_that_is_called_like_a_key_is_asked_for_by_its_dimension(serving: Client) -> None:
     assert pieces(serving, by="products.country") == [("made in FR", 3), (None, 28)]
