@@ -180,7 +180,9 @@ def test_a_receipt_whose_parts_are_pruned_is_gone_and_one_that_never_was_is_unkn
     assert "has been pruned" in gone.json()["detail"]
     places = ((9, 9, "sales"), (9, stand.seq, "sales"), (1, stand.seq + 1, "sales"), (1, stand.seq, "other"))
     unknown = [f"s{generation}.{seq}.d1.{tag(view)}00000000" for generation, seq, view in places]
-    for wrong, says in (("s1", "is no receipt's id"), *((each, "has no such receipt") for each in unknown)):
+    too_large = f"s1.{stand.seq}.d{10**20}.{tag('sales')}00000000"
+    malformed = [(each, "is no receipt's id") for each in ("s1", too_large)]
+    for wrong, says in (*malformed, *((each, "has no such receipt") for each in unknown)):
         refused = serving.get("sales", as_of=wrong)
         assert refused.status_code == 422
         assert says in refused.json()["detail"]
