@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 KEPT = 4
 """Editions of the past that are kept in the database, of all views together."""
-ID = re.compile(r"s(\d{1,18})\.(\d{1,18})(?:\.d(\d+(?:-\d+)*))?\.([0-9a-f]{6})[0-9a-f]{8}", re.ASCII)
+ID = re.compile(r"s(\d{1,18})\.(\d{1,18})(?:\.d(\d{1,18}(?:-\d{1,18})*))?\.([0-9a-f]{6})[0-9a-f]{8}", re.ASCII)
 
 
 @dataclass(frozen=True)

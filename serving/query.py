@@ -152,7 +152,7 @@ def plan(shape: Shape, fields: Fields, seen: Seen = ALL) -> Asked:
             f"end={fields.scalars['end']}: end does not lie after start", why="end is excluded",
             next="a later end, or none",
         )  # fmt: skip
-    by = _names(shape, fields.lists.get("by", ()), "by")
+    by = _by(shape, fields.lists.get("by", ()), seen)
     measures = _measures(shape, fields.lists.get("measures", ())) or tuple(shape.measures)
     cursor = Cursor.parse(fields.scalars["cursor"]) if "cursor" in fields.scalars else None
     shown = (*by, *(["bucket"] if bucket else []))
@@ -203,6 +203,14 @@ def seconds(name: str, text: str) -> float:
 def patience(fields: Fields) -> float:
     """How long a question may wait, in seconds: not at all without `at_least` or `max_age`."""
     return _timeout(fields) if fields.scalars.keys() & {"at_least", "max_age"} else 0.0
+
+
+def _by(shape: Shape, given: Sequence[str], seen: Seen) -> tuple[str, ...]:
+    names = _names(shape, given, "by")
+    for name in names:
+        if pa.types.is_nested(seen.type(shape, name)):  # groups are put in order
+            raise QueryError(f"by={name}: lists, maps and structs cannot be grouped by", next="group by another column")
+    return names
 
 
 def _names(shape: Shape, given: Sequence[str], of: str) -> tuple[str, ...]:
