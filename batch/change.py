@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dovetail.batch import promote
+from dovetail.shared import hooks
 from dovetail.shared.declare import View
 from dovetail.shared.errors import UsageError
 from dovetail.shared.ledger import LedgerStore, VersionId, covered
@@ -84,7 +85,7 @@ def switch(
 ) -> Manifest:
     """Makes a set of runs answer; see `promote.switch`."""
     layout, retention = project.layout, project.settings.retention
-    return promote.switch(
+    now = promote.switch(
         DeltaManifest(layout.manifest(view.name)),
         DeltaLedger(layout.ledger(view.source.name)),
         view=view.name,
@@ -95,6 +96,8 @@ def switch(
         window=retention.rollback_seconds,
         back=back,
     )
+    hooks.promoted(project.settings, started, now, by="rollback" if back else "promote")
+    return now
 
 
 def history(manifests: Sequence[Manifest]) -> list[Change]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from pyspark.sql import SparkSession
 
@@ -13,7 +14,7 @@ from dovetail.batch import gates, recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
 from dovetail.batch.replay import ReplayedLog
-from dovetail.shared import lineage, pauses
+from dovetail.shared import hooks, lineage, pauses
 from dovetail.shared.commit import attach, detach
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy, GateClosed
@@ -65,11 +66,14 @@ def run(
     """
     layout, source = project.layout, view.source
     pauses.refuse(layout, "batch", view.name)
-    with held(layout.lock(f"batch-{view.name}"), f"a batch of {view.name}", patience=patience(layout, view.name)):
+    with (
+        ExitStack() as after,
+        held(layout.lock(f"batch-{view.name}"), f"a batch of {view.name}", patience=patience(layout, view.name)),
+    ):
         ledger = open_ledger(project, source, log)
         put_in_force(project, source, ledger, spark)
         manifests = DeltaManifest(layout.manifest(view.name))
-        now = manifests.read()
+        now = before = manifests.read()
         declared = project.version(view)
         adopted = now is None or (full and (now.live != declared or not _in_force(now.live, ledger)))
         version = attach_declared(project, view, ledger, spark) if adopted or now is None else now.live
@@ -99,6 +103,8 @@ def run(
         finally:
             if not (view.speed or is_held(layout.lock(f"reprocess-{view.name}"))):
                 detach(ledger, version, note=BATCH_ALONE)
+        if promoted:  # told whatever comes of the tidying below, and once the lock is free for what the hook may run
+            after.callback(hooks.promoted, project.settings, before, promoted, by="batch")
         now = manifests.read()
         if now is not None:  # where nothing was new, too: the batch before may have been killed from here on
             now = raise_floors(manifests)

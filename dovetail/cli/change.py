@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -185,6 +186,8 @@ def promote(
 ) -> None:
     """Let what was reprocessed answer, for all readers at once; what answered until now can be gone back to."""
     from dovetail.batch import change, gates
+    from dovetail.shared.errors import GateClosed
+    from dovetail.shared.hooks import watched
 
     output, project = Output(as_json=as_json), load_project(context)
     named, manifest = project.view(view), _manifest(project, view)
@@ -193,8 +196,9 @@ def promote(
         because, what = reason_for(because), "promote despite its gates"
     elif named.promote_if:
         spark = start_spark(project.settings, "promote", heavy=True, on_progress=output.progress())
-        for found in gates.refuse_promote(project, named, manifest, runs, spark):
-            output.line(f"gate open: {found}")
+        with nullcontext() if dry_run else watched(project.settings, "promote", view, of=GateClosed):
+            for found in gates.refuse_promote(project, named, manifest, runs, spark):
+                output.line(f"gate open: {found}")
     _switch(output, project, named, manifest, runs, what=what, because=because, dry_run=dry_run)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 
 from dovetail.batch import change
@@ -89,3 +91,13 @@ def test_history_tells_each_change_of_what_answers_once():
     assert [(c.generation, c.version, c.note) for c in told] == [
         (1, NEW, "promote by ann: faster"), (0, OLD, "first"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_what_came_to_answer_by_a_person_is_told(monkeypatch: pytest.MonkeyPatch, back: bool):
+    told = []
+    project, view = mock.MagicMock(), mock.MagicMock()
+    monkeypatch.setattr(change.promote, "switch", lambda *_, **__: PROMOTED)
+    monkeypatch.setattr(change.hooks, "promoted", lambda *given, by: told.append((*given, by)))
+    assert change.switch(project, view, STAGED, runs(NEW), note="", back=back) is PROMOTED
+    assert told == [(project.settings, STAGED, PROMOTED, "rollback" if back else "promote")]
