@@ -119,6 +119,10 @@ class Manifest:
     def floor(self, version: VersionId) -> int:
         return self.floors.get(version, -1)
 
+    def in_full(self, declared: VersionId) -> VersionId:
+        """The version that a full batch computes: the one declared, but for one that a rollback has left."""
+        return self.live if declared in self.left else declared
+
     def staged_of(self, version: VersionId) -> tuple[Run, ...]:
         """What has been computed beside of a version; empty where nothing has."""
         return next((runs for runs in self.staged if runs[-1].version == version), ())

@@ -215,7 +215,14 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
         ways = {"not in its answers yet": state.coming, "dropped, and in its answers still": state.going}
         told = [f"import {', '.join(map(str, ids))} is {way}" for way, ids in ways.items() if ids]
         what = f"{name}: {'; '.join(told)}"
-        yield Trouble(Code.IMPORT_WAITING, Grade.UNFINISHED, what, f"dovetail batch {name} --full")
+        yield Trouble(Code.IMPORT_WAITING, Grade.UNFINISHED, what, f"dovetail batch {name} --full", _adopting(state))
+
+
+def _adopting(state: ViewState) -> str:
+    """What a full batch of a changed view does besides."""
+    now, declared = state.manifest, state.declared
+    adopts = now is not None and declared is not None and now.in_full(declared) != now.live
+    return f"that batch also lets {short(declared)} answer, as it is declared" if adopts and declared else ""
 
 
 def _of_dimension(state: DimensionState) -> Iterator[Trouble]:

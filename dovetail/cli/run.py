@@ -18,6 +18,7 @@ from dovetail.shared import duration
 from dovetail.shared.aside import obeying
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import GateClosed, UsageError
+from dovetail.shared.ledger import view_of
 from dovetail.shared.locks import held, is_held
 from dovetail.shared.project import Project
 
@@ -148,6 +149,9 @@ def batch(
     def tell(plan: Plan) -> None:
         kind = "incremental" if plan.joins else "full"
         output.note(f"{plan.version}: {kind}, {plan.records:,} records, seq {plan.from_seq + 1} to {plan.cut_seq}")
+        name = view_of(plan.version)
+        if full and (declared := project.version(project.view(name))) != plan.version:
+            output.warn(f"{name} is declared as {declared}, which a rollback has left: dovetail history {name}")
 
     if not dry_run:
         refresh_all(project, log, spark, tell=output.note)

@@ -90,6 +90,14 @@ RUNS = [
     ),
     Mutant(
         "a change",
+        "a full batch brings back what a rollback has left",
+        MANIFEST,
+        "return self.live if declared in self.left else declared",
+        "return declared",
+        "tests/batch/test_job.py::test_a_full_batch_does_not_bring_back_what_a_rollback_has_left",
+    ),
+    Mutant(
+        "a change",
         "a rollback typed twice goes twice",
         "batch/change.py",
         "    if manifest.generation in manifest.left.values() and version == manifest.live:\n",

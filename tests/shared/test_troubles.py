@@ -92,6 +92,14 @@ def test_each_trouble_of_a_view_has_its_code(change: dict[str, Any], code: Code)
     assert told(READ, replace(ANSWERED, **change)) == [code]
 
 
+def test_a_full_batch_that_also_lets_a_changed_view_answer_is_told_as_such() -> None:
+    changed = replace(ANSWERED, declared=VersionId("sales@0000000000000000"), coming=[1])
+    assert ANSWERED.manifest is not None
+    left = replace(changed, manifest=replace(ANSWERED.manifest, left={changed.declared: 1}))
+    whys = [t.why for view in (changed, left) for t in troubles(Status((READ,), (view,))) if t.code == "import-waiting"]
+    assert whys == ["that batch also lets sales@0000 answer, as it is declared", ""]
+
+
 def test_a_live_version_that_is_not_folded_any_more_is_detached() -> None:
     ended = replace(READ, last=LedgerRow(4, 0, "detach", Range(TO, TO), {}, "id"))
     assert told(ended) == [Code.VERSION_DETACHED]
