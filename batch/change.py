@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from dovetail.batch import promote
 from dovetail.shared.declare import View
-from dovetail.shared.errors import UsageError
-from dovetail.shared.ledger import LedgerStore, VersionId, covered
+from dovetail.shared.errors import Busy, UsageError
+from dovetail.shared.ledger import LedgerRow, VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Manifest, Run
 from dovetail.shared.manifest_table import DeltaManifest
@@ -74,19 +74,40 @@ def to_go_back(manifest: Manifest, named: str = "") -> tuple[Run, ...]:
     return (others or earlier)[0]
 
 
-def ready(runs: tuple[Run, ...], ledger: LedgerStore) -> bool:
-    """Whether speed answers for every record after these runs."""
-    return covered(runs[-1].version, runs[-1].to_seq, ledger.rows(after=runs[-1].to_seq - 1))
+def ready(manifest: Manifest, runs: tuple[Run, ...], rows: Sequence[LedgerRow]) -> bool:
+    """Whether speed answers for every record of `rows` after these runs: it folded each, and has kept its states."""
+    version, seq = runs[-1].version, runs[-1].to_seq
+    return covered(version, seq, rows) and manifest.floor(version) <= seq
+
+
+def refuse_unready(manifest: Manifest, runs: tuple[Run, ...], rows: Sequence[LedgerRow]) -> None:
+    """Raises Busy where these runs cannot answer: they are computed in part only, or not kept up to date."""
+    if ready(manifest, runs, rows):
+        return
+    version, seq = runs[-1].version, runs[-1].to_seq
+    if runs in manifest.staged and version in rows[-1].versions:
+        raise Busy(
+            f"{version} is computed up to seq {seq} of {rows[-1].seq}", next=f"{go_on(manifest, version)} goes on"
+        )
+    raise Busy(f"{version} is not kept up to date", next=go_on(manifest, version))
+
+
+def go_on(manifest: Manifest, version: VersionId) -> str:
+    """The command that computes the rest of what is staged of a version, while that is the one declared."""
+    return f"dovetail reprocess {manifest.view}{' --from-scratch' if version == manifest.live else ''}"
 
 
 def switch(
     project: Project, view: View, started: Manifest, to: tuple[Run, ...], *, note: str, back: bool = False
 ) -> Manifest:
-    """Makes a set of runs answer; see `promote.switch`."""
+    """Makes a set of runs answer; see `promote.switch`. Raises Busy also where it is computed in part only."""
     layout, retention = project.layout, project.settings.retention
+    ledger = DeltaLedger(layout.ledger(view.source.name))
+    if to in started.staged:
+        refuse_unready(started, to, ledger.rows())
     return promote.switch(
         DeltaManifest(layout.manifest(view.name)),
-        DeltaLedger(layout.ledger(view.source.name)),
+        ledger,
         view=view.name,
         started=started,
         to=to,

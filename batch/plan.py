@@ -78,12 +78,12 @@ def plan(project: Project, view: View) -> Planned:
         return replace(planned, notes=(*upgraded, *_history(project, manifest)))
     why = tuple(reasons(bundle, view, project.settings.folder))
     runs = manifest.staged_of(declared) or manifest.earlier_of(declared)
-    ledger = DeltaLedger(layout.ledger(view.source.name))
-    if runs and ready(runs, ledger):
+    rows = DeltaLedger(layout.ledger(view.source.name)).rows()
+    if runs and ready(manifest, runs, rows):
         of_staged = tuple(_history(project, replace(manifest, runs=runs)))
         return replace(planned, state="computed", reasons=why, notes=of_staged)
     _, records = ahead(project, view)
-    share = records / max(1, sum(row.books.consumed for row in ledger.rows()))
+    share = records / max(1, sum(row.books.consumed for row in rows))
     rate = measured(manifests.history())
     return replace(
         planned, state="changed", reasons=why, records=records,

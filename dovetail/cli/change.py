@@ -224,7 +224,7 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
     output, project = Output(as_json=as_json), load_project(context)
     named, manifest = project.view(view), _manifest(project, view)
     changes = change.history(DeltaManifest(project.layout.manifest(view)).history())
-    ledger = DeltaLedger(project.layout.ledger(named.source.name))
+    rows = DeltaLedger(project.layout.ledger(named.source.name)).rows()
     output.table(
         ["generation", "when", "version", "seq", "runs", "plan", "what"],
         [(c.generation, _when(c.at), c.version, c.seq, c.runs, c.plan, c.note) for c in changes],
@@ -232,16 +232,21 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
     )
     kept = [("back", runs) for runs in manifest.rollback] + [("forth", runs) for runs in manifest.staged]
     for way, runs in kept:
-        verb = "rollback" if way == "back" else "promote"
-        lacks = "" if change.ready(runs, ledger) else ", but is not kept up to date any more"
-        said = f"{runs[-1].version} up to seq {runs[-1].to_seq}{lacks}"
-        output.line(f"{way:<5} {said}: dovetail {verb} {view} --to {runs[-1].version}")
+        version, ready = runs[-1].version, change.ready(manifest, runs, rows)
+        lacks = "" if ready else f" of {rows[-1].seq}" if way == "forth" else ", but is not kept up to date any more"
+        command = f"dovetail {'rollback' if way == 'back' else 'promote'} {view} --to {version}"
+        if way == "forth" and not ready:
+            command = f"{change.go_on(manifest, version)} goes on"
+        output.line(f"{way:<5} {version} up to seq {runs[-1].to_seq}{lacks}: {command}")
     output.result(
         {
             "view": view, "live": manifest.live, "declared": project.version(named),
             "changes": [vars(c) for c in changes],
             "kept": [
-                {"way": way, "version": runs[-1].version, "seq": runs[-1].to_seq, "ready": change.ready(runs, ledger)}
+                {
+                    "way": way, "version": runs[-1].version, "seq": runs[-1].to_seq,
+                    "ready": change.ready(manifest, runs, rows),
+                }
                 for way, runs in kept
             ],
         }

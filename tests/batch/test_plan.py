@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from dovetail.cli import main
 from dovetail.shared import manifest as rules
 from dovetail.shared import project as projects
 from dovetail.shared import settings
-from dovetail.shared.manifest import ORIGIN, Run
+from dovetail.shared.commit import attach, open_source
+from dovetail.shared.ledger import LedgerRow
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.manifest import ORIGIN, Run, RunId
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
@@ -173,3 +177,19 @@ def test_a_view_that_never_answered_is_new(stored: Path) -> None:
     project = loaded(stored)
     found = plan(project, project.view("others"))
     assert (found.state, found.live, found.next) == ("new", None, "dovetail batch others")
+
+
+@pytest.mark.parametrize(("floor", "state"), [(2, "changed"), (1, "computed")])
+def test_what_was_computed_in_part_is_still_to_be_computed(stored: Path, floor: int, state: str) -> None:
+    planned = changed(stored, "helper.py", ("FACTOR = 2", "FACTOR = 3"))
+    project = loaded(stored)
+    project.store(project.view("totals"))
+    ledger, manifests = DeltaLedger(project.layout.ledger("events")), DeltaManifest(project.layout.manifest("totals"))
+    at = open_source(ledger, topic_id="id", origin=Position({0: 0})).to
+    attach(ledger, planned.declared)
+    ledger.append(LedgerRow(2, 0, "commit", Range(at, Position({0: 1})), {planned.declared: 1}, "id"))
+    part = Run(RunId("part"), planned.declared, -1, 1, Range(at, at))
+    now = manifests.read()
+    assert now is not None
+    manifests.swap(replace(rules.staged(now, (part,), note="part"), floors={planned.declared: floor}))
+    assert plan(project, project.view("totals")).state == state

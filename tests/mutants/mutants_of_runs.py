@@ -97,6 +97,14 @@ RUNS = [
         "tests/batch/test_job.py::test_a_full_batch_does_not_bring_back_what_a_rollback_has_left",
     ),
     Mutant(
+        "5",
+        "what is computed in part counts as whole, though speed's states above it are gone",
+        "batch/change.py",
+        " and manifest.floor(version) <= seq\n",
+        "\n",
+        "tests/batch/test_change.py::test_what_is_computed_in_part_is_neither_compared_nor_judged_nor_promoted",
+    ),
+    Mutant(
         "a change",
         "a rollback typed twice goes twice",
         "batch/change.py",
