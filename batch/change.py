@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dovetail.batch import promote
@@ -36,7 +36,7 @@ def to_promote(manifest: Manifest, declared: VersionId, named: str = "") -> tupl
     Raises:
         UsageError: there is none; says what would make it.
     """
-    version = _version(manifest, named) if named else declared
+    version = known(manifest, named) if named else declared
     if found := manifest.staged_of(version):
         return found
     if version == manifest.live:
@@ -56,7 +56,7 @@ def to_go_back(manifest: Manifest, named: str = "") -> tuple[Run, ...]:
         UsageError: there is none, or a rollback has just been made: the same one again, by who does not know that it
             was, must not undo it.
     """
-    version = _version(manifest, named) if named else manifest.live
+    version = known(manifest, named) if named else manifest.live
     if manifest.generation in manifest.left.values() and version == manifest.live:
         raise UsageError(
             f"{manifest.view} has been rolled back: {version} answers",
@@ -130,12 +130,17 @@ def history(manifests: Sequence[Manifest]) -> list[Change]:
     return [*reversed(found.values())]
 
 
-def _version(manifest: Manifest, named: str) -> VersionId:
-    known = sorted({runs[-1].version for runs in manifest.sets})
-    found = [v for v in known if v.startswith(named) or v.split("@")[1].startswith(named.removeprefix("@"))]
+def known(manifest: Manifest, named: str, others: Iterable[VersionId] = ()) -> VersionId:
+    """The version that a beginning of its name names: of those that answer, are kept or computed beside, or `others`.
+
+    Raises:
+        UsageError: it names none of them, or several.
+    """
+    versions = sorted({*(runs[-1].version for runs in manifest.sets), *others})
+    found = [v for v in versions if v.startswith(named) or v.split("@")[1].startswith(named.removeprefix("@"))]
     if len(found) != 1:
         raise UsageError(
-            f"'{named}' names {'none' if not found else 'several'} of {', '.join(map(short, known))}",
+            f"'{named}' names {'none' if not found else 'several'} of {', '.join(map(short, versions))}",
             next=f"dovetail history {manifest.view}",
         )
     return found[0]

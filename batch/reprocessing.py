@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql import SparkSession
 
 from dovetail.batch import promote, relabel
+from dovetail.batch.change import known
 from dovetail.batch.job import BETWEEN_PARTS, catch_up_if_stopped, judging_master, owner
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.plan_id import refuse_another
@@ -25,7 +26,7 @@ from dovetail.shared.errors import Busy, NotYet, UsageError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.imports import Import, Imports
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
-from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
+from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered, view_of
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
@@ -155,9 +156,9 @@ def ahead(project: Project, view: View, *, relabelled: bool = False) -> tuple[Ve
     return version, sum(row.books.consumed for row in rows)
 
 
-def give_up(project: Project, view: View) -> VersionId:
-    """Lets go of what was computed beside of the declared version of `view`, and takes the version out of force unless
-    something else needs it. The next batch deletes its runs.
+def give_up(project: Project, view: View, named: str = "", *, dry_run: bool = False) -> VersionId:
+    """Lets go of what was computed beside of the version named, or else of the one declared, and takes it out of force
+    unless something else needs it; gives it. The next batch deletes its runs.
 
     Raises:
         UsageError: nothing was computed of it.
@@ -167,14 +168,15 @@ def give_up(project: Project, view: View) -> VersionId:
     with held(layout.lock(f"reprocess-{view.name}"), f"giving up what was reprocessed of {view.name}"):
         manifests, ledger = DeltaManifest(layout.manifest(view.name)), DeltaLedger(layout.ledger(view.source.name))
         now, last = manifests.read(), ledger.last()
-        if (
-            now is None
-            or last is None
-            or not (now.staged_of(version) or version in set(last.versions) - set(needed(now)))
-        ):
+        in_force = {v for v in (last.versions if last else ()) if view_of(v) == view.name}
+        if now is not None and named:
+            version = known(now, named, in_force)
+        if now is None or not (now.staged_of(version) or version in in_force - set(needed(now))):
             raise UsageError(
                 f"nothing of {version} was computed beside what answers", next=f"dovetail history {view.name}"
             )
+        if dry_run:
+            return version
         now = promote.unstage(manifests, version, note=f"given up by {owner()}")
         failpoint("reprocess.unstaged")
         if version not in needed(now):

@@ -58,6 +58,7 @@ class Code(StrEnum):
     RETENTION_NEAR = "retention-near"
     SPEED_PAUSED = "speed-paused"
     SPEED_STOPPED = "speed-stopped"
+    STAGED_UNDECLARED = "staged-undeclared"
     TOPIC_MISSING = "topic-missing"
     UNREADABLE = "unreadable"
     VERSION_DETACHED = "version-detached"
@@ -211,6 +212,11 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
         fingerprint = short(manifest.live).partition("@")[2]
         what = f"{name}: changed since {fingerprint}, which still answers"
         yield Trouble(Code.VIEW_CHANGED, Grade.UNFINISHED, what, f"dovetail plan {name}")
+    for version in [runs[-1].version for runs in manifest.staged] if manifest else ():
+        if version not in (state.declared, manifest.live):
+            what = f"{name}: {short(version)} is computed beside, kept up to date, and declared no more"
+            command = f"dovetail reprocess {name} --give-up --to {version}, unless it is to be promoted"
+            yield Trouble(Code.STAGED_UNDECLARED, Grade.UNFINISHED, what, command)
     if manifest is not None and (state.coming or state.going):
         ways = {"not in its answers yet": state.coming, "dropped, and in its answers still": state.going}
         told = [f"import {', '.join(map(str, ids))} is {way}" for way, ids in ways.items() if ids]

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from killed import killed_at
 
+from dovetail.batch import reprocessing
 from dovetail.shared import manifest as rules
 from dovetail.shared import project as projects
 from dovetail.shared import settings
@@ -57,3 +59,22 @@ def test_it_says_what_can_be_gone_to_and_what_is_computed_in_part(run: Run, of: 
         f"\nforth {live} up to seq 1 of 2: dovetail reprocess sales --from-scratch goes on"
         in run("history", "sales").out
     )
+
+
+def test_what_the_code_has_moved_on_from_is_let_go_of_by_its_name(run: Run, of: Project) -> None:
+    left, ledger = VersionId("sales@0b22"), DeltaLedger(of.layout.ledger("lines"))
+    attach(ledger, left)
+    live = stage(of, left).live
+    stage(of, live)
+    command = f"reprocess sales --give-up --to {left}"
+    assert f"\nforth {left} up to seq 1 of 3: dovetail {command} lets go of it\n" in run("history", "sales").out
+    assert run("reprocess", "sales", "--to", "0b").code == 2
+    assert run(*command.split(), "--dry-run").out == f"{left} would be given up. Nothing changed.\n"
+    assert left in ledger.rows()[-1].versions
+    with killed_at("reprocess.unstaged"):
+        reprocessing.give_up(of, of.view("sales"), left)
+    assert run("reprocess", "sales", "--give-up", "--to", "0b").out == f"{left} is given up\n"
+    now = DeltaManifest(of.layout.manifest("sales")).read()
+    assert now is not None
+    assert ([*ledger.rows()[-1].versions], [runs[-1].version for runs in now.staged]) == ([live], [live])
+    assert run(*command.split()).code == 2

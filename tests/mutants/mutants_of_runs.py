@@ -89,6 +89,14 @@ RUNS = [
         "tests/e2e/test_change.py::test_a_batch_leaves_the_version_in_force_that_is_being_reprocessed",
     ),
     Mutant(
+        "reprocess",
+        "what the code has moved on from cannot be given up",
+        "batch/reprocessing.py",
+        "            version = known(now, named, in_force)\n",
+        "            pass\n",
+        "tests/cli/test_history.py::test_what_the_code_has_moved_on_from_is_let_go_of_by_its_name",
+    ),
+    Mutant(
         "a change",
         "a full batch brings back what a rollback has left",
         MANIFEST,
