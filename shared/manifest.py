@@ -55,6 +55,11 @@ class Run:
     def cut(self) -> Position:
         return self.range.to
 
+    @property
+    def computed(self) -> int:
+        """How many records it was computed of: those of the log, and those imported."""
+        return self.records + sum(each.records for each in self.imports)
+
 
 @dataclass(frozen=True)
 class Pin:

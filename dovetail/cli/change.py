@@ -110,7 +110,8 @@ def reprocess(
         return
     reprocessing.refuse(project, named, from_scratch=from_scratch, relabelled=relabel, plan=plan)
     if dry_run:
-        version, records = reprocessing.ahead(project, named, relabelled=relabel)
+        version, logged, imports = reprocessing.ahead(project, named, relabelled=relabel)
+        records = logged + sum(each.records for each in imports)
         output.line(f"{version}: {counted(records, 'record')} would be computed. Nothing written.")
         output.result({"view": view, "version": version, "records": records, "written": False})
         return

@@ -181,9 +181,17 @@ RUNS = [
         "reprocess",
         "a plan is done that is no longer what was printed",
         "batch/plan_id.py",
-        "if planned != plan_id(manifest, declared):",
+        "if planned != plan_id(manifest, declared, imports) and not _begun(planned, manifest, declared):",
         "if False:",
         "tests/batch/test_plan_id.py::test_it_is_another_once_the_declaration_or_what_answers_has_changed",
+    ),
+    Mutant(
+        "reprocess",
+        "a plan cannot be gone on with after a night",
+        "batch/plan_id.py",
+        "manifest.generation if manifest.live == declared else 0",
+        "manifest.generation",
+        "tests/batch/test_plan_id.py::test_a_night_between_changes_no_plan_nor_what_is_imported_once_it_is_begun",
     ),
     Mutant(
         "reprocess",
