@@ -212,9 +212,10 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
         fingerprint = short(manifest.live).partition("@")[2]
         what = f"{name}: changed since {fingerprint}, which still answers"
         yield Trouble(Code.VIEW_CHANGED, Grade.UNFINISHED, what, f"dovetail plan {name}")
-    for version in [runs[-1].version for runs in manifest.staged] if manifest else ():
-        if version not in (state.declared, manifest.live):
-            what = f"{name}: {short(version)} is computed beside, kept up to date, and declared no more"
+    for runs in manifest.staged if manifest else ():
+        version = runs[-1].version
+        if manifest is not None and version not in (state.declared, manifest.live):
+            what = f"{name}: {short(version)} is computed beside what answers, and declared no more"
             command = f"dovetail reprocess {name} --give-up --to {version}, unless it is to be promoted"
             yield Trouble(Code.STAGED_UNDECLARED, Grade.UNFINISHED, what, command)
     if manifest is not None and (state.coming or state.going):
