@@ -10,12 +10,13 @@ import duckdb
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from dovetail.batch.change import refuse_unready
 from dovetail.batch.held import group_columns, merged, states_of, stored
 from dovetail.batch.recount import quoted
 from dovetail.shared.declare import View
 from dovetail.shared.engine import arrow
-from dovetail.shared.errors import Busy, UsageError
-from dovetail.shared.ledger import VersionId, covered
+from dovetail.shared.errors import UsageError
+from dovetail.shared.ledger import VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Manifest, Run
 from dovetail.shared.percentage import share
@@ -87,12 +88,11 @@ def diff(
         within: the share of a number by which it may differ, 0.01 for a hundredth.
 
     Raises:
-        Busy: one of the two is not kept up to date, so there is no position at which both answer.
+        Busy: one of the two is not kept up to date, or computed in part: there is no position at which both answer.
     """
     rows = DeltaLedger(project.layout.ledger(view.source.name)).rows()
     for runs in (manifest.runs, to):
-        if not covered(runs[-1].version, runs[-1].to_seq, rows):
-            raise Busy(f"{runs[-1].version} is not kept up to date", next=f"dovetail reprocess {view.name}")
+        refuse_unready(manifest, runs, rows)
     sides = [replace(manifest, runs=runs, rollback=(), staged=()) for runs in (manifest.runs, to)]
     bundles = [load(project.layout.version(side.live)) for side in sides]
     by = common(*bundles)

@@ -20,6 +20,7 @@ from dovetail.shared import duration
 from dovetail.shared.aside import obeying
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import GateClosed, UsageError
+from dovetail.shared.ledger import view_of
 from dovetail.shared.locks import held, is_held
 from dovetail.shared.project import Project, load
 
@@ -236,7 +237,7 @@ def _foretold(
         if planned is None:
             output.line(f"{each.name}: nothing new")
         else:
-            _tell(planned, output)
+            _tell(project, planned, output, full=full)
         output.result({"view": each.name, "records": planned.records if planned else 0, "written": False})
     return 0
 
@@ -249,7 +250,8 @@ def _recomputed(
 
     before = job.live(project, view)
     manifest = job.run(
-        project, view, log, spark, full=full, despite=despite, on_plan=lambda plan: _tell(plan, output)
+        project, view, log, spark, full=full, despite=despite,
+        on_plan=lambda plan: _tell(project, plan, output, full=full),
     )  # fmt: skip
     if manifest is None:
         output.line(f"{view.name}: nothing new since seq {before.seq if before else -1}")
@@ -263,9 +265,11 @@ def _recomputed(
     output.result({"view": view.name, "written": True, "run": run.id, "seq": manifest.seq, "records": run.records})
 
 
-def _tell(plan: Plan, output: Output) -> None:
-    kind = "incremental" if plan.joins else "full"
+def _tell(project: Project, plan: Plan, output: Output, *, full: bool) -> None:
+    kind, name = "incremental" if plan.joins else "full", view_of(plan.version)
     output.note(f"{plan.version}: {kind}, {plan.records:,} records, seq {plan.from_seq + 1} to {plan.cut_seq}")
+    if full and (declared := project.version(project.view(name))) != plan.version:
+        output.warn(f"{name} is declared as {declared}, which a rollback has left: dovetail history {name}")
 
 
 def _not_paused(project: Project, views: Sequence[View], output: Output) -> list[View]:

@@ -15,7 +15,8 @@ from dovetail.shared import pauses
 from dovetail.shared.errors import Busy, GateClosed, Paused
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.locks import held, is_held
-from dovetail.shared.manifest import Manifest, Run, RunId
+from dovetail.shared.manifest import ORIGIN, Manifest, Run, RunId
+from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import Layout
 
@@ -160,3 +161,31 @@ def test_where_nothing_is_promoted_nothing_is_told(
     monkeypatch.setattr("dovetail.shared.hooks.promoted", None)
     with pytest.raises(GateClosed) if reason else nullcontext():
         job.run(engineless, VIEW, NONE, NONE)
+
+
+@pytest.mark.parametrize(("left", "answers"), [(True, "sales@1"), (False, "sales@2")])
+def test_a_full_batch_does_not_bring_back_what_a_rollback_has_left(
+    project: Any, monkeypatch: pytest.MonkeyPatch, left: bool, answers: str
+) -> None:
+    manifests, versions = DeltaManifest(project.layout.manifest("sales")), (VersionId("sales@1"), VersionId("sales@2"))
+    one, two = ((Run(ORIGIN, version, -1, 0, Range(Position({0: 0}), Position({0: 0}))),) for version in versions)
+    first = rules.first("sales", one, "first")
+    forth = rules.promoted(first, two, keep=2, note="promote")
+    for each in (first, forth, rules.promoted(forth, one, keep=2, note="rollback", back=left)):
+        manifests.swap(each)
+    computed, attached = list[str](), list[str]()
+    for name in ("put_in_force", "DeltaMaster", "judging_master", "catch_up_if_stopped", "_tidy_if_stopped", "retire"):
+        monkeypatch.setattr(job, name, lambda *_, **__: None)
+    monkeypatch.setattr(job, "open_ledger", lambda *_: None)
+    monkeypatch.setattr(job, "DeltaMaster", lambda *_: SimpleNamespace(claim=lambda: None))
+    monkeypatch.setattr(job, "attach_declared", lambda *_: attached.append("sales@2"))
+    monkeypatch.setattr(job, "attach", lambda _, version, **__: attached.append(version))
+    monkeypatch.setattr(job.recompute, "run", lambda _, version, **__: computed.append(version))
+    monkeypatch.setattr(job.recompute, "plan", lambda *given, **__: computed.append(given[3]))
+    project.settings.retention = SimpleNamespace(rollbacks=2, rollback_seconds=0.0)
+    project.version = lambda _: "sales@2"
+    job.run(project, VIEW, NONE, NONE, full=True)
+    job.plan(project, VIEW, NONE, NONE, full=True)
+    assert (computed, attached) == ([answers, answers], [answers]), "it is in force, and the dry run says the same"
+    job.run(project, VIEW, NONE, NONE)
+    assert computed[-1] == "sales@1", "a nightly one goes on with what answers"
