@@ -125,14 +125,15 @@ def of(error: Exception) -> Problem:
     """The problem that an error is; one that is not meant for those who ask is a crash."""
     if not isinstance(error, DovetailError):
         return problem(*CRASH)
-    detail = ": ".join(part for part in (error.what, error.why) if part)
     for kind, (name, title, status) in REFUSED.items():
         if isinstance(error, kind):
+            detail = ": ".join(part for part in (error.what, error.why) if part)
             return problem(name, title, status, detail, error.next, retry=getattr(error, "after", 0))
+    # Without `why`, which of what is stored may hold paths and hosts.
     if isinstance(error, IntegrityError):
-        return problem("integrity", "No answer rather than a wrong one", 503, detail, error.next, retry=1)
+        return problem("integrity", "No answer rather than a wrong one", 503, error.what, error.next, retry=1)
     if isinstance(error, Retry):
-        return problem("not-yet", "The answer does not exist yet", 503, detail, error.next, retry=1)
+        return problem("not-yet", "The answer does not exist yet", 503, error.what, error.next, retry=1)
     return problem(*CRASH)
 
 

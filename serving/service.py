@@ -223,7 +223,7 @@ class Serving:
         def change(view: str) -> dict[str, Any] | None:
             return self._changes.of(view) if who.operates(view) else None
 
-        return await anyio.to_thread.run_sync(status.whole, views, self.behind, self._layout, change)
+        return await anyio.to_thread.run_sync(status.whole, views, self.behind, self._layout, change, who.operates)
 
     async def metrics_text(self) -> bytes:
         """The figures of all workers."""

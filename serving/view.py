@@ -35,7 +35,8 @@ class View:
         self.name, self.dimensions = name, dimensions
         self.lock = threading.Lock()
         self.kept = KeptAnswers()
-        self.problem = ""
+        self.problem, self.inside = "", ""
+        """Why it cannot be answered, and what of that is for who operates it: paths, hosts, what an engine said."""
         self.sensitive: Mapping[str, str] = {}
         """Its keys that are masked for whom no grant says more of them, with their masks."""
         self._database = database
@@ -49,7 +50,8 @@ class View:
         """The newest edition. Raises IntegrityError or NotYet when there is none that may be answered from."""
         edition = self._edition
         if self.problem:
-            raise IntegrityError(f"{self.name} cannot be answered: {self.problem}", next="dovetail status")
+            what = f"{self.name} cannot be answered: {self.problem}"
+            raise IntegrityError(what, why=self.inside, next="dovetail status")
         if edition is None:
             raise NotYet(f"{self.name} is being loaded", next="ask again in a second")
         return edition
@@ -166,10 +168,10 @@ class View:
             self.kept.open = True
             if self._edition is None or self._edition.shape is not edition.shape:
                 self._plans.clear()
-            self._edition, self.problem = edition, ""
+            self._edition, self.problem, self.inside = edition, "", ""
 
-    def fail(self, problem: str) -> None:
+    def fail(self, problem: str, inside: str = "") -> None:
         """Refuses every question, with the reason, until the next edition."""
         with self.lock:
-            self.problem = problem
+            self.problem, self.inside = problem, inside
             self.kept.open = True
