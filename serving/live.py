@@ -14,7 +14,6 @@ from typing import TypeAlias
 
 import anyio
 import orjson
-from fastapi import Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus, SendTimeoutError
 from starlette.types import Receive, Scope, Send
@@ -91,7 +90,7 @@ class Live:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
 
-    async def open(self, view: View, who: Principal, fields: Fields, last: str, *, life: float | None) -> Response:
+    async def open(self, view: View, who: Principal, fields: Fields, last: str, *, life: float | None) -> Stream:
         """A stream of answers to a question, from the one after the receipt `last` on, for `life` seconds at most.
 
         Raises:
@@ -108,7 +107,7 @@ class Live:
         except BaseException:
             self._leave(question)
             raise
-        return _Stream(_events(question, first, last, life), on_end=lambda: self._leave(question))
+        return Stream(_events(question, first, last, life), leave=lambda: self._leave(question))
 
     def ring(self, view: View) -> None:
         """Tells that the view has another edition, or cannot be answered; from any thread."""
@@ -211,15 +210,15 @@ class Question:
             return Told.problem(error)
 
 
-class _Stream(EventSourceResponse):
-    """Sends events as fast as the client reads them, and holds no more than one."""
+class Stream(EventSourceResponse):
+    """Sends events as fast as the client reads them, and holds one at most. One that is not sent has to `leave`."""
 
-    def __init__(self, events: AsyncIterator[bytes], *, on_end: Callable[[], None]) -> None:
+    def __init__(self, events: AsyncIterator[bytes], *, leave: Callable[[], None]) -> None:
         super().__init__(
             events, ping=HEARTBEAT, ping_message_factory=lambda: ServerSentEvent(comment=""), sep="\n",
             send_timeout=SEND,
         )  # fmt: skip
-        self._on_end = on_end
+        self.leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -227,7 +226,7 @@ class _Stream(EventSourceResponse):
         except SendTimeoutError:
             log.info("a stream ends: its client has read nothing for %g s", SEND)
         finally:
-            self._on_end()
+            self.leave()
 
 
 async def _events(question: Question, first: Told, last: str, life: float | None) -> AsyncIterator[bytes]:

@@ -119,8 +119,7 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
         who, raw = _who(request), request.scope["query_string"].decode("latin-1")
         held, fields = serving.view(view, who), live.checked(from_url(raw, also=live.ALSO))
         with serving.admitted(who):
-            stream = await serving.follow(held, who, fields, request.headers.get("last-event-id", ""))
-        return serving.note(who, "live", stream, view=view)
+            return await serving.follow(held, who, fields, request.headers.get("last-event-id", ""))
 
     @app.post(
         "/v1/views/{view}/query", tags=["questions"], summary="The same, asked as JSON",

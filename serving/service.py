@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
@@ -37,7 +38,7 @@ from dovetail.serving.sql_plan import Part, answered
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
 from dovetail.shared import audit, proofs
-from dovetail.shared.errors import NotYet, QueryError, unknown
+from dovetail.shared.errors import NotYet, QueryError, ServiceMissing, unknown
 from dovetail.shared.grants import Principal
 from dovetail.shared.position import RecordId
 from dovetail.shared.settings import Settings
@@ -54,6 +55,8 @@ LIFE = 55.0
 """Seconds that a stream lasts where keys are needed: the client comes back, and has to show its key again."""
 WAIT = 0.005
 """Seconds between two looks while an answer is waited for."""
+
+log = logging.getLogger(__name__)
 
 
 class Serving:
@@ -104,10 +107,19 @@ class Serving:
         return self._fair.admitted(who) if self.door.required else nullcontext()
 
     def note(self, who: Principal, what: str, response: Response, **fields: str) -> Response:
-        """Writes into the audit log who asked what, where it is known who asks; gives the response on."""
+        """Writes into the audit log who asked what, where it is known who asks; gives the response on.
+
+        Raises:
+            ServiceMissing: it cannot be written, so that nobody is answered.
+        """
         if self.door.required:
             receipt = response.headers.get("etag", "").removeprefix('W/"').removesuffix('"')
-            audit.write(self._layout, who.name, what, status=response.status_code, receipt=receipt, **fields)
+            try:
+                audit.write(self._layout, who.name, what, status=response.status_code, receipt=receipt, **fields)
+            except OSError as error:
+                log.error("the audit log cannot be written, nobody is answered: %s", error)
+                why = error.strerror or type(error).__name__
+                raise ServiceMissing(f"the audit log cannot be written: {why}", next="dovetail doctor") from error
         return response
 
     async def answer(self, view: View, asked: Asked, kind: str, none_match: str, who: Principal) -> Response:
@@ -156,11 +168,16 @@ class Serving:
         return {"path": self.door.signed(link), "expires": link.exp}
 
     async def follow(self, view: View, who: Principal, fields: Fields, last: str) -> Response:
-        """A stream of the answers to a question, from the one after the receipt `last` on."""
+        """A stream of the answers to a question, from the one after the receipt `last` on, noted as asked for."""
         edition = view.published
         if edition is not None:  # also where the view is refused now
             query.plan(edition.shape, fields, self.seen(view, who, edition.shape))
-        return await self.live.open(view, who, fields, last, life=LIFE if self.door.required else None)
+        stream = await self.live.open(view, who, fields, last, life=LIFE if self.door.required else None)
+        try:
+            return self.note(who, "live", stream, view=view.name)
+        except ServiceMissing:
+            stream.leave()
+            raise
 
     async def told(self, view: View, who: Principal, raw: str, fields: Fields) -> Told:
         """The answer to a question as streams send it."""
