@@ -23,7 +23,8 @@ from dovetail.serving.seen import ALL, Seen
 from dovetail.serving.unmatched import Unmatched
 from dovetail.shared.errors import IntegrityError, NotYet
 
-PLANS = 10_000
+PLANS, BRIEF = 10_000, 2_000
+"""Questions whose plans are remembered, and the characters of the longest of them."""
 EARLIER = 8
 """How many earlier editions are remembered for readers that began before the newest was published."""
 
@@ -62,14 +63,15 @@ class View:
         return self._edition
 
     def asked(self, raw: str, read: Callable[[], Fields], seen: Seen = ALL) -> Asked:
-        """The checked question that `raw` stands for, of what is seen; remembered until the view's version changes."""
+        """The checked question that `raw` stands for, of what is seen; remembered until the view's version changes,
+        unless it is long."""
         edition = self.edition
         raw = raw if seen.whole else f"{seen.digest} {raw}"
         found = self._plans.get(raw)
         if found is None:
             found = query.plan(edition.shape, read(), seen)
             with self.lock:
-                if self._edition is not None and self._edition.shape is edition.shape:
+                if len(raw) <= BRIEF and self._edition is not None and self._edition.shape is edition.shape:
                     self._plans[raw] = found
                     if len(self._plans) > PLANS:
                         self._plans.popitem(last=False)
