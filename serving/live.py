@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,9 +84,11 @@ def checked(fields: Fields) -> Fields:
 class Live:
     """The streams of this process. For the thread of its event loop, but for `ring`."""
 
-    def __init__(self, answer: Answer, most: int) -> None:
+    def __init__(self, answer: Answer, most: int, share: int) -> None:
+        """`most` streams are open at a time, `share` of them of one asker."""
         self.streams = 0
-        self._answer, self._most = answer, most
+        self._answer, self._most, self._share = answer, most, share
+        self._of = Counter[str]()
         self._questions: dict[tuple[str, str], Question] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
@@ -94,20 +97,23 @@ class Live:
         """A stream of answers to a question, from the one after the receipt `last` on, for `life` seconds at most.
 
         Raises:
-            QueryError: the question cannot be answered as asked, or there are as many streams as are allowed.
+            QueryError: the question cannot be answered as asked.
+            TooMany: there are as many streams as are allowed, of all or of this one.
             DovetailError: the view has not answered yet, so that no question of it can be checked.
         """
         if self.streams >= self._most:
             raise TooMany(f"{self.streams} streams are open: limits.live_streams")
+        if self._of[who.name] >= self._share:
+            raise TooMany(f"{self._of[who.name]} streams of yours are open, of limits.live_streams")
         question = self._joined(view, who, fields)
         try:
             first = await question.look()
             if isinstance(first.refused, QueryError) or (first.refused and view.published is None):
                 raise first.refused
         except BaseException:
-            self._leave(question)
+            self._leave(question, who)
             raise
-        return Stream(_events(question, first, last, life), leave=lambda: self._leave(question))
+        return Stream(_events(question, first, last, life), leave=lambda: self._leave(question, who))
 
     def ring(self, view: View) -> None:
         """Tells that the view has another edition, or cannot be answered; from any thread."""
@@ -133,10 +139,14 @@ class Live:
             )
         question.streams += 1
         self.streams += 1
+        self._of[who.name] += 1
         return question
 
-    def _leave(self, question: Question) -> None:
+    def _leave(self, question: Question, who: Principal) -> None:
         self.streams -= 1
+        self._of[who.name] -= 1
+        if not self._of[who.name]:
+            del self._of[who.name]
         question.streams -= 1
         if not question.streams:
             question.close()

@@ -95,10 +95,13 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
 
     @app.get(
         "/v1/receipts/{receipt}", tags=["views"], summary="What the answer with this receipt was made of",
-        responses=openapi.of_document("Account", 404, 410, 422, 503),
+        responses=openapi.of_document("Account", 404, 410, 422, 429, 503),
     )  # fmt: skip
     async def receipt(receipt: str, request: Request) -> Response:
-        return _json(await serving.receipt(receipt, _who(request)))
+        who = _who(request)
+        with serving.admitted(who):
+            told = await serving.receipt(receipt, who)
+        return serving.note(who, "receipt", _json(told), view=told["view"], receipt=receipt)
 
 
 def _add_questions(app: FastAPI, serving: Serving) -> None:

@@ -51,8 +51,12 @@ OF_ONE = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
 """The headers that keep an answer from being given to another, or in another form."""
 AT_ONCE = 4
 """Answers looked up in the database at the same time; more would only share the same cores."""
+PAST_AT_ONCE = 1
+"""Of an answer of the past: its rows are loaded, and looked up, for one at a time, and hold no place of those above."""
 LIFE = 55.0
 """Seconds that a stream lasts where keys are needed: the client comes back, and has to show its key again."""
+SHARE = 4
+"""So many keys may have all streams that there are, where keys are needed."""
 WAIT = 0.005
 """Seconds between two looks while an answer is waited for."""
 
@@ -69,7 +73,9 @@ class Serving:
         self.parts = Parts(self.metrics.part, self.tracing.tracer)
         self.behind = Behind(log_end or kafka_of(settings))
         self.limits, self._fair = limits, Fair(limits)
-        self.live = Live(self.told, limits.live_streams)
+        most = limits.live_streams
+        share = max(most // SHARE, 1) if settings.access.required else most
+        self.live = Live(self.told, most, share)
         self.metrics.streams.set_function(lambda: self.live.streams)
         self.store = Store(
             settings.storage.path, on_publish=self._published, on_fail=self.live.ring, seconds=limits.seconds,
@@ -78,7 +84,7 @@ class Serving:
         self.door = Door(settings)
         self._layout = Layout(settings.storage.path)
         self._changes = Changes(self._layout)
-        self.lookups = anyio.CapacityLimiter(AT_ONCE)
+        self.lookups, self.past = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(PAST_AT_ONCE)
 
     def views(self, who: Principal) -> dict[str, View]:
         """The views that somebody may ask, by name."""
@@ -113,9 +119,9 @@ class Serving:
             ServiceMissing: it cannot be written, so that nobody is answered.
         """
         if self.door.required:
-            receipt = response.headers.get("etag", "").removeprefix('W/"').removesuffix('"')
+            of = {"receipt": response.headers.get("etag", "").removeprefix('W/"').removesuffix('"'), **fields}
             try:
-                audit.write(self._layout, who.name, what, status=response.status_code, receipt=receipt, **fields)
+                audit.write(self._layout, who.name, what, status=response.status_code, **of)
             except OSError as error:
                 log.error("the audit log cannot be written, nobody is answered: %s", error)
                 why = error.strerror or type(error).__name__
@@ -279,18 +285,19 @@ class Serving:
         with self.parts("lookup", view, seq):
             return await self._in_turn(who, partial(look, asked))
 
-    async def _in_turn(self, who: Principal, work: Callable[[], T]) -> T:
+    async def _in_turn(self, who: Principal, work: Callable[[], T], limiter: anyio.CapacityLimiter | None = None) -> T:
         """What takes long is done beside the event loop, by turns, and for nobody who has gone."""
 
         async def run() -> T:
             async with self._turn(who):
-                return await anyio.to_thread.run_sync(work, limiter=self.lookups)
+                return await anyio.to_thread.run_sync(work, limiter=limiter or self.lookups)
 
         return await unless_gone(run)
 
     async def _of_then(self, view: View, receipt: Receipt, look: Callable[[Edition], T], who: Principal) -> T:
-        past: Callable[[Callable[[Edition], T]], T] = partial(self.store.past.asked, view.name, receipt)
-        return await self._looked_up(who, past, look, view.name, receipt.seq)
+        with self.parts("lookup", view.name, receipt.seq):
+            past = partial(self.store.past.asked, view.name, receipt, look)
+            return await self._in_turn(who, past, self.past)
 
     def _turn(self, who: Principal) -> AbstractAsyncContextManager[object, bool | None]:
         return self._fair.turn(who) if self.door.required else nullcontext()

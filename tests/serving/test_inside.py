@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pyarrow as pa
@@ -20,10 +19,11 @@ READERS = Grant("readers", views=("*",))
 BROKEN = ("missing", "holed")
 
 
-@pytest.fixture
-def broken(tmp_path: Path, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A view without its run's table, one without a file of its states, one whose dimension is out of reach."""
-    monkeypatch.setenv("DOVETAIL_TEST_PEPPER", PEPPER)
+    folder = tmp_path_factory.mktemp("inside")
+    stand = Stand(folder / "data")
     for name in (*BROKEN, "sales"):
         stand.attach(ViewSpec(name))
     stand.commit([event()])
@@ -35,11 +35,13 @@ def broken(tmp_path: Path, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Ite
     products = Versions(stand.layout, "products")
     products.add(pa.table({"product": ["1"], "line": ["Cars"]}), key="product")
     products.checked(problem=f"dimension products cannot be read from {HOST} products (the connection was refused)")
-    with serve(tmp_path, stand, key=give(stand.layout, ALL), access=REQUIRED) as client:
-        client.rows("sales")
-        for name in BROKEN:
-            client.until(lambda of=name: "cannot be answered" in client.get(of).text)  # type: ignore[misc]
-        yield Place(stand, client)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DOVETAIL_TEST_PEPPER", PEPPER)
+        with serve(folder, stand, key=give(stand.layout, ALL), access=REQUIRED) as client:
+            client.rows("sales")
+            for name in BROKEN:
+                client.until(lambda of=name: "cannot be answered" in client.get(of).text)  # type: ignore[misc]
+            yield Place(stand, client)
 
 
 def said(http: httpx.Client) -> dict[str, str]:
