@@ -120,8 +120,8 @@ ANSWERS = [
         "8",
         "an answer read before a commit comes in after it",
         KEPT,
-        "if not self.open or not kept.small:",
-        "if not kept.small:",
+        "if not self.open or not kept.plan.brief",
+        "if not kept.plan.brief",
         f"{OF_KEPT}::test_an_answer_read_before_a_commit_does_not_come_in_after_it",
     ),
     Mutant(
