@@ -49,15 +49,15 @@ def test_answers_of_the_past_take_no_place_of_others(server: Place, monkeypatch:
 
 
 def test_one_key_has_a_quarter_of_the_streams(server: Place) -> None:
-    with ExitStack() as opened:
-        loud, quiet = (opened.enter_context(server.as_(SALES)) for _ in range(2))
+    with server.as_(SALES) as loud, server.as_(SALES) as quiet:
+        with ExitStack() as opened:
 
-        def status(http: httpx.Client) -> int:
-            return opened.enter_context(http.stream("GET", LIVE)).status_code
+            def status(http: httpx.Client) -> int:
+                return opened.enter_context(http.stream("GET", LIVE)).status_code
 
-        assert [status(loud) for _ in range(4)] == [200, 200, 429, 429]
-        assert status(quiet) == 200
-        assert open_streams(server.client) == 3
-    server.client.until(lambda: open_streams(server.client) == 0)
-    with server.as_(SALES) as again, again.stream("GET", LIVE) as stream:
-        assert stream.status_code == 200
+            assert [status(loud) for _ in range(4)] == [200, 200, 429, 429]
+            assert status(quiet) == 200
+            assert open_streams(server.client) == 3
+        server.client.until(lambda: open_streams(server.client) == 0)
+        with loud.stream("GET", LIVE) as again:  # who leaves has room again
+            assert again.status_code == 200
