@@ -26,6 +26,8 @@ Fill = Literal["zero", "null"]
 Layer = Literal["batch", "speed"]
 LIMIT, MOST = 1_000, 100_000
 TIMEOUT, LONGEST = 10.0, 60.0
+BRIEF = 4_000
+"""Bytes of a plan, written out, beyond which nothing is remembered by it."""
 PLAIN = re.compile("[0-9.eE+-]+")
 """What numbers are written with."""
 
@@ -65,9 +67,19 @@ class Plan:
         """The same from the first row on."""
         return replace(self, offset=0) if self.offset else self
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        return blake2b(repr(self).encode(), digest_size=8).hexdigest()
+        return self._written[0]
+
+    @property
+    def brief(self) -> bool:
+        """Whether what is remembered by it stays small: who asks chooses how long and how many its values are."""
+        return self._written[1] <= BRIEF
+
+    @cached_property
+    def _written(self) -> tuple[str, int]:
+        text = repr(self).encode()
+        return blake2b(text, digest_size=8).hexdigest(), len(text)
 
     @cached_property
     def _hash(self) -> int:

@@ -253,7 +253,9 @@ class LimitSettings(Section):
     unread_megabytes: Count = Field(
         default=256, description="answers that wait to be read, together; beyond, who has let wait longest is dropped"
     )
-    live_streams: Count = Field(default=200, description="the most streams of live answers at the same time")
+    live_streams: Count = Field(
+        default=200, description="the most streams of live answers at the same time; of one key or token a quarter"
+    )
 
     def share(self, workers: int) -> LimitSettings:
         """What one of so many workers allows, so that all of them allow this; rounded up."""

@@ -10,6 +10,9 @@ OF_PAGE, OF_EMBED = "tests/serving/test_page.py", "tests/serving/test_embed.py"
 LINK_ENDS = f"{OF_EMBED}::test_a_link_ends_with_its_key_or_its_grant_and_sees_the_grant_of_now"
 TURNED_AWAY = f"{OF_ACCESS}::test_without_a_good_key_nothing_is_said_but_that_the_process_is_up"
 ALIKE = f"{OF_SEEN}::test_what_differs_under_a_mask_alone_is_answered_alike"
+NOTHING_INSIDE = (
+    "tests/serving/test_inside.py::test_readers_are_told_that_it_cannot_be_answered_and_of_no_path_and_no_host"
+)
 NO_OTHER = f"{OF_TOKENS}::test_no_other_token_opens_anything"
 
 ACCESS = [
@@ -43,6 +46,13 @@ ACCESS = [
     Mutant("access", "the status has the views of others", "serving/service.py",
            "views = [*self.views(who).values()]", "views = [*self.store.views.values()]",
            "tests/serving/test_status.py::test_each_sees_how_the_views_of_its_grants_stand_and_no_others"),
+    Mutant("access", "readers are told which files and hosts cannot be read", "serving/describe.py",
+           "if inside and refused.why else", "if refused.why else", NOTHING_INSIDE),
+    Mutant("access", "a refusal says what an engine said of what is stored", "serving/problems.py",
+           "rather than a wrong one\", 503, error.what,",
+           "rather than a wrong one\", 503, f'{error.what}: {error.why}',", NOTHING_INSIDE),
+    Mutant("access", "readers are told where a dimension is read from", "serving/describe.py",
+           'standing if inside or not standing["problem"] else', "standing if True else", NOTHING_INSIDE),
     Mutant("access", "what is in a view becomes part of the page", "serving/page/elements.js",
            "made.append(...children);\n  return made;\n}\n\nexport function drawn",
            "for (const c of children) c.nodeType ? made.append(c) : (made.innerHTML += c);"
