@@ -129,6 +129,7 @@ class Forgetting:
         Raises:
             Busy: a layer of the source runs, and does not stand aside.
             NotYet: the archive has not come as far as speed.
+            Paused: nor does it come there, for it is paused.
             UsageError: a dimension or an import holds one of them.
         """
         self._refuse_dimensions()

@@ -104,6 +104,22 @@ FORGETS = [
     ),
     Mutant(
         "forgetting",
+        "layers stand aside for an archive that is paused",
+        "batch/alone.py",
+        "    _archived(project, source, ledger, master)  # before",
+        "    # before",
+        "tests/batch/test_alone.py::test_for_a_paused_archive_that_is_behind_nothing_stands_aside",
+    ),
+    Mutant(
+        "forgetting",
+        "an archive that is paused is waited for",
+        "batch/alone.py",
+        '    pauses.refuse(project.layout, "archive", source.name)\n',
+        "",
+        "tests/batch/test_alone.py::test_one_that_is_paused_meanwhile_is_not_waited_for",
+    ),
+    Mutant(
+        "forgetting",
         "a layer stands aside with a micro-batch under way",
         "shared/stream.py",
         "        with stepping:  # what is under way",
