@@ -5,13 +5,12 @@ Only for the holder of the locks of all that write these tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dovetail.batch.bytes_left import Needle
@@ -26,15 +25,20 @@ KEPT = {*POSITION, "_timestamp", "_topic_id", "_decoder"}
 """Columns of the master that say where a record was, and nothing of what was in it."""
 
 
-def places_of(master: DeltaMaster, column: str, values: Sequence[str], needle: Needle) -> pa.Table:
-    """Where records about these subjects lie, columns of POSITION.
+def places_of(master: DeltaMaster, needle: Needle) -> pa.Table:
+    """Where the master's records about these subjects lie, columns of POSITION."""
+    if not master.exists():
+        return pa.table({"_partition": pa.array([], pa.int32()), "_offset": pa.array([], pa.int64())})
+    return theirs_of(master.every(), needle)
+
+
+def theirs_of(rows: DataFrame, needle: Needle) -> pa.Table:
+    """Where those of `rows`, as `parsed` gives them, lie that are about these subjects, columns of POSITION.
 
     Of those that cannot be read, and so tell nobody whom they are about, each whose bytes name a subject.
     """
-    if not master.exists():
-        return pa.table({"_partition": pa.array([], pa.int32()), "_offset": pa.array([], pa.int64())})
-    rows = master.every()
-    theirs = arrow(rows.where(F.col(f"`{column}`").cast("string").isin(*values)).select(*POSITION))
+    column = needle.column
+    theirs = arrow(rows.where(F.col(f"`{column}`").cast("string").isin(*needle.values)).select(*POSITION))
     unreadable = rows.where(f"{REASON} is not null and {REASON} <> '{FORGOTTEN}' and `{column}` is null").select(*META)
     naming = F.expr("exists(_headers, h -> true)")  # few records have any: they are looked at here
     for part, form in product(("_key", "_value"), needle.forms):

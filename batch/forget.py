@@ -21,10 +21,10 @@ import orjson
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from dovetail.batch import promote, recompute
+from dovetail.batch import imported, promote, recompute
 from dovetail.batch.alone import alone, pushes_of
-from dovetail.batch.bytes_left import Left, Needle, in_file
-from dovetail.batch.erase import blank_apart, blank_master, places_of, without_history
+from dovetail.batch.bytes_left import Left, Needle, in_file, in_rows
+from dovetail.batch.erase import blank_apart, blank_master, places_of, theirs_of, without_history
 from dovetail.batch.import_drop import delete_unneeded
 from dovetail.batch.job import delete_unnamed_runs, owner
 from dovetail.batch.master import DeltaMaster
@@ -32,6 +32,7 @@ from dovetail.batch.orphans import delete as delete_orphans
 from dovetail.shared import commit, forgotten, private
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source
+from dovetail.shared.decode import META, parsed, parser
 from dovetail.shared.dimensions import Versions
 from dovetail.shared.errors import UsageError
 from dovetail.shared.failpoints import failpoint
@@ -116,7 +117,7 @@ class Forgetting:
     def look(self) -> Found:
         """What there is to be forgotten; writes nothing."""
         master = DeltaMaster(self.layout, self.source, self.spark)
-        places = places_of(master, str(self.source.subject), self.values, needle(self.source, self.values))
+        places = places_of(master, self._needle)
         return Found(places.num_rows, tuple(self._views()))
 
     def run(self, *, readers: float, patience: float = PATIENCE) -> Found:
@@ -137,7 +138,7 @@ class Forgetting:
             self._refuse_dimensions()
             self._refuse_imports()
             delete_orphans(self.layout, self.source.name, self._versions())
-            places = places_of(master, str(self.source.subject), self.values, self._needle)
+            places = places_of(master, self._needle)
             self.tell(f"{places.num_rows:,} records of theirs in the master")
             seq = self._listed(ledger, anew=bool(places.num_rows))
             self._blank(places)
@@ -162,7 +163,7 @@ class Forgetting:
         for dimension in self.project.dimensions.values():
             last = Versions(self.layout, dimension.name).last()
             file = last and self.layout.dimension(dimension.name) / last.file
-            if file and in_file(file, self._needle):
+            if file and in_rows(file, self._needle):
                 place = dimension.path or dimension.topic or dimension.table
                 raise UsageError(
                     f"dimension {dimension.name} holds one of them, from {place}", where=dimension.where,
@@ -172,8 +173,8 @@ class Forgetting:
     def _refuse_imports(self) -> None:
         """An import stays as it was taken in: it is dropped, and taken in again without them."""
         for each in self._imports():
-            folder = self.layout.imported(self.source.name) / each.folder
-            if any(in_file(file, self._needle) for file in folder.rglob("*.parquet")):
+            held = imported.held(self.layout, self.source.name, [each], self.spark).select(*META)
+            if theirs_of(parsed(held, parser(self.source.as_json())), self._needle).num_rows:
                 raise UsageError(
                     f"{each} holds one of them", where=self.source.where,
                     next=f"dovetail import {self.source.name} --drop {each.id}, take those rows out of its files and "

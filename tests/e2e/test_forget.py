@@ -79,8 +79,11 @@ class Shop(Stand):
 
     def take(self, name: str, *rows: dict[str, Any]) -> Imported:
         """Imports these rows, from a file of this name."""
+        return self.take_lines(name, *map(json.dumps, rows))
+
+    def take_lines(self, name: str, *lines: str) -> Imported:
         file = self.folder / name
-        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        file.write_text("".join(f"{line}\n" for line in lines))
         return imports.run(
             self.project, self.source, Wanted((str(file),), overlap="unchecked"), lambda: self.log, lambda: self.spark
         )
@@ -218,6 +221,23 @@ def test_an_import_that_holds_them_is_dropped_first_and_others_stay_counted(shop
         follows(client, shop)
         assert asked(client)[0] == [{"customer": "other-customer", "total": 11_003}]
         assert asked(client, "totals/query?measures=total")[0] == [{"total": 11_003}]
+
+
+def test_an_import_holds_whom_its_rows_are_about_however_they_are_written(shop: Shop) -> None:
+    gone = "O'Brien Ltd"
+    shop.orders(gone, 10)
+    escaped = r'{"customer": "O\u0027Brien Ltd", "n": 100}'
+    theirs = shop.take_lines("theirs.jsonl", escaped, '{"customer": "9", "n": 12}').made.id
+    with pytest.raises(UsageError, match=f"import {theirs} .*holds one of them"):
+        shop.forget(gone)
+    import_drop.drop(shop.project, shop.source, theirs, note="by the test")
+    unreadable = shop.take_lines("unreadable.jsonl", escaped[:-1], '{"customer": "9", "n": 13}').made.id
+    with pytest.raises(UsageError, match=f"import {unreadable} .*holds one of them"):
+        shop.forget(gone)
+    import_drop.drop(shop.project, shop.source, unreadable, note="by the test")
+    shop.take("others.jsonl", {"customer": "9", "n": 12})
+    assert shop.forget(gone).left == {}
+    assert shop.forget("12").records == 0, "a number of somebody else's is not them"
 
 
 def test_a_replay_reads_nobody_who_is_forgotten(shop: Shop) -> None:

@@ -152,6 +152,22 @@ FORGETS = [
     ),
     Mutant(
         "forgetting",
+        "an import is searched for letters that its producer has not escaped",
+        "batch/bytes_left.py",
+        "self._escapes.search(data) and ",
+        "False and ",
+        "tests/batch/test_bytes_left.py::test_however_json_escapes_it_it_is_found",
+    ),
+    Mutant(
+        "forgetting",
+        "an import holds them, and is counted on",
+        FORGET,
+        "            self._refuse_imports()\n",
+        "",
+        f"{OF_FORGET}::test_an_import_holds_whom_its_rows_are_about_however_they_are_written",
+    ),
+    Mutant(
+        "forgetting",
         "views are computed anew without what was imported",
         FORGET,
         "            imports=self._imports(),\n",
