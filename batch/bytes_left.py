@@ -78,6 +78,12 @@ class Needle:
         # A pattern of all that may be escaped is ten times slower: only where something is.
         return not self.number and bool(self._escapes.search(data) and self._escaped.search(data))
 
+    def in_sql(self, text: str) -> bool:
+        """Whether a text holds one of them, which may be SQL: there a number stands without the quotes of JSON."""
+        if self.number and self.column in text and replace(self, number=False).within(text.encode()):
+            return True
+        return self.within(text.encode())
+
     def equals(self, column: pa.Array) -> bool:
         """Whether a column of whole numbers that is named as the subject is holds one of them."""
         return bool(pc.any(pc.is_in(column.cast(pa.int64()), pa.array(map(int, self.values), pa.int64()))).as_py())

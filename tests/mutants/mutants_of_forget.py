@@ -12,6 +12,7 @@ OF_ERASE = "tests/batch/test_erase.py"
 OF_FORGET = "tests/e2e/test_forget.py"
 OF_STREAM = "tests/shared/test_stream.py"
 NOTHING = f"{OF_FORGET}::test_nothing_is_left_and_nothing_brings_them_back"
+NOT_NAMED = f"{OF_FORGET}::test_no_version_and_no_note_of_an_import_names_them_any_more"
 
 FORGETS = [
     Mutant(
@@ -181,6 +182,30 @@ FORGETS = [
         "        delete_unneeded(self.layout, self.source.name, alone=True)\n",
         "",
         f"{OF_FORGET}::test_an_import_that_holds_them_is_dropped_first_and_others_stay_counted",
+    ),
+    Mutant(
+        "forgetting",
+        "what was said of an import stays",
+        FORGET,
+        "        blank_said(self.layout.imports(self.source.name), self._needle)\n",
+        "",
+        NOT_NAMED,
+    ),
+    Mutant(
+        "forgetting",
+        "a version that is of no use any more names them",
+        FORGET,
+        "        forget_bundles.delete(self.layout, self.source.name, kept, self._needle)\n",
+        "",
+        NOT_NAMED,
+    ),
+    Mutant(
+        "forgetting",
+        "every view is computed anew by code that names them",
+        "batch/forget_bundles.py",
+        "        if version in answering:\n",
+        "        if False:\n",
+        NOT_NAMED,
     ),
     Mutant(
         "forgetting",
