@@ -16,12 +16,14 @@ from dovetail.batch.recount import quoted
 from dovetail.shared.declare import View
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import UsageError
+from dovetail.shared.grants import Mask
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Manifest, Run
 from dovetail.shared.percentage import share
 from dovetail.shared.position import Position
 from dovetail.shared.project import Project
+from dovetail.shared.sensitive import hidden
 from dovetail.shared.versions import Bundle, load
 
 WORST = 10
@@ -55,6 +57,11 @@ class Groups:
     def same(self) -> bool:
         """Whether no group differs, and both have the same groups."""
         return not (self.gone or self.new or any(m.differing for m in self.measures))
+
+    def shown(self, sensitive: Mapping[str, Mask]) -> Groups:
+        """As commands show it: sensitive columns of the groups that are named are hidden."""
+        named = (replace(m, worst=tuple(hidden(group, sensitive) for group in m.worst)) for m in self.measures)
+        return replace(self, measures=tuple(named))
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def diff(
     allowed = tolerance(within)
     spark = start_spark(project.settings, "diff", heavy=True, on_progress=output.progress())
     found = compared(project, named, manifest, runs, spark, within=allowed)
-    groups = found.found
+    groups = found.found.shown(named.source.sensitive)
     output.line(
         f"{found.before} and {found.after} at {found.position}, {counted(groups.groups, 'group')} by "
         f"{', '.join(found.by) or 'nothing'}: {groups.gone:,} gone, {groups.new:,} new"
