@@ -157,6 +157,7 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         Broker.start(tmp_path / "file" / "kafka")
 
 
+@pytest.mark.long
 def test_a_broker_that_dies_at_once_shows_its_last_words(tmp_path: Path) -> None:
     with Broker.start(tmp_path) as started:
         port = started.port
@@ -190,7 +191,8 @@ def test_a_broker_killed_outright_keeps_its_records(tmp_path: Path) -> None:
         assert read(second, "kept") == [b"one"]
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_however_its_parent_ends_no_java_is_left(tmp_path: Path, end: signal.Signals) -> None:
     with parent_of_broker(tmp_path) as parent:
         assert running(tmp_path) is not None

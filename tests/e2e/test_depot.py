@@ -126,6 +126,7 @@ def test_a_batch_killed_before_it_promotes_leaves_the_old_runs_answering(depot: 
     assert depot.ask("seen")["receipt"]["runs"][:-1] == before
 
 
+@pytest.mark.long
 def test_with_speed_killed_after_its_ledger_row_batch_goes_on_alone(depot: System, spark: SparkSession) -> None:
     depot.topic.send(burst())
     depot.died("speed")

@@ -89,6 +89,30 @@ RUNS = [
         "tests/e2e/test_change.py::test_a_batch_leaves_the_version_in_force_that_is_being_reprocessed",
     ),
     Mutant(
+        "reprocess",
+        "what the code has moved on from cannot be given up",
+        "batch/reprocessing.py",
+        "            version = known(now, named, in_force)\n",
+        "            pass\n",
+        "tests/cli/test_history.py::test_what_the_code_has_moved_on_from_is_let_go_of_by_its_name",
+    ),
+    Mutant(
+        "a change",
+        "a full batch brings back what a rollback has left",
+        MANIFEST,
+        "return self.live if declared in self.left else declared",
+        "return declared",
+        "tests/batch/test_job.py::test_a_full_batch_does_not_bring_back_what_a_rollback_has_left",
+    ),
+    Mutant(
+        "5",
+        "what is computed in part counts as whole, though speed's states above it are gone",
+        "batch/change.py",
+        " and manifest.floor(version) <= seq\n",
+        "\n",
+        "tests/batch/test_change.py::test_what_is_computed_in_part_is_neither_compared_nor_judged_nor_promoted",
+    ),
+    Mutant(
         "a change",
         "a rollback typed twice goes twice",
         "batch/change.py",
@@ -118,8 +142,8 @@ RUNS = [
         "batch/job.py",
         "        if now is not None:  # where",
         "        if now is not None and promoted:  # where",
-        "tests/e2e/test_change_killed.py::test_killed_at_it_the_same_command_again_ends_as_if_it_had_not_been"
-        "[prune-batch.floors_raised]",
+        "tests/e2e/test_change_killed.py::test_killed_at_each_in_turn_the_same_command_again_ends_as_if_it_had_not_been"
+        "[prune]",
     ),
     Mutant(
         "reprocess",
@@ -157,9 +181,17 @@ RUNS = [
         "reprocess",
         "a plan is done that is no longer what was printed",
         "batch/plan_id.py",
-        "if planned != plan_id(manifest, declared):",
+        "if planned != plan_id(manifest, declared, imports) and not _begun(planned, manifest, declared):",
         "if False:",
         "tests/batch/test_plan_id.py::test_it_is_another_once_the_declaration_or_what_answers_has_changed",
+    ),
+    Mutant(
+        "reprocess",
+        "a plan cannot be gone on with after a night",
+        "batch/plan_id.py",
+        "manifest.generation if manifest.live == declared else 0",
+        "manifest.generation",
+        "tests/batch/test_plan_id.py::test_a_night_between_changes_no_plan_nor_what_is_imported_once_it_is_begun",
     ),
     Mutant(
         "reprocess",
@@ -416,5 +448,13 @@ RUNS = [
         '    if stored["format"] > STATE_FORMAT:',
         "    if False:",
         "tests/shared/test_versions.py::test_a_bundle_of_a_newer_format_is_refused",
+    ),
+    Mutant(
+        "versions",
+        "a worker of Spark imports today's code for a stored version",
+        "shared/versions.py",
+        "        self._code.sent_whole()\n",
+        "",
+        "tests/shared/test_versions.py::test_spark_sends_a_stored_version_s_own_code_to_its_workers_whatever_the_working_tree_says",
     ),
 ]

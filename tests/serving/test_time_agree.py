@@ -19,6 +19,7 @@ from dovetail.serving.query import Asked
 from dovetail.serving.view import View
 from dovetail.shared.duration import bucket_span
 
+pytestmark = pytest.mark.long
 WINDOWS = {
     "15m": ["15m", "1h", "6h", "1d"], "1h": ["1h", "6h", "1d", "7d", "1w"], "6h": ["6h", "12h", "1d", "7d", "1mo"],
     "1d": ["1d", "7d", "1w", "14d", "1mo", "1q"], "7d": ["7d", "14d", "2w"], "1w": ["1w", "2w", "14d"],
