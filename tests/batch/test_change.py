@@ -123,6 +123,7 @@ def test_what_came_to_answer_by_a_person_is_told(monkeypatch: pytest.MonkeyPatch
     told = []
     project, view = mock.MagicMock(), mock.MagicMock()
     monkeypatch.setattr(change.promote, "switch", lambda *_, **__: PROMOTED)
+    monkeypatch.setattr(change.trino, "follow", lambda *_: None)
     monkeypatch.setattr(change.hooks, "promoted", lambda *given, by: told.append((*given, by)))
     assert change.switch(project, view, FIRST, runs(NEW), note="", back=back) is PROMOTED
     assert told == [(project.settings, FIRST, PROMOTED, "rollback" if back else "promote")]

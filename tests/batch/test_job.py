@@ -191,6 +191,7 @@ def test_a_full_batch_does_not_bring_back_what_a_rollback_has_left(
     computed, attached = list[str](), list[str]()
     for name in ("put_in_force", "DeltaMaster", "judging_master", "catch_up_if_stopped", "_tidy_if_stopped", "retire"):
         monkeypatch.setattr(job, name, lambda *_, **__: None)
+    monkeypatch.setattr(job.trino, "follow", lambda *_: None)
     monkeypatch.setattr(job, "open_ledger", lambda *_: None)
     monkeypatch.setattr(job, "DeltaMaster", lambda *_: SimpleNamespace(claim=lambda: None))
     monkeypatch.setattr(job, "attach_declared", lambda *_: attached.append("sales@2"))
