@@ -26,6 +26,10 @@ FORMAT = 5
 
 Older rows have none of it.
 """
+FILE_BYTES = 4_000_000
+"""Of a joined file: whoever opens a ledger reads the newest one whole, and each upkeep writes it anew."""
+SLICE = 256
+"""Rows that are taken out of their columns at once: with 1,000 partitions each holds 2,000 pairs."""
 BOOKS = ("consumed", "decoded", "quarantined", "repeats", "failed", "offered", "dropped")
 OFFSETS = pa.map_(pa.int32(), pa.int64())
 SCHEMA = pa.schema(
@@ -86,7 +90,8 @@ class DeltaLedger:
 
     def rows(self, after: int = -1) -> Sequence[LedgerRow]:
         table = self._table.read(ds.field("seq") > after)
-        rows = checked(_distinct([row_of(r) for r in table.to_pylist()]))
+        slices = table.to_batches(max_chunksize=SLICE)
+        rows = checked(_distinct([row_of(r) for slice_ in slices for r in slice_.to_pylist()]))
         if rows and rows[0].seq != after + 1:
             raise IntegrityError(f"the ledger has lost seq {after + 1}", where=str(self._table.path))
         return rows
@@ -109,7 +114,7 @@ class DeltaLedger:
             raise LostRace(f"ledger seq {row.seq} was taken by another writer")
 
     def compact(self) -> None:
-        self._table.compact()
+        self._table.compact(file_bytes=FILE_BYTES)
 
     @property
     def files(self) -> int:

@@ -30,6 +30,11 @@ from dovetail.shared.manifest import RunId
 
 PROPERTIES = {"delta.enableDeletionVectors": "false"}
 """Deletion vectors hide bytes instead of removing them, and not every reader knows them."""
+KEEP_HOURS = 1
+"""Hours that what a table was made of before stays for slow readers: files, and entries of its log."""
+HISTORY = {f"delta.{what}RetentionDuration": f"interval {KEEP_HOURS} hours" for what in ("log", "deletedFile")}
+"""Of a table that is appended to five times a second Delta's own 30 days of log would be 13 million files, which
+every process that opens the table lists, and its week of deleted files 3 million rows of every checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -245,12 +250,18 @@ class AppendTable:
             with written(self.path):
                 table.delete(predicate)
 
-    def compact(self, *, keep_hours: int = 1) -> None:
-        """Joins small files; removes those replaced more than `keep_hours` ago, so that slow readers finish."""
+    def compact(self, *, keep_hours: int = KEEP_HOURS, file_bytes: int | None = None) -> None:
+        """Joins small files; removes those replaced more than `keep_hours` ago, so that slow readers finish.
+
+        Args:
+            file_bytes: files of about this size are left as they are; Delta's 100 MB where nothing is said.
+        """
         table = self._current()
         if table is not None:
             with written(self.path):
-                table.optimize.compact()
+                if not HISTORY.items() <= table.metadata().configuration.items():  # made by an earlier Dovetail
+                    table.alter.set_table_properties(dict(HISTORY))
+                table.optimize.compact(target_size=file_bytes)
             failpoint("compact.files_joined")
             table.vacuum(retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False)
 
@@ -293,7 +304,7 @@ class AppendTable:
     def _opened(self) -> DeltaTable:
         if self._table is None:
             self._table = DeltaTable.create(
-                str(self.path), schema=self.schema, mode="ignore", configuration=dict(PROPERTIES)
+                str(self.path), schema=self.schema, mode="ignore", configuration=PROPERTIES | HISTORY
             )
         return self._table
 

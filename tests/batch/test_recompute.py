@@ -13,7 +13,7 @@ from dovetail.shared import manifest as rules
 from dovetail.shared.commit import Folded
 from dovetail.shared.errors import Busy, GateClosed, IntegrityError, NotYet
 from dovetail.shared.imports import File, Import
-from dovetail.shared.ledger import Books, LostRace, VersionId, follows
+from dovetail.shared.ledger import Books, LedgerRow, LostRace, VersionId, follows
 from dovetail.shared.manifest import Admitted, RunId
 from dovetail.shared.position import Position, Range
 
@@ -133,6 +133,25 @@ def test_a_version_is_cut_no_earlier_than_where_it_was_attached(ledger):
     commit(ledger, 30)
     assert recompute.choose_cut(ledger.rows(), Position({0: 20}), B).seq == 4
     assert recompute.choose_cut(ledger.rows(), Position({0: 19}), B) is None
+
+
+def test_a_version_that_the_archive_has_not_reached_is_found_out_in_one_pass():
+    looks = []
+
+    class Versions(dict):
+        def __contains__(self, version):
+            looks.append(version)
+            return super().__contains__(version)
+
+    rows = [LedgerRow(n, 0, "commit", Range(at(n), at(n + 1)), Versions({A: 1}), "t") for n in range(200)]
+    assert recompute.choose_cut(rows, at(200), B) is None
+    rows.append(LedgerRow(200, 0, "attach", Range(at(200), at(200)), Versions({A: 0, B: 0}), "t"))
+    assert recompute.choose_cut(rows, at(199), B) is None
+    assert len(looks) < 2 * len(rows)
+
+
+def at(offset: int) -> Position:
+    return Position({0: offset})
 
 
 def test_a_batch_that_the_archive_has_not_reached_says_so(ledger):

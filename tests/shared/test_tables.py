@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from dovetail.shared import tables
@@ -188,3 +191,35 @@ def test_a_table_that_must_exist_and_does_not_is_an_error(path):
 def test_a_version_lies_under_its_view():
     layout = Layout(Path("data"))
     assert layout.states(VersionId("sales@3f2a")) == Path("data/views/sales/versions/3f2a/states")
+
+
+def test_what_a_table_was_made_of_is_kept_for_an_hour(path):
+    table, held = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    table.append(rows(0))
+    DeltaTable(str(path)).alter.set_table_properties({"delta.checkpointInterval": "3"})
+    for n in range(1, 7):
+        table.append(rows(n))
+    assert ids([held.read()]) == [*range(7)]
+    table.compact()
+    for entry in (path / "_delta_log").glob("*"):
+        before = time.time() - 3600 * tables.KEEP_HOURS - 60
+        os.utime(entry, (before, before))
+    for n in range(7, 14):
+        table.append(rows(n))
+    left = sorted(entry.name for entry in (path / "_delta_log").glob("*.json"))
+    assert left[0] > f"{6:020}"
+    for reader in (held, AppendTable(path, SCHEMA)):
+        assert ids([reader.read()]) == [*range(14)]
+
+
+def test_a_table_of_an_earlier_dovetail_is_told_how_long_at_its_upkeep(path):
+    DeltaTable.create(str(path), schema=SCHEMA, configuration=tables.PROPERTIES)
+    table, other = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    assert other.append_if(rows(1), lambda: True)
+    table.compact()
+    told = DeltaTable(str(path))
+    assert tables.HISTORY.items() <= told.metadata().configuration.items()
+    table.compact()
+    assert DeltaTable(str(path)).version() == told.version()
+    assert other.append_if(rows(2), lambda: True)
+    assert ids([table.read()]) == [1, 2]
