@@ -41,7 +41,7 @@ TIMES = 20
 class Size:
     """How far each part goes; the first of each is the control.
 
-    `ledgers` are (rows, partitions), `entries` of a table's own log, `whole` the most offsets that are read at once.
+    `ledgers` are (rows, partitions), `nights` (runs, partitions), `entries` of a table's own log, `whole` the most offsets that are read at once.
     """
 
     partitions: tuple[int, ...] = (1, 100, 1_000)
@@ -49,7 +49,7 @@ class Size:
     whole: int = 2_000_000
     entries: tuple[int, ...] = (100, 1_000, 10_000)
     attached: tuple[int, ...] = (10, 100)
-    nights: tuple[int, ...] = (1, 30, 365)
+    nights: tuple[tuple[int, int], ...] = ((1, 1_000), (30, 1_000), (365, 1_000), (365, 10))
     manifests: tuple[int, ...] = (100, 1_000, 10_000)
     served: tuple[int, ...] = (10, 100, 1_000)
 
@@ -66,8 +66,7 @@ def run(folder: Path, size: Size = FULL) -> list[dict[str, Any]]:
         ("{} rows of {} partitions", size.ledgers, lambda at, of: of_ledger(at, *of, whole=size.whole)),
         ("{} entries", size.entries, of_log),
         ("{} views of a source", size.attached, of_attaching),
-        (f"{{}} runs of {size.partitions[-1]:,} partitions", size.nights,
-         lambda at, runs: of_promote(at, runs, size.partitions[-1])),
+        ("{} runs of {} partitions", size.nights, lambda at, of: of_promote(at, *of)),
         ("{} views", size.manifests, of_manifests),
         ("{} views", size.served, of_serving),
     ]  # fmt: skip
@@ -129,6 +128,8 @@ def of_ledger(at: Path, rows: int, partitions: int, *, whole: int) -> Iterator[F
     ledger = grown(path, rows, partitions)
     yield "upkeep of the ledger, after 100 rows", cpu(ledger.compact), ledger._table.size[1]
     yield "open a ledger for its last row", *spent(lambda: DeltaLedger(path).last())
+    end = (ledger.last() or following(ledger, 0)).range.from_
+    yield "find the rows of the newest records", *spent(lambda: DeltaLedger(path).reaching(end))
     tail = Ledgers(layout).of(SOURCE)
     yield "a server opens it, 2 rows above the cut", *spent(lambda: tail.rows(after=rows - 2))
     more(path, rows, COMMITS_BETWEEN, partitions)

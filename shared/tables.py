@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -235,6 +236,33 @@ class AppendTable:
             return empty.select(columns) if columns else empty
         with _sound(self.path):
             return table.to_pyarrow_dataset(schema=self.schema).to_table(filter=filter, columns=columns)
+
+    def between(self, column: str, first: int, last: int | None = None) -> pa.Table:
+        """The rows whose integer `column` is from `first` on, up to and with `last`. Other files are not read.
+
+        pyarrow's dataset, of which `read` is made, takes 1.5 ms for each file of a wide table before it reads any.
+        """
+        table = self._current()
+        actions = pa.table(table.get_add_actions(flatten=True)) if table is not None else None
+        if actions is None or not actions.num_rows:
+            return self.schema.empty_table()
+        nothing = pa.nulls(actions.num_rows)  # a writer that keeps no statistics
+        names = (f"{end}.{column}" for end in ("min", "max"))
+        known = [(actions[n] if n in actions.column_names else nothing).to_pylist() for n in names]
+        files = [
+            str(self.path / unquote(file))
+            for file, low, high in zip(actions["path"].to_pylist(), *known, strict=True)
+            if (high is None or high >= first) and (last is None or low is None or low <= last)
+        ]
+        wanted = ds.field(column) >= first
+        if last is not None:
+            wanted &= ds.field(column) <= last
+        with _sound(self.path):
+            return (
+                pq.read_table(files, schema=self.schema, filters=wanted, partitioning=None)
+                if files
+                else self.schema.empty_table()
+            )
 
     def largest(self, column: str) -> int | None:
         """The largest value of an integer column, from file statistics; None for an empty table."""

@@ -8,12 +8,12 @@ from bench.ledgers import grown
 from bench.scale import Size, run
 from dovetail.shared.ledger_table import DeltaLedger
 
-TINY = Size((1, 3), ((3, 1), (3, 2)), 10, (2,), (1,), (1, 3), (1,), (1,))
+TINY = Size((1, 3), ((3, 1), (3, 2)), 10, (2,), (1,), ((1, 3), (3, 3)), (1,), (1,))
 
 
 def test_each_part_gives_its_figures(tmp_path: Path) -> None:
     rows = run(tmp_path, TINY)
-    assert len({row["what"] for row in rows}) == 19
+    assert len({row["what"] for row in rows}) == 20
     assert all(row["ms"] >= 0 for row in rows)
     assert not [*tmp_path.iterdir()]
 

@@ -47,6 +47,24 @@ def test_what_is_appended_is_read_by_another_handle(path):
     assert other.largest("id") == 2
 
 
+def test_of_rows_between_two_numbers_only_the_files_are_read_that_may_hold_some(path, monkeypatch):
+    table, read, opened = AppendTable(path, SCHEMA), [], tables.pq.read_table
+    assert table.between("id", 0).num_rows == 0
+    for some in ((1, 5), (2,), (7, 9), (8,)):
+        table.append(rows(*some))
+    monkeypatch.setattr(tables.pq, "read_table", lambda files, **how: read.append(len(files)) or opened(files, **how))
+    for first, last, found, files in (
+        (0, None, [1, 2, 5, 7, 8, 9], 4),
+        (6, None, [7, 8, 9], 2),
+        (3, 7, [5, 7], 2),
+        (2, 2, [2], 2),
+    ):
+        assert (ids([table.between("id", first, last)]), read.pop()) == (found, files)
+    assert (table.between("id", 10).num_rows, read) == (0, [])
+    table.compact()
+    assert ids([AppendTable(path, SCHEMA).between("id", 5, 8)]) == [5, 7, 8]
+
+
 def test_rows_are_handed_out_once(path):
     writer, reader = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
     writer.append(rows(1))
