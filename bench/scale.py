@@ -41,7 +41,8 @@ TIMES = 20
 class Size:
     """How far each part goes; the first of each is the control.
 
-    `ledgers` are (rows, partitions), `nights` (runs, partitions), `entries` of a table's own log, `whole` the most offsets that are read at once.
+    `ledgers` are (rows, partitions), `nights` (runs, partitions), `entries` those of a table's own log, `whole` the
+    most offsets that are read at once.
     """
 
     partitions: tuple[int, ...] = (1, 100, 1_000)
@@ -250,8 +251,8 @@ def spent(work: Callable[[], Any]) -> tuple[float, int]:
     return cpu(work), 0
 
 
-def often(work: Callable[[], Any], times: int = TIMES) -> float:
-    return middle([cpu(work) for _ in range(times)])
+def often(work: Callable[[], Any], times: int | None = None) -> float:
+    return middle([cpu(work) for _ in range(times or TIMES)])
 
 
 def middle(seconds: list[float]) -> float:
