@@ -53,6 +53,9 @@ wheel: $(READY)  ## build dist/*.whl
 constraints: $(READY)  ## renew conf/constraints.txt from what the package indexes hold now
 	@uv pip compile -q --universal --no-header --no-annotate --no-emit-index-url --all-extras --group dev pyproject.toml -o conf/constraints.txt --upgrade
 
+test-cluster: $(READY)  ## the tests of the joint on a real Spark cluster of two workers, by settings alone
+	@$(BIN)/python tests/spark_cluster.py $(BIN)/python -m pytest tests/e2e/test_depot.py
+
 setup: $(READY)  ## make the virtual environment
 
 clean:  ## remove what was made
@@ -70,4 +73,4 @@ $(READY): pyproject.toml conf/constraints.txt
 	fi
 	@touch $@
 
-.PHONY: help demo test test-long soak check format docs classes mutants bench wheel constraints setup clean
+.PHONY: help demo test test-long test-cluster soak check format docs classes mutants bench wheel constraints setup clean

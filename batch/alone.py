@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from dovetail.batch.master import DeltaMaster
-from dovetail.shared import aside
+from dovetail.shared import aside, pauses
 from dovetail.shared.declare import Source
 from dovetail.shared.errors import Busy, NotYet
 from dovetail.shared.ledger_table import DeltaLedger
@@ -32,8 +32,11 @@ def alone(
     Raises:
         Busy: something has not ended within `patience` seconds.
         NotYet: the archive has not come as far as speed.
+        Paused: nor does it come there, for it is paused.
     """
     ledger, name = DeltaLedger(project.layout.ledger(source.name)), source.name
+    master = DeltaMaster(project.layout, source, spark)
+    _archived(project, source, ledger, master)  # before anything stands still for what does not come
     with ExitStack() as stack:
         locks = _Locks(project, source, stack, patience, tell)
         locks.hold("forget", f"import-{name}", f"supersede-{name}")
@@ -42,7 +45,7 @@ def alone(
         for push in pushes_of(project, source):
             locks.ask("push", push)
         locks.ask("speed", name)
-        master = _archived(project, source, ledger, spark, patience)
+        _await_archived(project, source, ledger, master, patience)
         locks.ask("archive", name)
         yield ledger, master
 
@@ -85,20 +88,27 @@ class _Locks:
         return f"forgetting subjects of {self.source.name}"
 
 
-def _archived(
-    project: Project, source: Source, ledger: DeltaLedger, spark: SparkSession, patience: float
-) -> DeltaMaster:
-    """The master, once it holds all that speed has read."""
-    master, last = DeltaMaster(project.layout, source, spark), ledger.last()
-    if last is None:
-        raise NotYet(f"nothing of {source.name} was ever read", next="dovetail dev")
+def _await_archived(
+    project: Project, source: Source, ledger: DeltaLedger, master: DeltaMaster, patience: float
+) -> None:
+    """Returns once the master holds all that speed has read."""
     until, archive = time.monotonic() + patience, project.layout.lock(f"archive-{source.name}")
-    while not master.claim().reaches(last.to):
+    while not _archived(project, source, ledger, master):
         if time.monotonic() >= until or not is_held(archive):
             raise NotYet(
-                f"speed has read {source.name} up to {last.to}, the archive up to {master.claim()}",
+                f"speed has read {source.name} up to {ledger.rows()[-1].to}, the archive up to {master.claim()}",
                 why="views are computed anew from the archive",
                 next=f"dovetail archive {source.name} until it has come as far, then forget again",
             )
         time.sleep(aside.LOOK_S)
-    return master
+
+
+def _archived(project: Project, source: Source, ledger: DeltaLedger, master: DeltaMaster) -> bool:
+    """Whether the master holds all that speed has read; raises Paused where it does not, and will not."""
+    last = ledger.last()
+    if last is None:
+        raise NotYet(f"nothing of {source.name} was ever read", next="dovetail dev")
+    if master.claim().reaches(last.to):
+        return True
+    pauses.refuse(project.layout, "archive", source.name)
+    return False

@@ -1,17 +1,18 @@
 """Looks for what names somebody in every file under a folder: in its bytes, and in what is compressed in them.
 
-Parquet files are read, value by value, as are their statistics; files of gzip are unpacked. A short id is looked for as
-a word, for its letters stand in the middle of others'; a whole number only under its column's name.
+Parquet files are read, value by value, as are their statistics; files of gzip are unpacked. A producer's JSON may have
+escaped any character of an id, each in its own way. A short id is looked for as a word, for its letters stand in the
+middle of others'; a whole number only under its column's name.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
 import mmap
 import re
+import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,11 @@ import pyarrow.parquet as pq
 
 LONG = 8
 """Bytes from which on an id is found wherever it stands: by chance nothing else is the same."""
+NEVER = b"(?!)"
+"""A pattern that is within nothing."""
 GZIP = b"\x1f\x8b"
+SHORT = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
+"""Characters that JSON has an escape for beside that of their number (RFC 8259, section 7)."""
 TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
 
 
@@ -41,12 +46,26 @@ class Needle:
             return re.compile(
                 rb'\\*"' + re.escape(self.column.encode()) + rb'\\*"\s*:\s*\\*"?(?:' + values + rb")(?![\d.])"
             )
-        return re.compile(b"|".join(_as_written(v) for v in self.values))
+        return re.compile(b"|".join(_word(v, re.escape(v.encode())) for v in self.values) or NEVER)
+
+    @cached_property
+    def _escaped(self) -> re.Pattern[bytes]:
+        return re.compile(b"|".join(_word(v, b"".join(map(_in_any_way, v))) for v in self.values) or NEVER)
+
+    @cached_property
+    def _escapes(self) -> re.Pattern[bytes]:
+        short = not SHORT.keys().isdisjoint("".join(self.values))
+        return re.compile(rb"\\u[0-9A-Fa-f]{4}" + (rb'|\\["\\/bfnrt]' if short else b""))
 
     @cached_property
     def forms(self) -> list[bytes]:
-        """The values in every way that they may be written in."""
-        return [form for value in self.values for form in _forms(value)]
+        """Parts of which all that it is within holds one: the values as they are, or what an escape begins with."""
+        return [*(value.encode() for value in self.values), b"\\"]
+
+    @cached_property
+    def sure(self) -> Needle:
+        """Of its values those that are found nowhere by chance."""
+        return self if self.number else replace(self, values=[v for v in self.values if len(v.encode()) >= LONG])
 
     @cached_property
     def in_any_bytes(self) -> bool:
@@ -54,7 +73,16 @@ class Needle:
         return self.number or all(len(v.encode()) >= LONG for v in self.values)
 
     def within(self, data: bytes | mmap.mmap) -> bool:
-        return self._pattern.search(data) is not None
+        if self._pattern.search(data):
+            return True
+        # A pattern of all that may be escaped is ten times slower: only where something is.
+        return not self.number and bool(self._escapes.search(data) and self._escaped.search(data))
+
+    def in_sql(self, text: str) -> bool:
+        """Whether a text holds one of them, which may be SQL: there a number stands without the quotes of JSON."""
+        if self.number and self.column in text and replace(self, number=False).within(text.encode()):
+            return True
+        return self.within(text.encode())
 
     def equals(self, column: pa.Array) -> bool:
         """Whether a column of whole numbers that is named as the subject is holds one of them."""
@@ -79,6 +107,17 @@ class Left:
             if where := "its name" if needle.within(name.encode()) else in_file(path, needle):
                 self.found[name] = where
         return self
+
+
+def in_rows(path: Path, needle: Needle) -> bool:
+    """Whether a Parquet file has rows that are theirs: the column that names subjects does, or any bytes for sure."""
+    if needle.column in pq.read_schema(path).names:
+        column = pq.read_table(path, columns=[needle.column])[needle.column]
+        if pa.types.is_integer(column.type) or pa.types.is_string(column.type):
+            found = pc.is_in(column.cast(pa.string()), pa.array(needle.values, pa.string()))
+            if pc.any(found).as_py():
+                return True
+    return bool(in_file(path, needle.sure))
 
 
 def in_file(path: Path, needle: Needle) -> str:
@@ -146,12 +185,15 @@ def _holds(column: Any, form: bytes) -> Any:
     return pc.fill_null(pc.greater_equal(pc.find_substring(column.cast(pa.large_binary()), form), 0), False)
 
 
-def _forms(value: str) -> list[bytes]:
-    """A value as it is, and as JSON may escape it."""
-    return sorted({value.encode(), json.dumps(value)[1:-1].encode()})
-
-
-def _as_written(value: str) -> bytes:
-    """A pattern of all forms of a value."""
-    pattern = b"(?:" + b"|".join(map(re.escape, _forms(value))) + b")"
+def _word(value: str, pattern: bytes) -> bytes:
+    """The pattern of a value, where it is short as that of a whole word."""
     return pattern if len(value.encode()) >= LONG else b"(?<![0-9A-Za-z])" + pattern + b"(?![0-9A-Za-z])"
+
+
+def _in_any_way(character: str) -> bytes:
+    """A pattern of a character as it is, and as JSON may escape it, also within JSON that is a text of other JSON."""
+    units = (unit for (unit,) in struct.iter_unpack(">H", character.encode("utf-16-be")))
+    ways = [re.escape(character.encode()), b"".join(rb"\\\\*u(?i:%04x)" % unit for unit in units)]
+    if character in SHORT:
+        ways.append(rb"\\\\*" + re.escape(SHORT[character].encode()))
+    return b"(?:" + b"|".join(ways) + b")"

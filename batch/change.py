@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dovetail.batch import promote
+from dovetail.shared import hooks
 from dovetail.shared.declare import View
-from dovetail.shared.errors import UsageError
-from dovetail.shared.ledger import LedgerStore, VersionId, covered
+from dovetail.shared.errors import Busy, UsageError
+from dovetail.shared.ledger import LedgerRow, VersionId, covered
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Manifest, Run
 from dovetail.shared.manifest_table import DeltaManifest
@@ -36,7 +37,7 @@ def to_promote(manifest: Manifest, declared: VersionId, named: str = "") -> tupl
     Raises:
         UsageError: there is none; says what would make it.
     """
-    version = _version(manifest, named) if named else declared
+    version = known(manifest, named) if named else declared
     if found := manifest.staged_of(version):
         return found
     if version == manifest.live:
@@ -56,7 +57,7 @@ def to_go_back(manifest: Manifest, named: str = "") -> tuple[Run, ...]:
         UsageError: there is none, or a rollback has just been made: the same one again, by who does not know that it
             was, must not undo it.
     """
-    version = _version(manifest, named) if named else manifest.live
+    version = known(manifest, named) if named else manifest.live
     if manifest.generation in manifest.left.values() and version == manifest.live:
         raise UsageError(
             f"{manifest.view} has been rolled back: {version} answers",
@@ -74,19 +75,40 @@ def to_go_back(manifest: Manifest, named: str = "") -> tuple[Run, ...]:
     return (others or earlier)[0]
 
 
-def ready(runs: tuple[Run, ...], ledger: LedgerStore) -> bool:
-    """Whether speed answers for every record after these runs."""
-    return covered(runs[-1].version, runs[-1].to_seq, ledger.rows(after=runs[-1].to_seq - 1))
+def ready(manifest: Manifest, runs: tuple[Run, ...], rows: Sequence[LedgerRow]) -> bool:
+    """Whether speed answers for every record of `rows` after these runs: it folded each, and has kept its states."""
+    version, seq = runs[-1].version, runs[-1].to_seq
+    return covered(version, seq, rows) and manifest.floor(version) <= seq
+
+
+def refuse_unready(manifest: Manifest, runs: tuple[Run, ...], rows: Sequence[LedgerRow]) -> None:
+    """Raises Busy where these runs cannot answer: they are computed in part only, or not kept up to date."""
+    if ready(manifest, runs, rows):
+        return
+    version, seq = runs[-1].version, runs[-1].to_seq
+    if runs in manifest.staged and version in rows[-1].versions:
+        raise Busy(
+            f"{version} is computed up to seq {seq} of {rows[-1].seq}", next=f"{go_on(manifest, version)} goes on"
+        )
+    raise Busy(f"{version} is not kept up to date", next=go_on(manifest, version))
+
+
+def go_on(manifest: Manifest, version: VersionId) -> str:
+    """The command that computes the rest of what is staged of a version, while that is the one declared."""
+    return f"dovetail reprocess {manifest.view}{' --from-scratch' if version == manifest.live else ''}"
 
 
 def switch(
     project: Project, view: View, started: Manifest, to: tuple[Run, ...], *, note: str, back: bool = False
 ) -> Manifest:
-    """Makes a set of runs answer; see `promote.switch`."""
+    """Makes a set of runs answer; see `promote.switch`. Raises Busy also where it is computed in part only."""
     layout, retention = project.layout, project.settings.retention
-    return promote.switch(
+    ledger = DeltaLedger(layout.ledger(view.source.name))
+    if to in started.staged:
+        refuse_unready(started, to, ledger.rows())
+    now = promote.switch(
         DeltaManifest(layout.manifest(view.name)),
-        DeltaLedger(layout.ledger(view.source.name)),
+        ledger,
         view=view.name,
         started=started,
         to=to,
@@ -95,6 +117,8 @@ def switch(
         window=retention.rollback_seconds,
         back=back,
     )
+    hooks.promoted(project.settings, started, now, by="rollback" if back else "promote")
+    return now
 
 
 def history(manifests: Sequence[Manifest]) -> list[Change]:
@@ -109,12 +133,17 @@ def history(manifests: Sequence[Manifest]) -> list[Change]:
     return [*reversed(found.values())]
 
 
-def _version(manifest: Manifest, named: str) -> VersionId:
-    known = sorted({runs[-1].version for runs in manifest.sets})
-    found = [v for v in known if v.startswith(named) or v.split("@")[1].startswith(named.removeprefix("@"))]
+def known(manifest: Manifest, named: str, others: Iterable[VersionId] = ()) -> VersionId:
+    """The version that a beginning of its name names: of those that answer, are kept or computed beside, or `others`.
+
+    Raises:
+        UsageError: it names none of them, or several.
+    """
+    versions = sorted({*(runs[-1].version for runs in manifest.sets), *others})
+    found = [v for v in versions if v.startswith(named) or v.split("@")[1].startswith(named.removeprefix("@"))]
     if len(found) != 1:
         raise UsageError(
-            f"'{named}' names {'none' if not found else 'several'} of {', '.join(map(short, known))}",
+            f"'{named}' names {'none' if not found else 'several'} of {', '.join(map(short, versions))}",
             next=f"dovetail history {manifest.view}",
         )
     return found[0]

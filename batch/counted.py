@@ -72,10 +72,12 @@ class Answered:
     next: str = ""
 
 
-def answered(
-    layout: Layout, manifest: Manifest, rows: Sequence[LedgerRow], record: Held, *, repeat: bool = False
-) -> Answered:
-    """What the view of `manifest` makes of a record that one of `rows`, the whole ledger, has read."""
+def answered(layout: Layout, manifest: Manifest, rows: Sequence[LedgerRow], record: Held, *, out: str = "") -> Answered:
+    """What the view of `manifest` makes of a record that one of `rows`, the whole ledger, has read.
+
+    Args:
+        out: why no view counts it, or nothing.
+    """
     version, place = manifest.live, (record.id.partition, record.id.offset)
     found = Answered(manifest.view, version, cut=RecordId(place[0], manifest.cut[place[0]]))
     answers = until_detached(version, [row for row in rows if row.seq >= manifest.seq])
@@ -87,8 +89,8 @@ def answered(
         return replace(found, problem=problem, next=f"dovetail batch {manifest.view}")
     run = next((r for r in manifest.runs if r.range.includes(*place)), None)
     found = replace(found, served_by="batch" if run else "speed", run=run.id if run else None)
-    if repeat:
-        return replace(found, reason=REPEAT)
+    if out:
+        return replace(found, reason=out)
     bundle = load(layout.version(version))
     good, reason = record.decoded(bundle.decoder)
     if reason:

@@ -10,17 +10,20 @@ import duckdb
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from dovetail.batch.change import refuse_unready
 from dovetail.batch.held import group_columns, merged, states_of, stored
 from dovetail.batch.recount import quoted
 from dovetail.shared.declare import View
 from dovetail.shared.engine import arrow
-from dovetail.shared.errors import Busy, UsageError
-from dovetail.shared.ledger import VersionId, covered
+from dovetail.shared.errors import UsageError
+from dovetail.shared.grants import Mask
+from dovetail.shared.ledger import VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Manifest, Run
 from dovetail.shared.percentage import share
 from dovetail.shared.position import Position
 from dovetail.shared.project import Project
+from dovetail.shared.sensitive import hidden
 from dovetail.shared.versions import Bundle, load
 
 WORST = 10
@@ -55,6 +58,11 @@ class Groups:
         """Whether no group differs, and both have the same groups."""
         return not (self.gone or self.new or any(m.differing for m in self.measures))
 
+    def shown(self, sensitive: Mapping[str, Mask]) -> Groups:
+        """As commands show it: sensitive columns of the groups that are named are hidden."""
+        named = (replace(m, worst=tuple(hidden(group, sensitive) for group in m.worst)) for m in self.measures)
+        return replace(self, measures=tuple(named))
+
 
 @dataclass(frozen=True)
 class Diff:
@@ -87,12 +95,11 @@ def diff(
         within: the share of a number by which it may differ, 0.01 for a hundredth.
 
     Raises:
-        Busy: one of the two is not kept up to date, so there is no position at which both answer.
+        Busy: one of the two is not kept up to date, or computed in part: there is no position at which both answer.
     """
     rows = DeltaLedger(project.layout.ledger(view.source.name)).rows()
     for runs in (manifest.runs, to):
-        if not covered(runs[-1].version, runs[-1].to_seq, rows):
-            raise Busy(f"{runs[-1].version} is not kept up to date", next=f"dovetail reprocess {view.name}")
+        refuse_unready(manifest, runs, rows)
     sides = [replace(manifest, runs=runs, rollback=(), staged=()) for runs in (manifest.runs, to)]
     bundles = [load(project.layout.version(side.live)) for side in sides]
     by = common(*bundles)

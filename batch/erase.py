@@ -5,13 +5,14 @@ Only for the holder of the locks of all that write these tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dovetail.batch.bytes_left import Needle
@@ -26,15 +27,20 @@ KEPT = {*POSITION, "_timestamp", "_topic_id", "_decoder"}
 """Columns of the master that say where a record was, and nothing of what was in it."""
 
 
-def places_of(master: DeltaMaster, column: str, values: Sequence[str], needle: Needle) -> pa.Table:
-    """Where records about these subjects lie, columns of POSITION.
+def places_of(master: DeltaMaster, needle: Needle) -> pa.Table:
+    """Where the master's records about these subjects lie, columns of POSITION."""
+    if not master.exists():
+        return pa.table({"_partition": pa.array([], pa.int32()), "_offset": pa.array([], pa.int64())})
+    return theirs_of(master.every(), needle)
+
+
+def theirs_of(rows: DataFrame, needle: Needle) -> pa.Table:
+    """Where those of `rows`, as `parsed` gives them, lie that are about these subjects, columns of POSITION.
 
     Of those that cannot be read, and so tell nobody whom they are about, each whose bytes name a subject.
     """
-    if not master.exists():
-        return pa.table({"_partition": pa.array([], pa.int32()), "_offset": pa.array([], pa.int64())})
-    rows = master.every()
-    theirs = arrow(rows.where(F.col(f"`{column}`").cast("string").isin(*values)).select(*POSITION))
+    column = needle.column
+    theirs = arrow(rows.where(F.col(f"`{column}`").cast("string").isin(*needle.values)).select(*POSITION))
     unreadable = rows.where(f"{REASON} is not null and {REASON} <> '{FORGOTTEN}' and `{column}` is null").select(*META)
     naming = F.expr("exists(_headers, h -> true)")  # few records have any: they are looked at here
     for part, form in product(("_key", "_value"), needle.forms):
@@ -71,6 +77,25 @@ def blank_apart(path: Path, places: pa.Table) -> None:
         )
 
 
+def blank_said(path: Path, needle: Needle) -> None:
+    """Takes each text that names a subject out of what the rows of a table of imports say of them."""
+    if not DeltaTable.is_deltatable(str(path)):
+        return
+    rows = AppendTable.existing(path).read(columns=["n", "import", "note"])
+    blank = [row for row in rows.to_pylist() if needle.in_sql(row["import"]) or needle.in_sql(row["note"])]
+    for row in blank:
+        row["note"] = _blanked(row["note"], needle)
+        row["import"] = json.dumps(_blanked(json.loads(row["import"]), needle), sort_keys=True) if row["import"] else ""
+    if blank:
+        with written(path):
+            (
+                DeltaTable(str(path))
+                .merge(pa.Table.from_pylist(blank, schema=rows.schema), "t.n = s.n", source_alias="s", target_alias="t")
+                .when_matched_update({"import": 's."import"', "note": "s.note"})
+                .execute()
+            )
+
+
 def without_history(path: Path) -> None:
     """Deletes every file that the newest version of the table does not name, and what its log says of earlier ones.
 
@@ -91,6 +116,14 @@ def without_history(path: Path) -> None:
             if file.is_file() and file.name != "_last_checkpoint" and not file.name.startswith(newest):
                 file.unlink()
         failpoint("forget.history_deleted")
+
+
+def _blanked(said: Any, needle: Needle) -> Any:
+    if isinstance(said, dict):
+        return {name: _blanked(each, needle) for name, each in said.items()}
+    if isinstance(said, list):
+        return [_blanked(each, needle) for each in said]
+    return FORGOTTEN if isinstance(said, str) and needle.in_sql(said) else said
 
 
 def _bytes(row: dict[str, object]) -> list[bytes]:

@@ -31,8 +31,8 @@ def measured(history: Sequence[Manifest]) -> Rate | None:
     found: list[Rate] = []
     for manifest in history:
         for run in (run for runs in (manifest.runs, *manifest.staged) for run in runs):
-            if (at := began.pop(run.id, None)) is not None and run.records and manifest.at > at:
-                found.append(Rate(run.id, run.records, manifest.at - at))
+            if (at := began.pop(run.id, None)) is not None and run.computed and manifest.at > at:
+                found.append(Rate(run.id, run.computed, manifest.at - at))
         named = {run.id for runs in manifest.sets for run in runs}
         began |= {run: manifest.at for run in manifest.pins if run not in named and run not in began}
     return max(reversed(found), key=lambda rate: rate.records, default=None)

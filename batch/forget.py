@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,10 +21,10 @@ import orjson
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from dovetail.batch import promote, recompute
+from dovetail.batch import forget_bundles, imported, promote, recompute
 from dovetail.batch.alone import alone, pushes_of
-from dovetail.batch.bytes_left import Left, Needle, in_file
-from dovetail.batch.erase import blank_apart, blank_master, places_of, without_history
+from dovetail.batch.bytes_left import Left, Needle, in_file, in_rows
+from dovetail.batch.erase import blank_apart, blank_master, blank_said, places_of, theirs_of, without_history
 from dovetail.batch.import_drop import delete_unneeded
 from dovetail.batch.job import delete_unnamed_runs, owner
 from dovetail.batch.master import DeltaMaster
@@ -32,12 +32,13 @@ from dovetail.batch.orphans import delete as delete_orphans
 from dovetail.shared import commit, forgotten, private
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source
+from dovetail.shared.decode import META, parsed, parser
 from dovetail.shared.dimensions import Versions
 from dovetail.shared.errors import UsageError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.gaps import unarchived
 from dovetail.shared.imports import Import, Imports
-from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, view_of
+from dovetail.shared.ledger import CommitId, VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import needed
 from dovetail.shared.manifest_table import DeltaManifest
@@ -116,7 +117,7 @@ class Forgetting:
     def look(self) -> Found:
         """What there is to be forgotten; writes nothing."""
         master = DeltaMaster(self.layout, self.source, self.spark)
-        places = places_of(master, str(self.source.subject), self.values, needle(self.source, self.values))
+        places = places_of(master, self._needle)
         return Found(places.num_rows, tuple(self._views()))
 
     def run(self, *, readers: float, patience: float = PATIENCE) -> Found:
@@ -129,14 +130,17 @@ class Forgetting:
         Raises:
             Busy: a layer of the source runs, and does not stand aside.
             NotYet: the archive has not come as far as speed.
-            UsageError: a dimension or an import holds one of them.
+            Paused: nor does it come there, for it is paused.
+            UsageError: a dimension, an import or the code of what answers holds one of them.
         """
         self._refuse_dimensions()
+        self._refuse_bundles()
         with alone(self.project, self.source, self._views(), self.spark, patience, self.tell) as (ledger, master):
             self._refuse_dimensions()
+            self._refuse_bundles()
             self._refuse_imports()
             delete_orphans(self.layout, self.source.name, self._versions())
-            places = places_of(master, str(self.source.subject), self.values, self._needle)
+            places = places_of(master, self._needle)
             self.tell(f"{places.num_rows:,} records of theirs in the master")
             seq = self._listed(ledger, anew=bool(places.num_rows))
             self._blank(places)
@@ -161,7 +165,7 @@ class Forgetting:
         for dimension in self.project.dimensions.values():
             last = Versions(self.layout, dimension.name).last()
             file = last and self.layout.dimension(dimension.name) / last.file
-            if file and in_file(file, self._needle):
+            if file and in_rows(file, self._needle):
                 place = dimension.path or dimension.topic or dimension.table
                 raise UsageError(
                     f"dimension {dimension.name} holds one of them, from {place}", where=dimension.where,
@@ -171,13 +175,27 @@ class Forgetting:
     def _refuse_imports(self) -> None:
         """An import stays as it was taken in: it is dropped, and taken in again without them."""
         for each in self._imports():
-            folder = self.layout.imported(self.source.name) / each.folder
-            if any(in_file(file, self._needle) for file in folder.rglob("*.parquet")):
+            held = imported.held(self.layout, self.source.name, [each], self.spark).select(*META)
+            if theirs_of(parsed(held, parser(self.source.as_json())), self._needle).num_rows:
                 raise UsageError(
                     f"{each} holds one of them", where=self.source.where,
                     next=f"dovetail import {self.source.name} --drop {each.id}, take those rows out of its files and "
                     "import them again, then forget",
                 )  # fmt: skip
+
+    def _refuse_bundles(self) -> None:
+        """Every view is computed anew by the bundle that answers now."""
+        answering = [self._answering(view) for view in self._views()]
+        forget_bundles.refuse(self.layout, self.source.name, answering, self._needle)
+
+    def _answering(self, view: str) -> VersionId:
+        """The version of a view that answers, or is about to."""
+        now = DeltaManifest(self.layout.manifest(view)).read()
+        return now.live if now else next(v for v in self._in_force() if view_of(v) == view)
+
+    def _in_force(self) -> Mapping[VersionId, int]:
+        last = DeltaLedger(self.layout.ledger(self.source.name)).last()
+        return last.versions if last else {}
 
     def _imports(self) -> Sequence[Import]:
         return Imports(self.layout, self.source.name).live()
@@ -213,14 +231,13 @@ class Forgetting:
     def _compute(self, view: str, seq: int, ledger: DeltaLedger, master: DeltaMaster) -> None:
         """Lets answer what is computed without them, and nothing be gone back or forth to that was not."""
         manifests = DeltaManifest(self.layout.manifest(view))
-        now, last = manifests.read(), ledger.last()
-        in_force = last.versions if last else {}
+        now = manifests.read()
         if now and all(runs[0].to_seq >= seq for runs in now.sets):
             return
         for runs in now.staged if now else ():
             promote.unstage(manifests, runs[-1].version, note="forget: was computed before")
-        version = now.live if now else next(v for v in in_force if view_of(v) == view)
-        if version not in in_force:
+        version = self._answering(view)
+        if version not in self._in_force():
             commit.attach(ledger, version, note="forget: it answers, and is computed anew")
         self.tell(f"{view} is computed anew")
         recompute.run(
@@ -254,8 +271,13 @@ class Forgetting:
             failpoint("forget.states_deleted")
 
     def _clean(self) -> None:
-        """What no answer is made of: scratch, dropped imports, earlier dimensions, what a push has delivered."""
+        """What no answer is made of: scratch, dropped imports and what was said of imports, earlier dimensions and
+        versions, what a push has delivered."""
         delete_unneeded(self.layout, self.source.name, alone=True)
+        blank_said(self.layout.imports(self.source.name), self._needle)
+        manifests = [DeltaManifest(self.layout.manifest(view)).read() for view in map(view_of, self._versions())]
+        kept = {version for manifest in manifests if manifest for version in needed(manifest)} | {*self._in_force()}
+        forget_bundles.delete(self.layout, self.source.name, kept, self._needle)
         for layer in ("speed", "archive", "import"):
             shutil.rmtree(self.layout.scratch(f"{layer}-{self.source.name}"), ignore_errors=True)
         for name in self.project.dimensions:
@@ -281,11 +303,10 @@ class Forgetting:
 
     def _views(self) -> list[str]:
         """The views of the source that answer, or are about to."""
-        last: LedgerRow | None = DeltaLedger(self.layout.ledger(self.source.name)).last()
         stored = self._versions()
         manifests = {view: DeltaManifest(self.layout.manifest(view)).read() for view in map(view_of, stored)}
         answer = {view for view, manifest in manifests.items() if manifest and manifest.live in stored}
-        return sorted(answer | {view_of(v) for v in (last.versions if last else ())})
+        return sorted(answer | {view_of(v) for v in self._in_force()})
 
     def _failed(self) -> list[Path]:
         return [path for view in self._views() for path in self.layout.of_runs(view) if path.parent.name == "failed"]
@@ -293,7 +314,7 @@ class Forgetting:
     def _tables(self) -> list[Path]:
         """Every table that has held something of theirs."""
         layout, name = self.layout, self.source.name
-        of_source = [layout.master(name), layout.quarantine(name), layout.failing(name)]
+        of_source = [layout.master(name), layout.quarantine(name), layout.failing(name), layout.imports(name)]
         return [*of_source, *self._failed(), *(layout.states(v) for v in self._versions())]
 
 

@@ -15,12 +15,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from dovetail.batch.change import ready
 from dovetail.batch.diff import common, compared, presented
 from dovetail.batch.held import OWNER, merged, stored
 from dovetail.shared.declare import View
 from dovetail.shared.errors import GateClosed
 from dovetail.shared.gates import Gate, Held, hold
-from dovetail.shared.ledger import LedgerRow, covered
+from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Manifest, Run
 from dovetail.shared.project import Project
@@ -116,10 +117,10 @@ def judged(project: Project, view: View, manifest: Manifest, to: tuple[Run, ...]
     """What each gate of a view finds of the runs `to` in the place of those that answer.
 
     A measure that only one of the two versions has is not judged; nor is anything where one of them has not been kept
-    up to date: there is no position at which both answer.
+    up to date, or is computed in part only: there is no position at which both answer.
     """
     rows = DeltaLedger(project.layout.ledger(view.source.name)).rows() if view.promote_if else []
-    if not all(covered(runs[-1].version, runs[-1].to_seq, rows) for runs in (manifest.runs, to)):
+    if not all(ready(manifest, runs, rows) for runs in (manifest.runs, to)):
         return []
     before, after = _sides(project, manifest, to, rows, spark)
     known = before.bundle.measures.keys() & after.bundle.measures.keys()

@@ -95,7 +95,7 @@ def looked(
         _refuse_failing(kept, source)
         twice, rest, found = 0, kept, list[tuple[RecordId, RecordId]]()
         if source.event_id and wanted.overlap != "unchecked":
-            persisted.append(again := overlapping(kept, source, layout, log(), spark).persist())
+            persisted.append(again := overlapping(kept, source, wanted.where, layout, log(), spark).persist())
             twice, found = again.count(), examples_of(again)
             rest = without(again.select(*POSITION), kept) if twice and wanted.overlap == "skip" else kept
         persisted.append(marked := _marked(rest, number, source, layout, earlier).persist())

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from pyspark.sql import SparkSession
 
@@ -13,7 +14,7 @@ from dovetail.batch import gates, recompute
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
 from dovetail.batch.replay import ReplayedLog
-from dovetail.shared import lineage, pauses
+from dovetail.shared import hooks, lineage, pauses
 from dovetail.shared.commit import attach, detach
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy, GateClosed
@@ -49,9 +50,9 @@ def run(
 ) -> Manifest | None:
     """Brings the batch part of `view` up to what the archive holds; None when there was nothing new.
 
-    A view that has never answered, or a full run of one whose declaration changed, runs the declared version; any other
-    run goes on with the live one. A view that speed does not fold is in force while its batch runs, and its answers end
-    there.
+    A view that has never answered, or a full run of one whose declaration changed, runs the declared version, unless a
+    rollback has left that; any other run goes on with the live one. A view that speed does not fold is in force while
+    its batch runs, and its answers end there.
 
     Args:
         despite: why the run is to answer although a gate is closed; None where it is not to.
@@ -65,14 +66,19 @@ def run(
     """
     layout, source = project.layout, view.source
     pauses.refuse(layout, "batch", view.name)
-    with held(layout.lock(f"batch-{view.name}"), f"a batch of {view.name}", patience=patience(layout, view.name)):
+    with (
+        ExitStack() as after,
+        held(layout.lock(f"batch-{view.name}"), f"a batch of {view.name}", patience=patience(layout, view.name)),
+    ):
         ledger = open_ledger(project, source, log)
         put_in_force(project, source, ledger, spark)
         manifests = DeltaManifest(layout.manifest(view.name))
-        now = manifests.read()
-        declared = project.version(view)
-        adopted = now is None or (full and (now.live != declared or not _in_force(now.live, ledger)))
-        version = attach_declared(project, view, ledger, spark) if adopted or now is None else now.live
+        now = before = manifests.read()
+        version = _version(project, view, now, full=full)
+        if now is None or (full and version != now.live):
+            attach_declared(project, view, ledger, spark)
+        elif full:
+            attach(ledger, version, note="for a full batch")
         if not view.speed:
             attach(ledger, version, note="speed=False: for its batch alone")
         master = judging_master(project, source, ledger, log, spark)
@@ -99,6 +105,8 @@ def run(
         finally:
             if not (view.speed or is_held(layout.lock(f"reprocess-{view.name}"))):
                 detach(ledger, version, note=BATCH_ALONE)
+        if promoted:  # told whatever comes of the tidying below, and once the lock is free for what the hook may run
+            after.callback(hooks.promoted, project.settings, before, promoted, by="batch")
         now = manifests.read()
         if now is not None:  # where nothing was new, too: the batch before may have been killed from here on
             now = raise_floors(manifests)
@@ -109,9 +117,10 @@ def run(
         return now if promoted else None
 
 
-def _in_force(version: VersionId, ledger: DeltaLedger) -> bool:
-    last = ledger.last()
-    return last is not None and version in last.versions
+def _version(project: Project, view: View, now: Manifest | None, *, full: bool) -> VersionId:
+    if now is None:
+        return project.version(view)
+    return now.in_full(project.version(view)) if full else now.live
 
 
 def delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
@@ -170,7 +179,7 @@ def plan(project: Project, view: View, log: Log, spark: SparkSession, *, full: b
     """What `run` would compute now, writing nothing; records that only the archive holds so far are left out."""
     ledger, manifest = open_ledger(project, view.source, log), live(project, view)
     claim = DeltaMaster(project.layout, view.source, spark).claim()
-    version = manifest.live if manifest and not full else project.version(view)
+    version = _version(project, view, manifest, full=full)
     imports = Imports(project.layout, view.source.name).live()
     return recompute.plan(manifest, ledger, claim, version, full=full, imports=imports)
 

@@ -20,7 +20,7 @@ from dovetail.shared.decode import META, decode, decoded, decoder_id, judged, pa
 from dovetail.shared.engine import arrow, arrow_slices
 from dovetail.shared.failing import MOST, sparing
 from dovetail.shared.failpoints import failpoint
-from dovetail.shared.fold import fold, folded, without
+from dovetail.shared.fold import fold, folded, places, without
 from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.gaps import beyond, unarchived
 from dovetail.shared.imports import Import
@@ -32,7 +32,7 @@ from dovetail.shared.manifest import Admitted, RunId, runs_of
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.records import outside, within
-from dovetail.shared.set_apart import counted, places
+from dovetail.shared.set_apart import counted
 from dovetail.shared.states import COMMIT, FAILING, failed_in, only_copies, stamped
 from dovetail.shared.tables import PROPERTIES, AppendTable, Layout, written
 from dovetail.shared.versions import Bundle

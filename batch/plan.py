@@ -40,9 +40,9 @@ class Reason:
 class Planned:
     """What is to be done about one view.
 
-    `records` are still to be computed for the declared version, of `bytes` in the master dataset; that takes `seconds`
-    at the rate that was measured last, None where none was, and writes about `written` bytes. `notes` are what changes
-    no version and may change answers all the same. `id` is what `dovetail reprocess --plan` takes.
+    `records` are still to be computed for the declared version, of `bytes` in the master dataset and of imports; that
+    takes `seconds` at the rate that was measured last, None where none was, and writes about `written` bytes. `notes`
+    are what changes no version and may change answers all the same. `id` is what `dovetail reprocess --plan` takes.
     """
 
     view: str
@@ -72,22 +72,24 @@ def plan(project: Project, view: View) -> Planned:
     if manifest is None:
         return Planned(view.name, "new", None, declared, id=plan_id(None, declared))
     bundle = load(layout.version(manifest.live))
-    planned = Planned(view.name, "unchanged", manifest.live, declared, id=plan_id(manifest, declared))
+    imported = [each.id for each in Imports(layout, view.source.name).live()]
+    planned = Planned(view.name, "unchanged", manifest.live, declared, id=plan_id(manifest, declared, imported))
     if manifest.live == declared:
         upgraded = _upgraded(bundle.libraries, libraries_of(view, project.settings.folder))
         return replace(planned, notes=(*upgraded, *_history(project, manifest)))
     why = tuple(reasons(bundle, view, project.settings.folder))
     runs = manifest.staged_of(declared) or manifest.earlier_of(declared)
-    ledger = DeltaLedger(layout.ledger(view.source.name))
-    if runs and ready(runs, ledger):
+    rows = DeltaLedger(layout.ledger(view.source.name)).rows()
+    if runs and ready(manifest, runs, rows):
         of_staged = tuple(_history(project, replace(manifest, runs=runs)))
         return replace(planned, state="computed", reasons=why, notes=of_staged)
-    _, records = ahead(project, view)
-    share = records / max(1, sum(row.books.consumed for row in ledger.rows()))
-    rate = measured(manifests.history())
+    _, logged, imports = ahead(project, view)
+    records, rate = logged + sum(each.records for each in imports), measured(manifests.history())
+    share = logged / max(1, sum(row.books.consumed for row in rows))
+    tables = (layout.imported(view.source.name) / each.folder for each in imports)
     return replace(
         planned, state="changed", reasons=why, records=records,
-        bytes=int(share * _size(layout.master(view.source.name))),
+        bytes=int(share * _size(layout.master(view.source.name))) + sum(map(_size, tables)),
         written=int(share * sum(_size(layout.run(run.version, run.id)) for run in manifest.runs)),
         seconds=rate.of(records) if rate else None,
     )  # fmt: skip

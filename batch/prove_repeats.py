@@ -20,6 +20,7 @@ from dovetail.shared.declare import Source
 from dovetail.shared.decode import POSITION, REASON, decode, decoder_id
 from dovetail.shared.engine import arrow_slices
 from dovetail.shared.ledger import CommitId, LedgerRow
+from dovetail.shared.log_clock import LogClock
 from dovetail.shared.position import RecordId
 from dovetail.shared.states import REPEATS
 from dovetail.shared.tables import AppendTable, Layout
@@ -78,20 +79,18 @@ def differing(
 
 @dataclass(frozen=True)
 class _Clock:
-    """By seq where the log stood in time before and with a row, in milliseconds."""
+    """By seq of each row the seq of the first commit that it had not forgotten."""
 
     horizon: int
-    before: dict[int, int]
-    after: dict[int, int]
+    since: dict[int, int]
 
     @classmethod
     def of(cls, rows: Sequence[LedgerRow], horizon: int) -> _Clock:
-        stood = np.maximum.accumulate([0, *(row.newest or 0 for row in rows)]).tolist()
-        seqs = [row.seq for row in rows]
-        return cls(horizon, dict(zip(seqs, stood[:-1], strict=True)), dict(zip(seqs, stood[1:], strict=True)))
-
-    def since(self, seq: int) -> int:
-        return self.before[seq] - 2 * self.horizon
+        clock, since = LogClock(horizon), dict[int, int]()
+        for row in rows:
+            since[row.seq] = clock.since
+            clock.passed(row)
+        return cls(horizon, since)
 
 
 def _taken_at_their_word(
@@ -100,7 +99,7 @@ def _taken_at_their_word(
     how = decoder_id(source.as_json()), clock.horizon if source.event_id else None
     found = {row.seq for row in rows if row.kind == "commit" and (row.decoder, row.horizon) != how}
     for lost in gone:
-        found |= {r.seq for r in rows if r.seq >= lost.seq and clock.after[lost.seq] >= clock.since(r.seq)}
+        found |= {r.seq for r in rows if r.seq >= lost.seq >= clock.since[r.seq]}
     return found
 
 
@@ -162,8 +161,7 @@ def _occurrences(
 
     return Occurrences(
         _numbered(unseen, high, low), seq, partition, offset, found["_millis"].fill_null(0).to_numpy(),
-        since=by_seq(clock.since),
-        at=by_seq(lambda s: clock.after[s]),
+        since=by_seq(lambda s: clock.since[s]),
         until=_until(partition, offset, superseded),
         recorded=said >= 0,
         given=by_seq(lambda s: s in given).astype(bool),

@@ -22,7 +22,7 @@ FOREVER = np.iinfo(np.int64).max
 class Occurrences:
     """Records by id, in columns of one length: their commit by seq, Kafka's time, and what was recorded.
 
-    `id` numbers the ids; `since` is the time before which the commit has forgotten, `at` where the log stood with it;
+    `id` numbers the ids; `since` is the first commit, by seq, that theirs had not forgotten;
     `until` is the seq from which on the record counts no more; `given` says that its commit is taken at its word.
     """
 
@@ -32,7 +32,6 @@ class Occurrences:
     offset: Ints
     timestamp: Ints
     since: Ints
-    at: Ints
     until: Ints
     recorded: Flags
     given: Flags
@@ -52,7 +51,7 @@ def repeats(found: Occurrences, horizon: int) -> Flags:
         first = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
         counts = np.repeat(left[first], np.diff(np.r_[first, len(left)]))
         near = np.abs(o.timestamp[left] - o.timestamp[counts]) <= horizon
-        known = (o.at[counts] >= o.since[left]) & (o.seq[left] < o.until[counts])
+        known = (o.seq[counts] >= o.since[left]) & (o.seq[left] < o.until[counts])
         again = near & known & ~o.given[left]
         again[first] = False
         repeat[left[again]] = True
@@ -76,7 +75,7 @@ def _apart(o: Occurrences, left: Ints, horizon: int) -> Ints:
     latest = np.maximum.accumulate(base + rank) - base  # of those up to here
     earliest = np.minimum.accumulate((base + rank)[::-1])[::-1] - base  # of those from here on
     new = np.r_[True, o.id[left][1:] != o.id[left][:-1]]
-    new[1:] |= o.at[left][:-1] < o.since[left][1:]
+    new[1:] |= o.seq[left][:-1] < o.since[left][1:]
     same = ~new[1:]
     new[1:][same] |= (times[earliest[1:][same]] - times[latest[:-1][same]]) > horizon
     return np.cumsum(new)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql import SparkSession
 
 from dovetail.batch import promote, relabel
+from dovetail.batch.change import known
 from dovetail.batch.job import BETWEEN_PARTS, catch_up_if_stopped, judging_master, owner
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.plan_id import refuse_another
@@ -25,7 +26,7 @@ from dovetail.shared.errors import Busy, NotYet, UsageError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.imports import Import, Imports
 from dovetail.shared.inforce import attach_declared, open_ledger, put_in_force
-from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered
+from dovetail.shared.ledger import LedgerRow, LedgerStore, VersionId, covered, view_of
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
@@ -106,22 +107,22 @@ def run(
         catch_up_if_stopped(project, source, ledger, master)
         size = project.settings.batch.records_per_part
         rows = ledger.rows()
-        goal, everything = rows[-1].seq, sum(row.books.consumed for row in rows)
-        if relabelled:
-            with held(lock, f"relabelling the runs of {view.name}", patience=BETWEEN_PARTS):
-                promote.drop_pins(manifests)
+        goal = rows[-1].seq
+        with held(lock, f"a part of the reprocessing of {view.name}", patience=BETWEEN_PARTS):
+            promote.drop_pins(manifests)  # also where all parts are there: the one before may have been killed then
+            if relabelled:
                 relabel.stage(layout, manifests, version, plan=plan)
         imports = Imports(layout, source.name).live()
+        everything = sum(row.books.consumed for row in rows) + _imported(manifests, version, imports)
         began, computed_here = time.monotonic(), 0
         while planned := next_part(manifests, ledger, master.claim, version, goal=goal, size=size, imports=imports):
             pauses.refuse(layout, "batch", view.name)
             with held(lock, f"a part of the reprocessing of {view.name}", patience=BETWEEN_PARTS):
-                promote.drop_pins(manifests)
                 written = _part(planned, manifests, master, plan)
-            computed_here += written.records
+            computed_here += written.computed
             if max_rate:
                 time.sleep(max(0.0, computed_here / max_rate - (time.monotonic() - began)))
-            done = sum(r.records for r in (*planned.joins, written))
+            done = sum(r.computed for r in (*planned.joins, written))
             on_part(Progress(version, done, max(done, everything), computed_here, time.monotonic() - began))
         found = manifests.read()
         if found is None:
@@ -140,25 +141,34 @@ def refuse(project: Project, view: View, *, from_scratch: bool, relabelled: bool
             next=f"change it, or dovetail reprocess {view.name} --from-scratch",
         )
     if plan:
-        refuse_another(plan, now, declared)
+        live = Imports(project.layout, view.source.name).live()
+        refuse_another(plan, now, declared, (each.id for each in live))
     if relabelled and not now.staged_of(declared):
         relabel.verified_runs(project.layout, now, declared)
 
 
-def ahead(project: Project, view: View, *, relabelled: bool = False) -> tuple[VersionId, int]:
-    """The declared version, and how many records of the ledger are still to be computed for it."""
+def _imported(manifests: ManifestStore, version: VersionId, imports: Sequence[Import]) -> int:
+    """How many records of imports its first part takes in, or has taken in."""
+    now = manifests.read()
+    done = now.staged_of(version) if now else ()
+    return sum(each.records for each in (done[0].imports if done else imports))
+
+
+def ahead(project: Project, view: View, *, relabelled: bool = False) -> tuple[VersionId, int, tuple[Import, ...]]:
+    """The declared version, and what is still to be computed for it: how many records of the ledger, which imports."""
     layout, version = project.layout, project.version(view)
     now = DeltaManifest(layout.manifest(view.name)).read()
     done = now.staged_of(version) if now else ()
     if relabelled and not done:
         _, done = relabel.verified_runs(layout, now, version)
     rows = DeltaLedger(layout.ledger(view.source.name)).rows(after=done[-1].to_seq if done else -1)
-    return version, sum(row.books.consumed for row in rows)
+    imports = () if done else Imports(layout, view.source.name).live()
+    return version, sum(row.books.consumed for row in rows), imports
 
 
-def give_up(project: Project, view: View) -> VersionId:
-    """Lets go of what was computed beside of the declared version of `view`, and takes the version out of force unless
-    something else needs it. The next batch deletes its runs.
+def give_up(project: Project, view: View, named: str = "", *, dry_run: bool = False) -> VersionId:
+    """Lets go of what was computed beside of the version named, or else of the one declared, and takes it out of force
+    unless something else needs it; gives it. The next batch deletes its runs.
 
     Raises:
         UsageError: nothing was computed of it.
@@ -168,14 +178,15 @@ def give_up(project: Project, view: View) -> VersionId:
     with held(layout.lock(f"reprocess-{view.name}"), f"giving up what was reprocessed of {view.name}"):
         manifests, ledger = DeltaManifest(layout.manifest(view.name)), DeltaLedger(layout.ledger(view.source.name))
         now, last = manifests.read(), ledger.last()
-        if (
-            now is None
-            or last is None
-            or not (now.staged_of(version) or version in set(last.versions) - set(needed(now)))
-        ):
+        in_force = {v for v in (last.versions if last else ()) if view_of(v) == view.name}
+        if now is not None and named:
+            version = known(now, named, in_force)
+        if now is None or not (now.staged_of(version) or version in in_force - set(needed(now))):
             raise UsageError(
                 f"nothing of {version} was computed beside what answers", next=f"dovetail history {view.name}"
             )
+        if dry_run:
+            return version
         now = promote.unstage(manifests, version, note=f"given up by {owner()}")
         failpoint("reprocess.unstaged")
         if version not in needed(now):

@@ -22,7 +22,7 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Run
 from dovetail.shared.position import RecordId
 from dovetail.shared.project import Project
-from dovetail.shared.sensitive import shown
+from dovetail.shared.sensitive import hidden, shown
 from dovetail.shared.set_apart import counted
 from dovetail.shared.versions import load
 
@@ -35,8 +35,8 @@ GROUP = "_group"
 class Sample:
     """A group that differs, by the columns of the diff, and the first of the records behind it with their bytes.
 
-    The bytes are cut off as those of `why` are. They are of the version that was compared as `after`, or where it
-    counts none in this group, of the one before.
+    What is sensitive is hidden in both. The bytes are cut off as those of `why` are. They are of the version that was
+    compared as `after`, or where it counts none in this group, of the one before.
     """
 
     group: Mapping[str, Any]
@@ -67,7 +67,8 @@ def samples(
     if left:
         gone = _behind(project, view, [groups[n] for n in left], found.by, before, records, limit=limit)
         behind |= {left[n]: lines for n, lines in gone.items()}
-    return [Sample(group, tuple(behind.get(n, ()))) for n, group in enumerate(groups)]
+    masks = view.source.sensitive
+    return [Sample(hidden(group, masks), tuple(behind.get(n, ()))) for n, group in enumerate(groups)]
 
 
 def worst(found: Diff) -> Iterator[dict[str, Any]]:

@@ -14,8 +14,9 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from dovetail.batch.counted import Answered, Held, answered
+from dovetail.batch.counted import REPEAT, Answered, Held, answered
 from dovetail.batch.master import DeltaMaster
+from dovetail.shared import gaps, supersede
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, POSITION, REASON, decode
@@ -44,7 +45,8 @@ class Trace:
 
     `missing` is why there is no such record, `unread` why no commit has it yet; `next` helps. Where both are empty,
     ledger row `seq` read it, at `at` (seconds since 1970); `reason` is why it is not kept, `of` what a repeat repeats,
-    where that is found; `deduplicated` is whether the source looks for repeats.
+    where that is found; `deduplicated` is whether the source looks for repeats. `put_right` is by which row a corrected
+    record took its place, so that no view counts it.
     `file` is where an imported record stood; no ledger row has read it.
     """
 
@@ -59,6 +61,7 @@ class Trace:
     fate: Fate | None = None
     reason: str = ""
     of: RecordId | None = None
+    put_right: str = ""
     views: tuple[Answered, ...] = ()
     file: str = ""
 
@@ -91,11 +94,16 @@ def trace(
         if any(p.includes(record.partition, record.offset) for p in Claims(layout.claims(source.name)).passed()):
             what = f"read in seq {row.seq}, and counted if it was whole; its bytes are in neither Kafka nor the archive"
             return Trace(source.name, record, what, seq=row.seq, at=row.at)
+        if look.dropped():
+            what = f"read in seq {row.seq}, and counted if it was whole; Kafka dropped it before the archive read it"
+            return Trace(source.name, record, what, next="dovetail status", seq=row.seq, at=row.at)
         return Trace(source.name, record, f"{HOLE}, in what seq {row.seq} read: {row.range}", seq=row.seq, at=row.at)
     held = Held(record, raw, spark())
     fate, reason = look.fate(row, held)
+    put_right = supersede.told(layout, source.name, rows, record)
+    out = put_right or (REPEAT if fate == "repeat" else "")
     views = tuple(
-        answered(layout, manifest, rows, held, repeat=fate == "repeat")
+        answered(layout, manifest, rows, held, out=out)
         if manifest
         else Answered(name, problem="has never answered", next=f"dovetail batch {name}")
         for name, manifest in manifests.items()
@@ -103,7 +111,7 @@ def trace(
     of = look.repeated(row, held) if fate == "repeat" and source.event_id else None
     return Trace(
         source.name, record, seq=row.seq, at=row.at, deduplicated=bool(source.event_id),
-        fate=fate, reason=reason, of=of, views=views,
+        fate=fate, reason=reason, of=of, put_right=put_right, views=views,
     )  # fmt: skip
 
 
@@ -131,7 +139,7 @@ class _Look:
         if not extent.end.includes(p, o):
             return Trace(name, self.record, f"past the end of the log, which is {RecordId(p, extent.end[p])}")
         if self.raw() is None:
-            if not extent.begin.includes(p, o):
+            if not self.dropped():
                 return Trace(name, self.record, HOLE)
             begin = RecordId(p, extent.begin[p])
             what = f"dropped by Kafka before it was read: the log begins at {begin}"
@@ -148,16 +156,21 @@ class _Look:
         """The record as it came, columns of META: from the master, else from Kafka; None where it is in neither."""
         p, o = self.record.partition, self.record.offset
         master = DeltaMaster(self.layout, self.source, self.spark())
-        if master.claim().includes(p, o):
-            held = arrow(master.bytes_of(self._span).limit(1))
-            if held.num_rows:
-                return held
+        if master.exists() and gaps.held(self.layout, self.source.name).includes(p, o):
+            archived = arrow(master.bytes_of(self._span).limit(1))
+            if archived.num_rows:
+                return archived
         extent = self._extent()
         if not Range(extent.begin.up_to(extent.end), extent.end).includes(p, o):
             return None
         records = records_of(self.source, self._span, self.layout, self.log(), self.spark())
         found = arrow(records.select(*META).limit(1))
         return found if found.num_rows else None
+
+    def dropped(self) -> bool:
+        """Whether Kafka holds nothing of its place any more, and the archive has not come to it."""
+        p, o = self.record.partition, self.record.offset
+        return self._extent().begin.includes(p, o) and not gaps.held(self.layout, self.source.name).includes(p, o)
 
     def fate(self, row: LedgerRow, held: Held) -> tuple[Fate, str]:
         """What the commit decided, and why."""

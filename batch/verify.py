@@ -35,6 +35,7 @@ from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.measures.base import State
 from dovetail.shared.position import Range
 from dovetail.shared.project import Project
+from dovetail.shared.sensitive import hidden
 from dovetail.shared.set_apart import counted
 from dovetail.shared.tables import AppendTable, Layout
 from dovetail.shared.versions import Bundle, load
@@ -104,7 +105,7 @@ def verify(project: Project, view: View, spark: SparkSession, *, sample: float =
     runs = tuple(run.id for run in manifest.runs)
     verified = Verified(
         before.version, after.version, manifest.seq, runs, sample, found["groups"], found["equal"],
-        tuple(_told(found["worst"], after)),
+        tuple(_told(hidden(found["worst"], view.source.sensitive), after)),
     )  # fmt: skip
     if verified.whole:
         notes.keep(_note(layout, declared), asdict(verified))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from dovetail.serving.seen import Seen
@@ -12,6 +13,7 @@ from dovetail.shared.errors import DovetailError
 
 ADDITIVE = ("count", "sum")
 """Measures whose answers of the two layers add up to the merged one."""
+UNREAD = "it could not be read when it was last looked at"
 
 
 def refusal(view: View) -> DovetailError | None:
@@ -23,24 +25,29 @@ def refusal(view: View) -> DovetailError | None:
     return None
 
 
-def standing(view: View) -> str:
+def told(refused: DovetailError, *, inside: bool) -> str:
+    """Why questions are refused; the `inside` of it (paths, hosts) for who operates the view."""
+    return f"{refused.what} ({refused.why})" if inside and refused.why else refused.what
+
+
+def standing(view: View, *, inside: bool) -> str:
     """`ready`, or why questions are refused now."""
     refused = refusal(view)
-    return refused.what if refused else "ready"
+    return told(refused, inside=inside) if refused else "ready"
 
 
-def line(view: View) -> dict[str, Any]:
+def line(view: View, *, inside: bool) -> dict[str, Any]:
     """A view in a list."""
     edition = view.published
     return {
         "view": view.name,
         "version": edition.shape.version if edition else None,
         "seq": edition.seq if edition else None,
-        "standing": standing(view),
+        "standing": standing(view, inside=inside),
     }
 
 
-def whole(view: View, seen: Seen) -> dict[str, Any]:
+def whole(view: View, seen: Seen, *, inside: bool) -> dict[str, Any]:
     """Keys with their types as they are seen, bucket, measures, and what answers are made of; `additive` are those
     measures that may be asked of one layer alone and add up.
 
@@ -64,7 +71,7 @@ def whole(view: View, seen: Seen) -> dict[str, Any]:
                 "key": d.key,
                 "version": d.n,
                 "columns": {n: type_name(seen.type(shape, f"{d.name}.{n}")) for n in d.types},
-                **view.dimensions.standing(d.name),
+                **_read(view.dimensions.standing(d.name), inside=inside),
             }
             for d in shape.dimensions
         },
@@ -74,3 +81,8 @@ def whole(view: View, seen: Seen) -> dict[str, Any]:
         "position": edition.position.as_json(),
         "seq": edition.seq,
     }
+
+
+def _read(standing: Mapping[str, Any], *, inside: bool) -> Mapping[str, Any]:
+    """When a dimension was last read; why not since, which names files and hosts, for who operates the view."""
+    return standing if inside or not standing["problem"] else {**standing, "problem": UNREAD}

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dovetail.serving import links, page
 from dovetail.serving.links import Link
-from dovetail.serving.problems import Kind, problem
+from dovetail.serving.problems import UNAVAILABLE, Kind, problem
 from dovetail.serving.tokens import Tokens
 from dovetail.shared import access as kept
 from dovetail.shared.errors import DovetailError
@@ -37,9 +37,8 @@ UNKNOWN = problem(
 )  # fmt: skip
 UNKNOWN.headers["WWW-Authenticate"] = "Bearer"
 UNKNOWABLE = problem(
-    "unavailable", "Who asks cannot be found out now", 503, "keys and grants, or an issuer's keys, cannot be read",
-    "the server's log has more", retry=1,
-)  # fmt: skip
+    *UNAVAILABLE, "keys and grants, or an issuer's keys, cannot be read", "the server's log has more", retry=1
+)
 ELSEWHERE = problem(
     "http", "That is no name of this server", 400, "the Host header names no host that is served here",
     "ask by another name, or list this one in serving.names of dovetail.toml",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Container, Mapping, Sequence
+from decimal import Decimal
 from html import escape
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from dovetail.serving.answer import Shown
 from dovetail.serving.query import Plan
 
+is_: Any = pa.types
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; frame-ancestors *; form-action 'none'",
@@ -53,46 +55,45 @@ def document(shown: Shown, plan: Plan, receipt: Mapping[str, Any]) -> bytes:
 
 
 def _table(shown: Shown, plan: Plan) -> str:
-    names = [*shown.kinds]
-    heads = "".join(f'<th scope="col"{_kind(n, plan)}>{escape(n)}</th>' for n in names)
+    names, first = [*shown.kinds], plan.measures[0]
+    numbers = {name for name in plan.measures if _is_number(shown.kinds[name])}
+    heads = "".join(f'<th scope="col"{_kind(n, numbers)}>{escape(n)}</th>' for n in names)
     rows = shown.as_dicts()
-    bars = _bars([row[plan.measures[0]] for row in rows])
+    bars = _bars([row[first] for row in rows]) if first in numbers else [""] * len(rows)
     body = "".join(
-        "<tr>" + "".join(_cell(n, row[n], plan, bar if n == plan.measures[0] else "") for n in names) + "</tr>"
+        "<tr>" + "".join(_cell(n, row[n], numbers, bar if n == first else "") for n in names) + "</tr>"
         for row, bar in zip(rows, bars, strict=True)
     )
     return f"<thead><tr>{heads}</tr></thead><tbody>{body or '<tr><td>No rows.</td></tr>'}</tbody>"
 
 
-def _cell(name: str, value: Any, plan: Plan, bar: str) -> str:
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(is_.is_integer(kind) or is_.is_floating(kind) or is_.is_decimal(kind))
+
+
+def _cell(name: str, value: Any, numbers: Container[str], bar: str) -> str:
     if value is None:
-        return f'<td{_kind(name, plan)}><span class="null">null</span></td>'
-    number = _number(value) if name in plan.measures else None
-    text = f"{number:,}" if number is not None else _text(value)
-    return f"<td{_kind(name, plan)}>{escape(text)}{bar}</td>"
+        return f'<td{_kind(name, numbers)}><span class="null">null</span></td>'
+    text = f"{_number(value):,}" if name in numbers else _text(value)
+    return f"<td{_kind(name, numbers)}>{escape(text)}{bar}</td>"
 
 
-def _kind(name: str, plan: Plan) -> str:
-    return ' class="number"' if name in plan.measures else ""
+def _kind(name: str, numbers: Container[str]) -> str:
+    return ' class="number"' if name in numbers else ""
 
 
 def _bars(values: Sequence[Any]) -> list[str]:
-    """A bar for each value, none of them where one is below 0 or no number."""
+    """A bar for each value, none of them where one is below 0 or not finite."""
     numbers = [_number(0 if value is None else value) for value in values]
-    if any(n is None or not n.is_finite() or n < 0 for n in numbers):
+    if any(not n.is_finite() or n < 0 for n in numbers):
         return [""] * len(numbers)
     most = max((n for n in numbers if n), default=Decimal(1))
-    return [
-        f'<svg aria-hidden="true"><rect height="100%" width="{float((n or 0) / most):.2%}"/></svg>' for n in numbers
-    ]
+    return [f'<svg aria-hidden="true"><rect height="100%" width="{float(n / most):.2%}"/></svg>' for n in numbers]
 
 
-def _number(value: Any) -> Decimal | None:
-    """A number, as which a decimal in its text counts too."""
-    try:
-        return Decimal(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
-    except InvalidOperation:
-        return None
+def _number(value: Any) -> Decimal:
+    """A number as JSON has it: decimals, NaN and the infinities are texts there."""
+    return Decimal(str(value))
 
 
 def _text(value: Any) -> str:

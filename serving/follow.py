@@ -118,9 +118,9 @@ class ViewFollower:
         self._swap(replace(published, token=next(_tokens), shape=self._shape), [], patched={})
         return True
 
-    def failed(self, problem: str) -> None:
+    def failed(self, problem: str, inside: str) -> None:
         """Refuses questions, and forgets everything read so far: the next step reads anew."""
-        self.view.fail(problem)
+        self.view.fail(problem, inside)
         if self.source is not None:
             self._ledgers.forget(self.source)
         self._manifests = DeltaManifest(self._layout.manifest(self.view.name))

@@ -85,9 +85,12 @@ WRITERS: Mapping[str, Callable[[Shown, Mapping[str, Any]], bytes]] = {NDJSON: _n
 
 
 def _flat(values: Sequence[Any]) -> pa.Array:
-    """A column that CSV can hold: lists and structs as JSON."""
-    nested = any(isinstance(v, list | dict) for v in values)
-    return pa.array([orjson.dumps(v).decode() if v is not None else None for v in values] if nested else values)
+    """A column that CSV can hold: lists and structs as JSON, all as text where NaN or an infinity is one already."""
+    if any(isinstance(v, list | dict) for v in values):
+        return pa.array([orjson.dumps(v).decode() if v is not None else None for v in values])
+    if any(isinstance(v, str) for v in values):
+        return pa.array([str(v) if v is not None else None for v in values])
+    return pa.array(values)
 
 
 def _quality(accept: str, kind: str) -> float:

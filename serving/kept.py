@@ -128,7 +128,7 @@ class KeptAnswers:
         return kept
 
     def put(self, kept: Kept) -> None:
-        if not self.open or not kept.small:
+        if not self.open or not kept.plan.brief or not kept.small:
             return
         self.remove(kept.plan)
         self._by_plan[kept.plan] = kept

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from typing import TypeAlias
 
 import anyio
 import orjson
-from fastapi import Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus, SendTimeoutError
 from starlette.types import Receive, Scope, Send
@@ -84,31 +84,36 @@ def checked(fields: Fields) -> Fields:
 class Live:
     """The streams of this process. For the thread of its event loop, but for `ring`."""
 
-    def __init__(self, answer: Answer, most: int) -> None:
+    def __init__(self, answer: Answer, most: int, share: int) -> None:
+        """`most` streams are open at a time, `share` of them of one asker."""
         self.streams = 0
-        self._answer, self._most = answer, most
+        self._answer, self._most, self._share = answer, most, share
+        self._of = Counter[str]()
         self._questions: dict[tuple[str, str], Question] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
 
-    async def open(self, view: View, who: Principal, fields: Fields, last: str, *, life: float | None) -> Response:
+    async def open(self, view: View, who: Principal, fields: Fields, last: str, *, life: float | None) -> Stream:
         """A stream of answers to a question, from the one after the receipt `last` on, for `life` seconds at most.
 
         Raises:
-            QueryError: the question cannot be answered as asked, or there are as many streams as are allowed.
+            QueryError: the question cannot be answered as asked.
+            TooMany: there are as many streams as are allowed, of all or of this one.
             DovetailError: the view has not answered yet, so that no question of it can be checked.
         """
         if self.streams >= self._most:
             raise TooMany(f"{self.streams} streams are open: limits.live_streams")
+        if self._of[who.name] >= self._share:
+            raise TooMany(f"{self._of[who.name]} streams of yours are open, of limits.live_streams")
         question = self._joined(view, who, fields)
         try:
             first = await question.look()
             if isinstance(first.refused, QueryError) or (first.refused and view.published is None):
                 raise first.refused
         except BaseException:
-            self._leave(question)
+            self._leave(question, who)
             raise
-        return _Stream(_events(question, first, last, life), on_end=lambda: self._leave(question))
+        return Stream(_events(question, first, last, life), leave=lambda: self._leave(question, who))
 
     def ring(self, view: View) -> None:
         """Tells that the view has another edition, or cannot be answered; from any thread."""
@@ -134,10 +139,14 @@ class Live:
             )
         question.streams += 1
         self.streams += 1
+        self._of[who.name] += 1
         return question
 
-    def _leave(self, question: Question) -> None:
+    def _leave(self, question: Question, who: Principal) -> None:
         self.streams -= 1
+        self._of[who.name] -= 1
+        if not self._of[who.name]:
+            del self._of[who.name]
         question.streams -= 1
         if not question.streams:
             question.close()
@@ -211,15 +220,15 @@ class Question:
             return Told.problem(error)
 
 
-class _Stream(EventSourceResponse):
-    """Sends events as fast as the client reads them, and holds no more than one."""
+class Stream(EventSourceResponse):
+    """Sends events as fast as the client reads them, and holds one at most. One that is not sent has to `leave`."""
 
-    def __init__(self, events: AsyncIterator[bytes], *, on_end: Callable[[], None]) -> None:
+    def __init__(self, events: AsyncIterator[bytes], *, leave: Callable[[], None]) -> None:
         super().__init__(
             events, ping=HEARTBEAT, ping_message_factory=lambda: ServerSentEvent(comment=""), sep="\n",
             send_timeout=SEND,
         )  # fmt: skip
-        self._on_end = on_end
+        self.leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -227,7 +236,7 @@ class _Stream(EventSourceResponse):
         except SendTimeoutError:
             log.info("a stream ends: its client has read nothing for %g s", SEND)
         finally:
-            self._on_end()
+            self.leave()
 
 
 async def _events(question: Question, first: Told, last: str, life: float | None) -> AsyncIterator[bytes]:

@@ -25,7 +25,8 @@ from dovetail.shared.measures import GatheredKind
 
 MOST = 1_000
 """Keys in one lookup."""
-REMEMBERED = 100_000
+REMEMBERED, BRIEF = 100_000, 1_000
+"""Keys whose plans are remembered, and the characters of the longest of them."""
 TEXT = pa.string()
 EXAMPLE = '{"keys": [{"country": "FR", "product": 1}], "measures": ["revenue"]}'
 TAKEN = ("measures", "start", "end", "tz", "at_least", "max_age", "timeout", "complete", "as_of")
@@ -99,8 +100,11 @@ def kept_of_keys(shape: Shape, plan: Plan, found: Mapping[Key, States]) -> list[
 
 def of_each_key(shape: Shape, plan: Plan) -> dict[Key, Plan]:
     """The questions about each key alone."""
-    names, each = tuple(shape.keys), _one_of(replace(plan, keys=None))
-    return {key: of_key(names, each, key) for key in plan.keys or ()}
+    names, each = tuple(shape.keys), replace(plan, keys=None)
+    if not each.brief:
+        return {key: each.of_key(names, key) for key in plan.keys or ()}
+    each = _one_of(each)
+    return {key: of_key(names, each, key) if _brief(key) else each.of_key(names, key) for key in plan.keys or ()}
 
 
 def rows_of_kept(shape: Shape, plan: Plan, kept: Mapping[Key, Kept]) -> Rows:
@@ -121,6 +125,10 @@ def _name(shape: Shape, kept: Sequence[Kept]) -> None:
 def of_key(names: tuple[str, ...], each: Plan, key: Key) -> Plan:
     """The question about one key alone. Remembered, with its digest: else that would be most of what a lookup costs."""
     return each.of_key(names, key)
+
+
+def _brief(key: Key) -> bool:
+    return sum(len(value) for value in key if isinstance(value, str | bytes)) <= BRIEF
 
 
 @lru_cache(1_000)

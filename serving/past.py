@@ -23,8 +23,8 @@ from dovetail.serving.speed_rows import SpeedRows
 from dovetail.serving.tail import LedgerTail, StatesTail
 from dovetail.shared import versions
 from dovetail.shared.errors import QueryError
-from dovetail.shared.ledger import visible
-from dovetail.shared.manifest import ORIGIN, Manifest
+from dovetail.shared.ledger import VersionId, visible
+from dovetail.shared.manifest import ORIGIN, Manifest, Run, RunId
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.tables import Layout
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 KEPT = 4
 """Editions of the past that are kept in the database, of all views together."""
-ID = re.compile(r"s(\d{1,18})\.(\d{1,18})(?:\.d(\d+(?:-\d+)*))?\.([0-9a-f]{6})[0-9a-f]{8}", re.ASCII)
+ID = re.compile(r"s(\d{1,18})\.(\d{1,18})(?:\.d(\d{1,18}(?:-\d{1,18})*))?\.([0-9a-f]{6})[0-9a-f]{8}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Past:
         self._layout, self._database, self._runs, self._dimensions = layout, database, runs, dimensions
         self._manifests: dict[str, DeltaManifest] = {}
         self._kept: OrderedDict[tuple[str, Receipt], Edition] = OrderedDict()
+        self._loaded: dict[tuple[VersionId, RunId], str] = {}
+        """The tables of the runs of what is kept: the pages of several answers, of other seqs, share them."""
         self._lock = threading.Lock()
 
     def asked(self, view: str, receipt: Receipt, look: Callable[[Edition], T]) -> T:
@@ -99,10 +101,15 @@ class Past:
             raise Gone(f"the states up to seq {receipt.seq} are not kept any more", next="ask without as_of")
         named = visible(version, rows, after=manifest.seq)
         held = pa.concat_tables([shape.held(states.schema.empty_table()), *(shape.held(stored[c]) for c in named)])
-        runs = tuple(self._runs.load(shape, run) for run in manifest.runs if run.id != ORIGIN)
+        runs = tuple(self._run(shape, run) for run in manifest.runs if run.id != ORIGIN)
         account = LedgerTail.accounted(self._layout.ledger(shape.source), receipt.seq)
         speed = SpeedRows.of(self._database.load(held, order=()), held)
         return Edition(-1, shape, manifest, receipt.seq, rows[-1].to, account, runs, speed)
+
+    def _run(self, shape: Shape, run: Run) -> str:
+        if (run.version, run.id) not in self._loaded:
+            self._loaded[run.version, run.id] = self._runs.load(shape, run)
+        return self._loaded[run.version, run.id]
 
     def _drop_given_up(self, view: str) -> None:
         """Keeps nothing of a view that may be asked for no more: it may hold whom a source has forgotten since."""
@@ -110,10 +117,16 @@ class Past:
         for (name, receipt), old in [*self._kept.items()]:
             if now is not None and name == view and _given_up(old.manifest, now):
                 self._drop(self._kept.pop((name, receipt)))
+        self._drop_unused()  # of what could not be made
 
     def _drop(self, old: Edition) -> None:
-        for table in old.tables:
-            self._database.drop(table)
+        self._database.drop(old.speed.table)
+        self._drop_unused()
+
+    def _drop_unused(self) -> None:
+        used = {table for edition in self._kept.values() for table in edition.runs}
+        for run in [run for run, table in self._loaded.items() if table not in used]:
+            self._database.drop(self._loaded.pop(run))
 
     def _manifest(self, view: str, receipt: Receipt) -> Manifest:
         history = DeltaManifest(self._layout.manifest(view)).history()

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from dovetail.shared.errors import DovetailError, IntegrityError, QueryError, Retry
+from dovetail.shared.errors import DovetailError, IntegrityError, QueryError, Retry, ServiceMissing
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ REFUSED: Mapping[type[QueryError], tuple[Kind, str, int]] = {
     TooLarge: ("too-large", "More was sent than is read", 413),
     QueryError: ("query", "The question cannot be answered as asked", 422),
 }
+UNAVAILABLE: tuple[Kind, str, int] = ("unavailable", "What answers need is not there now", 503)
 CRASH: tuple[Kind, str, int, str, str] = (
     "crash", "Dovetail failed", 500, "an error of Dovetail itself; its log has more", "dovetail doctor",
 )  # fmt: skip
@@ -125,14 +126,17 @@ def of(error: Exception) -> Problem:
     """The problem that an error is; one that is not meant for those who ask is a crash."""
     if not isinstance(error, DovetailError):
         return problem(*CRASH)
-    detail = ": ".join(part for part in (error.what, error.why) if part)
     for kind, (name, title, status) in REFUSED.items():
         if isinstance(error, kind):
+            detail = ": ".join(part for part in (error.what, error.why) if part)
             return problem(name, title, status, detail, error.next, retry=getattr(error, "after", 0))
+    # Without `why`, which of what is stored may hold paths and hosts.
     if isinstance(error, IntegrityError):
-        return problem("integrity", "No answer rather than a wrong one", 503, detail, error.next, retry=1)
+        return problem("integrity", "No answer rather than a wrong one", 503, error.what, error.next, retry=1)
+    if isinstance(error, ServiceMissing):
+        return problem(*UNAVAILABLE, error.what, error.next, retry=1)
     if isinstance(error, Retry):
-        return problem("not-yet", "The answer does not exist yet", 503, detail, error.next, retry=1)
+        return problem("not-yet", "The answer does not exist yet", 503, error.what, error.next, retry=1)
     return problem(*CRASH)
 
 

@@ -26,6 +26,8 @@ Fill = Literal["zero", "null"]
 Layer = Literal["batch", "speed"]
 LIMIT, MOST = 1_000, 100_000
 TIMEOUT, LONGEST = 10.0, 60.0
+BRIEF = 4_000
+"""Bytes of a plan, written out, beyond which nothing is remembered by it."""
 PLAIN = re.compile("[0-9.eE+-]+")
 """What numbers are written with."""
 
@@ -65,9 +67,19 @@ class Plan:
         """The same from the first row on."""
         return replace(self, offset=0) if self.offset else self
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        return blake2b(repr(self).encode(), digest_size=8).hexdigest()
+        return self._written[0]
+
+    @property
+    def brief(self) -> bool:
+        """Whether what is remembered by it stays small: who asks chooses how long and how many its values are."""
+        return self._written[1] <= BRIEF
+
+    @cached_property
+    def _written(self) -> tuple[str, int]:
+        text = repr(self).encode()
+        return blake2b(text, digest_size=8).hexdigest(), len(text)
 
     @cached_property
     def _hash(self) -> int:
@@ -152,7 +164,7 @@ def plan(shape: Shape, fields: Fields, seen: Seen = ALL) -> Asked:
             f"end={fields.scalars['end']}: end does not lie after start", why="end is excluded",
             next="a later end, or none",
         )  # fmt: skip
-    by = _names(shape, fields.lists.get("by", ()), "by")
+    by = _by(shape, fields.lists.get("by", ()), seen)
     measures = _measures(shape, fields.lists.get("measures", ())) or tuple(shape.measures)
     cursor = Cursor.parse(fields.scalars["cursor"]) if "cursor" in fields.scalars else None
     shown = (*by, *(["bucket"] if bucket else []))
@@ -203,6 +215,14 @@ def seconds(name: str, text: str) -> float:
 def patience(fields: Fields) -> float:
     """How long a question may wait, in seconds: not at all without `at_least` or `max_age`."""
     return _timeout(fields) if fields.scalars.keys() & {"at_least", "max_age"} else 0.0
+
+
+def _by(shape: Shape, given: Sequence[str], seen: Seen) -> tuple[str, ...]:
+    names = _names(shape, given, "by")
+    for name in names:
+        if pa.types.is_nested(seen.type(shape, name)):  # groups are put in order
+            raise QueryError(f"by={name}: lists, maps and structs cannot be grouped by", next="group by another column")
+    return names
 
 
 def _names(shape: Shape, given: Sequence[str], of: str) -> tuple[str, ...]:

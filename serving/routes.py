@@ -72,7 +72,9 @@ def add(app: FastAPI, serving: Serving) -> None:
 def _add_views(app: FastAPI, serving: Serving) -> None:
     @app.get("/v1/views", tags=["views"], summary="The views that answer", responses=openapi.of_document("Views"))
     async def views(request: Request) -> Response:
-        return _json({"views": [describe.line(view) for view in serving.views(_who(request)).values()]})
+        who = _who(request)
+        held = serving.views(who).items()
+        return _json({"views": [describe.line(view, inside=who.operates(name)) for name, view in held]})
 
     @app.get(
         "/v1/views/{view}", tags=["views"], summary="Keys, measures and standing of a view",
@@ -81,7 +83,8 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
     async def one(view: str, request: Request) -> Response:
         who = _who(request)
         held = serving.view(view, who)
-        return _json({**describe.whole(held, serving.seen(held, who)), "shares": who.shares(view) is not None})
+        told = describe.whole(held, serving.seen(held, who), inside=who.operates(view))
+        return _json({**told, "shares": who.shares(view) is not None})
 
     @app.get(
         "/v1/status", tags=["views"], summary="What is wrong, and where each view stands in its log",
@@ -92,10 +95,13 @@ def _add_views(app: FastAPI, serving: Serving) -> None:
 
     @app.get(
         "/v1/receipts/{receipt}", tags=["views"], summary="What the answer with this receipt was made of",
-        responses=openapi.of_document("Account", 404, 410, 422, 503),
+        responses=openapi.of_document("Account", 404, 410, 422, 429, 503),
     )  # fmt: skip
     async def receipt(receipt: str, request: Request) -> Response:
-        return _json(await serving.receipt(receipt, _who(request)))
+        who = _who(request)
+        with serving.admitted(who):
+            told = await serving.receipt(receipt, who)
+        return serving.note(who, "receipt", _json(told), view=told["view"], receipt=receipt)
 
 
 def _add_questions(app: FastAPI, serving: Serving) -> None:
@@ -116,8 +122,7 @@ def _add_questions(app: FastAPI, serving: Serving) -> None:
         who, raw = _who(request), request.scope["query_string"].decode("latin-1")
         held, fields = serving.view(view, who), live.checked(from_url(raw, also=live.ALSO))
         with serving.admitted(who):
-            stream = await serving.follow(held, who, fields, request.headers.get("last-event-id", ""))
-        return serving.note(who, "live", stream, view=view)
+            return await serving.follow(held, who, fields, request.headers.get("last-event-id", ""))
 
     @app.post(
         "/v1/views/{view}/query", tags=["questions"], summary="The same, asked as JSON",
@@ -239,7 +244,8 @@ def _add_care(app: FastAPI, serving: Serving) -> None:
     )  # fmt: skip
     async def ready(request: Request) -> Response:
         _operator(request)
-        standing = {name: describe.standing(view) for name, view in sorted(serving.store.views.items())}
+        who, held = _who(request), sorted(serving.store.views.items())
+        standing = {name: describe.standing(view, inside=who.operates(name)) for name, view in held}
         good = serving.store.looked and all(s == "ready" for s in standing.values())
         return _json({"ready": good, "views": standing}, status=200 if good else 503)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
@@ -37,7 +38,7 @@ from dovetail.serving.sql_plan import Part, answered
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
 from dovetail.shared import audit, proofs
-from dovetail.shared.errors import NotYet, QueryError, unknown
+from dovetail.shared.errors import NotYet, QueryError, ServiceMissing, unknown
 from dovetail.shared.grants import Principal
 from dovetail.shared.position import RecordId
 from dovetail.shared.settings import Settings
@@ -50,10 +51,16 @@ OF_ONE = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
 """The headers that keep an answer from being given to another, or in another form."""
 AT_ONCE = 4
 """Answers looked up in the database at the same time; more would only share the same cores."""
+PAST_AT_ONCE = 1
+"""Of an answer of the past: its rows are loaded, and looked up, for one at a time, and hold no place of those above."""
 LIFE = 55.0
 """Seconds that a stream lasts where keys are needed: the client comes back, and has to show its key again."""
+SHARE = 4
+"""So many keys may have all streams that there are, where keys are needed."""
 WAIT = 0.005
 """Seconds between two looks while an answer is waited for."""
+
+log = logging.getLogger(__name__)
 
 
 class Serving:
@@ -66,7 +73,9 @@ class Serving:
         self.parts = Parts(self.metrics.part, self.tracing.tracer)
         self.behind = Behind(log_end or kafka_of(settings))
         self.limits, self._fair = limits, Fair(limits)
-        self.live = Live(self.told, limits.live_streams)
+        most = limits.live_streams
+        share = max(most // SHARE, 1) if settings.access.required else most
+        self.live = Live(self.told, most, share)
         self.metrics.streams.set_function(lambda: self.live.streams)
         self.store = Store(
             settings.storage.path, on_publish=self._published, on_fail=self.live.ring, seconds=limits.seconds,
@@ -75,7 +84,7 @@ class Serving:
         self.door = Door(settings)
         self._layout = Layout(settings.storage.path)
         self._changes = Changes(self._layout)
-        self.lookups = anyio.CapacityLimiter(AT_ONCE)
+        self.lookups, self.past = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(PAST_AT_ONCE)
 
     def views(self, who: Principal) -> dict[str, View]:
         """The views that somebody may ask, by name."""
@@ -104,10 +113,19 @@ class Serving:
         return self._fair.admitted(who) if self.door.required else nullcontext()
 
     def note(self, who: Principal, what: str, response: Response, **fields: str) -> Response:
-        """Writes into the audit log who asked what, where it is known who asks; gives the response on."""
+        """Writes into the audit log who asked what, where it is known who asks; gives the response on.
+
+        Raises:
+            ServiceMissing: it cannot be written, so that nobody is answered.
+        """
         if self.door.required:
-            receipt = response.headers.get("etag", "").removeprefix('W/"').removesuffix('"')
-            audit.write(self._layout, who.name, what, status=response.status_code, receipt=receipt, **fields)
+            of = {"receipt": response.headers.get("etag", "").removeprefix('W/"').removesuffix('"'), **fields}
+            try:
+                audit.write(self._layout, who.name, what, status=response.status_code, **of)
+            except OSError as error:
+                log.error("the audit log cannot be written, nobody is answered: %s", error)
+                why = error.strerror or type(error).__name__
+                raise ServiceMissing(f"the audit log cannot be written: {why}", next="dovetail doctor") from error
         return response
 
     async def answer(self, view: View, asked: Asked, kind: str, none_match: str, who: Principal) -> Response:
@@ -156,11 +174,16 @@ class Serving:
         return {"path": self.door.signed(link), "expires": link.exp}
 
     async def follow(self, view: View, who: Principal, fields: Fields, last: str) -> Response:
-        """A stream of the answers to a question, from the one after the receipt `last` on."""
+        """A stream of the answers to a question, from the one after the receipt `last` on, noted as asked for."""
         edition = view.published
         if edition is not None:  # also where the view is refused now
             query.plan(edition.shape, fields, self.seen(view, who, edition.shape))
-        return await self.live.open(view, who, fields, last, life=LIFE if self.door.required else None)
+        stream = await self.live.open(view, who, fields, last, life=LIFE if self.door.required else None)
+        try:
+            return self.note(who, "live", stream, view=view.name)
+        except ServiceMissing:
+            stream.leave()
+            raise
 
     async def told(self, view: View, who: Principal, raw: str, fields: Fields) -> Told:
         """The answer to a question as streams send it."""
@@ -223,7 +246,7 @@ class Serving:
         def change(view: str) -> dict[str, Any] | None:
             return self._changes.of(view) if who.operates(view) else None
 
-        return await anyio.to_thread.run_sync(status.whole, views, self.behind, self._layout, change)
+        return await anyio.to_thread.run_sync(status.whole, views, self.behind, self._layout, change, who.operates)
 
     async def metrics_text(self) -> bytes:
         """The figures of all workers."""
@@ -262,18 +285,19 @@ class Serving:
         with self.parts("lookup", view, seq):
             return await self._in_turn(who, partial(look, asked))
 
-    async def _in_turn(self, who: Principal, work: Callable[[], T]) -> T:
+    async def _in_turn(self, who: Principal, work: Callable[[], T], limiter: anyio.CapacityLimiter | None = None) -> T:
         """What takes long is done beside the event loop, by turns, and for nobody who has gone."""
 
         async def run() -> T:
             async with self._turn(who):
-                return await anyio.to_thread.run_sync(work, limiter=self.lookups)
+                return await anyio.to_thread.run_sync(work, limiter=limiter or self.lookups)
 
         return await unless_gone(run)
 
     async def _of_then(self, view: View, receipt: Receipt, look: Callable[[Edition], T], who: Principal) -> T:
-        past: Callable[[Callable[[Edition], T]], T] = partial(self.store.past.asked, view.name, receipt)
-        return await self._looked_up(who, past, look, view.name, receipt.seq)
+        with self.parts("lookup", view.name, receipt.seq):
+            past = partial(self.store.past.asked, view.name, receipt, look)
+            return await self._in_turn(who, past, self.past)
 
     def _turn(self, who: Principal) -> AbstractAsyncContextManager[object, bool | None]:
         return self._fair.turn(who) if self.door.required else nullcontext()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from dovetail.shared.errors import IntegrityError
+from dovetail.shared.errors import IntegrityError, QueryError
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.measures import GatheredKind, Measure, Presenter, StateKind
 from dovetail.shared.versions import Bundle
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 BUCKET, ROWS = "_bucket", "_rows"
 REMEMBERED = 1_000
-"""Lists of measures of which it is remembered which states they are presented from."""
+"""Parts of measures, and lists of them, of which it is remembered which states they are presented from."""
+LONGEST_PART = 32
+"""Characters behind a measure's name: `p99.99` has six."""
 
 SQL_TYPES = {
     pa.bool_(): "BOOLEAN", pa.int8(): "TINYINT", pa.int16(): "SMALLINT", pa.int32(): "INTEGER", pa.int64(): "BIGINT",
@@ -122,16 +124,12 @@ class Shape:
 
     def asked(self, name: str) -> Asked | None:
         """What a measure's name, or that of a part of it such as `buyers.low`, asks for; None where there is none."""
-        if name not in self._asked:
-            measure, _, part = name.partition(".")
-            found = self.measures.get(measure)
-            presenter = (found.presenter.part(part) if part else found.presenter) if found else None
-            if found is None or presenter is None:
-                return None
-            columns = tuple(s.column for s in found.states)
-            result = presenter.result_type(*(self.states[c] for c in columns))
-            self._asked[name] = Asked(presenter, columns, result)
-        return self._asked[name]
+        found = self._asked.get(name)
+        if found is None and (found := self._presenting(name)) is not None:
+            if len(self._asked) >= REMEMBERED:  # who asks chooses how many there are
+                self._asked.clear()
+            self._asked[name] = found
+        return found
 
     def presented(self, name: str) -> Asked:
         """The same for a name that was checked."""
@@ -149,6 +147,22 @@ class Shape:
             columns = (column for m in measures for column in self.presented(m).columns)
             found = self._states_of[measures] = tuple(dict.fromkeys(columns))
         return found
+
+    def _presenting(self, name: str) -> Asked | None:
+        measure, _, part = name.partition(".")
+        found = self.measures.get(measure)
+        if found is None:
+            return None
+        if len(part) > LONGEST_PART:
+            raise QueryError(
+                f"the part of {measure} that is asked for has {len(part)} characters, {LONGEST_PART} at most",
+                next=f"{measure}, or one of its parts",
+            )
+        presenter = found.presenter.part(part) if part else found.presenter
+        if presenter is None:
+            return None
+        columns = tuple(s.column for s in found.states)
+        return Asked(presenter, columns, presenter.result_type(*(self.states[c] for c in columns)))
 
     @cached_property
     def inexact(self) -> frozenset[str]:

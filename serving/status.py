@@ -22,26 +22,27 @@ from dovetail.shared.tables import Layout
 
 
 def whole(
-    views: Sequence[View], behind: Behind, layout: Layout, change: Callable[[str], dict[str, Any] | None]
-) -> dict[str, Any]:
+    views: Sequence[View], behind: Behind, layout: Layout, change: Callable[[str], dict[str, Any] | None],
+    operates: Callable[[str], bool],
+) -> dict[str, Any]:  # fmt: skip
     """Problems with the command that helps, and every view; times are in seconds since 1970, as is `now`.
 
-    `change` gives what is told of a view's changes, None for nothing.
+    `change` gives what is told of a view's changes, None for nothing; who `operates` a view is told of the inside.
 
     Reads what the last recount of each source found: for a thread that may wait.
     """
-    told = [_view(view, behind, layout) | {"change": change(view.name)} for view in views]
-    return {"now": time.time(), "problems": [*_refused(views), *_disproved(told)], "views": told}
+    told = [_view(view, behind, layout, operates(view.name)) | {"change": change(view.name)} for view in views]
+    return {"now": time.time(), "problems": [*_refused(views, operates), *_disproved(told)], "views": told}
 
 
-def _view(view: View, behind: Behind, layout: Layout) -> dict[str, Any]:
-    edition = view.published
+def _view(view: View, behind: Behind, layout: Layout, inside: bool) -> dict[str, Any]:
+    edition, line = view.published, describe.line(view, inside=inside)
     if edition is None:
-        return describe.line(view)
+        return line
     topic, end = edition.shape.topic, behind.end(edition.shape.topic)
     proved = proofs.last(layout, edition.shape.source)
     return {
-        **describe.line(view),
+        **line,
         **edition.account_of(),
         "source": edition.shape.source,
         "origin": edition.manifest.runs[0].range.from_.as_json(),
@@ -52,10 +53,11 @@ def _view(view: View, behind: Behind, layout: Layout) -> dict[str, Any]:
     }
 
 
-def _refused(views: Sequence[View]) -> Iterator[dict[str, str]]:
+def _refused(views: Sequence[View], operates: Callable[[str], bool]) -> Iterator[dict[str, str]]:
     for view in views:
         if refusal := describe.refusal(view):
-            yield {"of": view.name, "what": refusal.what, "next": refusal.next}
+            what = describe.told(refusal, inside=operates(view.name))
+            yield {"of": view.name, "what": what, "next": refusal.next}
 
 
 def _disproved(told: Sequence[dict[str, Any]]) -> Iterator[dict[str, str]]:

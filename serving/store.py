@@ -113,21 +113,22 @@ class Store:
         try:
             published = follower.step()
         except DovetailError as error:
-            self._failed(follower, f"{error.what}{f' ({error.where})' if error.where else ''}")
+            self._failed(follower, error.what, ": ".join(part for part in (error.where, error.why) if part))
             return False
         except Exception as error:  # the edge of the thread: whatever it was, no number may come of it
             log.exception("%s cannot be followed", name)
-            self._failed(follower, f"its storage cannot be read: {type(error).__name__}: {error}")
+            self._failed(follower, "its storage cannot be read", f"{type(error).__name__}: {error}")
             return False
         if published:
             self._on_publish(follower.view)
         return published
 
-    def _failed(self, follower: ViewFollower, problem: str) -> None:
+    def _failed(self, follower: ViewFollower, problem: str, inside: str) -> None:
         problem = problem.removeprefix(f"{follower.view.name} cannot be answered: ")
-        known = follower.view.problem == problem
-        follower.failed(problem)
+        known = (follower.view.problem, follower.view.inside) == (problem, inside)
+        follower.failed(problem, inside)
         self._retry[follower.view.name] = time.monotonic() + RETRY_AFTER
         if not known:
-            log.error("%s cannot be answered: %s", follower.view.name, problem)
+            told = f"{problem} ({inside})" if inside else problem
+            log.error("%s cannot be answered: %s", follower.view.name, told)
             self._on_fail(follower.view)

@@ -22,8 +22,9 @@ LONGEST = 8_192
 """Characters of a token."""
 FETCH_S, LARGEST = 5.0, 64 * 1024
 """Seconds and bytes that fetching the issuer's keys may take."""
-FRESH_S, AGAIN_S = 300.0, 60.0
-"""Seconds for which fetched keys are good, and between two looks for a key that is not among them."""
+FRESH_S, AGAIN_S, FAILED_S = 300.0, 60.0, 5.0
+"""Seconds for which fetched keys are good, between two looks for a key that is not among them, and after a fetch that
+failed."""
 
 
 class Tokens:
@@ -32,7 +33,7 @@ class Tokens:
     def __init__(self, settings: AccessSettings) -> None:
         self._settings = settings
         self._keys: Mapping[str, jwt.PyJWK] = {}
-        self._fetched = -FRESH_S
+        self._fetched, self._failed, self._why = -FRESH_S, -FAILED_S, ""
         self._lock = threading.Lock()
 
     def holder(self, text: str, access: Access) -> Principal | None:
@@ -63,8 +64,18 @@ class Tokens:
         with self._lock:
             age = time.monotonic() - self._fetched
             if age >= FRESH_S or (kid not in self._keys and age >= AGAIN_S):
-                self._keys, self._fetched = self._fetch(), time.monotonic()
+                self._renew()
             return self._keys.get(kid)
+
+    def _renew(self) -> None:
+        """Fetches the keys; a failure stands for a while, or each that waits here would wait out a fetch of its own."""
+        if time.monotonic() - self._failed < FAILED_S:
+            raise _missing(self._why)
+        try:
+            self._keys, self._fetched = self._fetch(), time.monotonic()
+        except ServiceMissing as error:
+            self._failed, self._why = time.monotonic(), error.why
+            raise
 
     def _fetch(self) -> Mapping[str, jwt.PyJWK]:
         url = self._settings.jwt_keys
@@ -78,12 +89,14 @@ class Tokens:
                         raise ValueError(f"more than {LARGEST} bytes")
             found = jwt.PyJWKSet.from_dict(orjson.loads(body))
         except (httpx.HTTPError, jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
-            raise ServiceMissing(
-                "the keys of the tokens' issuer cannot be had",
-                where="access.jwt_keys in dovetail.toml",
-                why=type(error).__name__,
-            ) from None
+            raise _missing(type(error).__name__) from None
         return {key.key_id: key for key in found.keys if key.key_id}
+
+
+def _missing(why: str) -> ServiceMissing:
+    return ServiceMissing(
+        "the keys of the tokens' issuer cannot be had", where="access.jwt_keys in dovetail.toml", why=why
+    )
 
 
 def _names(claim: Any) -> list[str]:

@@ -23,7 +23,8 @@ from dovetail.serving.seen import ALL, Seen
 from dovetail.serving.unmatched import Unmatched
 from dovetail.shared.errors import IntegrityError, NotYet
 
-PLANS = 10_000
+PLANS, BRIEF = 10_000, 2_000
+"""Questions whose plans are remembered, and the characters of the longest of them."""
 EARLIER = 8
 """How many earlier editions are remembered for readers that began before the newest was published."""
 
@@ -35,7 +36,8 @@ class View:
         self.name, self.dimensions = name, dimensions
         self.lock = threading.Lock()
         self.kept = KeptAnswers()
-        self.problem = ""
+        self.problem, self.inside = "", ""
+        """Why it cannot be answered, and what of that is for who operates it: paths, hosts, what an engine said."""
         self.sensitive: Mapping[str, str] = {}
         """Its keys that are masked for whom no grant says more of them, with their masks."""
         self._database = database
@@ -49,7 +51,8 @@ class View:
         """The newest edition. Raises IntegrityError or NotYet when there is none that may be answered from."""
         edition = self._edition
         if self.problem:
-            raise IntegrityError(f"{self.name} cannot be answered: {self.problem}", next="dovetail status")
+            what = f"{self.name} cannot be answered: {self.problem}"
+            raise IntegrityError(what, why=self.inside, next="dovetail status")
         if edition is None:
             raise NotYet(f"{self.name} is being loaded", next="ask again in a second")
         return edition
@@ -60,14 +63,15 @@ class View:
         return self._edition
 
     def asked(self, raw: str, read: Callable[[], Fields], seen: Seen = ALL) -> Asked:
-        """The checked question that `raw` stands for, of what is seen; remembered until the view's version changes."""
+        """The checked question that `raw` stands for, of what is seen; remembered until the view's version changes,
+        unless it is long."""
         edition = self.edition
         raw = raw if seen.whole else f"{seen.digest} {raw}"
         found = self._plans.get(raw)
         if found is None:
             found = query.plan(edition.shape, read(), seen)
             with self.lock:
-                if self._edition is not None and self._edition.shape is edition.shape:
+                if len(raw) <= BRIEF and self._edition is not None and self._edition.shape is edition.shape:
                     self._plans[raw] = found
                     if len(self._plans) > PLANS:
                         self._plans.popitem(last=False)
@@ -166,10 +170,10 @@ class View:
             self.kept.open = True
             if self._edition is None or self._edition.shape is not edition.shape:
                 self._plans.clear()
-            self._edition, self.problem = edition, ""
+            self._edition, self.problem, self.inside = edition, "", ""
 
-    def fail(self, problem: str) -> None:
+    def fail(self, problem: str, inside: str = "") -> None:
         """Refuses every question, with the reason, until the next edition."""
         with self.lock:
-            self.problem = problem
+            self.problem, self.inside = problem, inside
             self.kept.open = True

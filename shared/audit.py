@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -18,13 +19,19 @@ LARGEST = 64_000_000
 
 
 def write(layout: Layout, who: str, what: str, **fields: Any) -> None:
-    """Appends a line: when, who, what, and more by name. It is one write, so lines of several processes do not mix."""
+    """Appends a line: when, who, what, and more by name. It is one write, so lines of several processes do not mix.
+
+    Raises:
+        OSError: it is not written; nothing is left of it.
+    """
     file = layout.access / "audit.jsonl"
     line = orjson.dumps({"time": round(time.time(), 3), "who": who, "what": what, **fields}) + b"\n"
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, line)
+        if (written := os.write(descriptor, line)) < len(line):  # the disk is full: nobody else has added to it since
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if os.fstat(descriptor).st_size > LARGEST:
             _set_aside(file, descriptor)
     finally:

@@ -16,6 +16,7 @@ from dovetail.shared import jars
 from dovetail.shared.broker import is_free
 from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.java import find_java
+from dovetail.shared.settings import Settings
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -93,6 +94,17 @@ def checks(*, folder: Path, kafka_port: int = 9092, serving_port: int = 8000) ->
         _jars("spark"),
         _jars("broker"),
     ]
+
+
+def of_hooks(settings: Settings) -> list[Check]:
+    """Whether the commands of [hooks] can be run: else that shows in the night that needs them."""
+    found = list[Check]()
+    for hook in ("on_promote", "on_problem"):
+        if command := getattr(settings.hooks, hook):
+            name = str(settings.folder / command[0]) if os.sep in command[0] else command[0]
+            mend = "" if shutil.which(name) else f"make it executable, or set hooks.{hook} to a command that is there"
+            found.append(Check(hook, "warn" if mend else "ok", command[0], mend))
+    return found
 
 
 def _python() -> Check:

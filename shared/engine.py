@@ -75,8 +75,9 @@ def start(
         import pyspark
     except ImportError:
         raise UsageError("pyspark is not installed", next="pip install 'dovetail[spark]'") from None
-    if settings.spark.master.startswith("local"):
-        os.environ["PYSPARK_PYTHON"] = sys.executable
+    python = settings.spark.conf.get("spark.pyspark.python")  # which pyspark itself reads from the environment alone
+    if python or settings.spark.master.startswith("local"):
+        os.environ["PYSPARK_PYTHON"] = python or sys.executable
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     # For the short-lived JVM in which Spark puts the command line together: half its processor time.
     os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")

@@ -56,6 +56,7 @@ NAMES = {
     "forget.view_computed": "one view answers without them; others may wait for it",
     "forget.floors_raised": "receipts and rollbacks of before are given up; runs and states of then are still there",
     "forget.states_deleted": "states of one version below its floor are deleted; others may wait for it",
+    "forget.bundle_set_aside": "a version whose code names them is none any more; its files lie in scratch",
     "forget.cleaned": "nothing but earlier files and logs of tables holds them",
     "forget.history_deleted": "one table has no earlier files and no log of them; others may wait for it",
     "prune.before_delete": "a version's states below its floor are about to be deleted",

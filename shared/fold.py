@@ -142,15 +142,18 @@ def _folded(rows: DataFrame, whole: DataFrame, judge: Judge, bundles: Sequence[B
     """`whole` are the same rows with all their bytes."""
     repeats = judge.repeats(rows)
     rows = without(rows.sparkSession.createDataFrame(repeats.places) if len(repeats) else None, rows)
+    apart = judge.repeats_apart(rows, whole, bundles)
     counted, counts = _counted(rows, judge)
     states: dict[VersionId, Iterable[pa.Table]] = {}
     failing: dict[VersionId, pa.Table] = {}
     for bundle in bundles:
         fold_it = partial(_states, decoder=judge.decoder, bundle=bundle)
-        first = rows if states else counted
-        states[bundle.version], failed = sparing(rows, bundle.version, fold_it, first=first, whole=whole)
-        if failed is not None:
-            failing[bundle.version] = failed
+        again = apart.get(bundle.version)
+        its = rows if again is None else without(rows.sparkSession.createDataFrame(places(again)), rows)
+        first = its if states or again is not None else counted
+        states[bundle.version], failed = sparing(its, bundle.version, fold_it, first=first, whole=whole)
+        if parts := [table for table in (again, failed) if table is not None]:
+            failing[bundle.version] = pa.concat_tables(parts)
     if not states or next(iter(states)) in failing:  # nothing has run that counts
         counted, counts = _counted(rows, judge)
         arrow(counted.select(REASON).groupBy().count())
@@ -198,11 +201,16 @@ def _states(rows: DataFrame, decoder: Mapping[str, Any], bundle: Bundle) -> list
 
 def _failed(rows: DataFrame, failing: Iterable[pa.Table]) -> int:
     """How many of the records that views see failed for one of them or more."""
-    places = [records.select(["partition", "offset"]) for records in failing]
-    if not places:
+    found = [places(records) for records in failing]
+    if not found:
         return 0
-    every = rows.sparkSession.createDataFrame(pa.concat_tables(places)).toDF(*POSITION)
+    every = rows.sparkSession.createDataFrame(pa.concat_tables(found))
     return rows.where(f"{REASON} is null").join(every, [*POSITION], "left_semi").count()
+
+
+def places(records: pa.Table) -> pa.Table:
+    """Where records set apart lie, columns of POSITION."""
+    return records.select(["partition", "offset"]).rename_columns([*POSITION])
 
 
 def _books(figures: Mapping[str, Any], *, dropped: int, repeats: int, failed: int) -> Books:

@@ -1,6 +1,7 @@
 """Records that are gone: neither the log nor the master holds them any more. They are passed by a decision on record.
 
-What speed had read of them stays counted; of the rest every later receipt says that it is lost.
+What speed had read of them stays counted, though what repeats it can be told no more once the index of ids is made
+anew; of the rest every later receipt says that it is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from deltalake import DeltaTable
 from dovetail.shared import commit
 from dovetail.shared.claims import Claims
 from dovetail.shared.declare import Source
-from dovetail.shared.errors import NotYet, UsageError
+from dovetail.shared.errors import IntegrityError, NotYet, UsageError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.ledger_table import DeltaLedger
@@ -113,6 +114,18 @@ def found(extent: Extent, last: LedgerRow, held: Position, *, source: str) -> Ga
     if gone.empty:
         raise UsageError(f"nothing of {source} is gone: log and archive join", next="dovetail status")
     return Gap(gone, Range(last.to, Position({p: max(o, _end(gone, p)) for p, o in _all(last.to, gone)})))
+
+
+def refuse_unknown(layout: Layout, source: Source, log: Log, span: Range) -> None:
+    """Raises IntegrityError where nobody holds some records of `span` any more, and nobody has accepted that yet."""
+    gone = log.extent(source.topic).gone(held(layout, source.name))
+    if not span.overlap(gone).empty:
+        raise IntegrityError(
+            f"the ids of {span.overlap(gone)} are needed, so that what repeats them does not count, and are gone",
+            where=f"topic {source.topic}",
+            why="Kafka dropped these records before the archive read them, and the index of ids has to be made anew",
+            next=f'dovetail accept-gap {source.name} {gone} --because "…": what repeats them will count',
+        )
 
 
 def unarchived(rows: Iterable[LedgerRow], passed: Sequence[Range]) -> list[LedgerRow]:

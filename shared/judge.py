@@ -16,17 +16,20 @@ from dovetail.shared.decode import FORGOTTEN, POSITION, REASON, breaks, decoder_
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import DeclarationError, DovetailError, RuleBroken, engine_message
 from dovetail.shared.forgotten import ForgetList
-from dovetail.shared.ledger import Books, Judged, LedgerRow, LedgerStore, Stats
+from dovetail.shared.ledger import Books, Judged, LedgerRow, LedgerStore, Stats, VersionId
 from dovetail.shared.lookups import Lookup, first, lookups
 from dovetail.shared.position import Range, RecordId
 from dovetail.shared.repeats import Deduplicator, Repeats, candidates
+from dovetail.shared.repeats_apart import Apart
 from dovetail.shared.rules import AnyRule, CommitRule, Rule
 from dovetail.shared.tables import Layout
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
     from dovetail.shared.log import Log
+    from dovetail.shared.versions import Bundle
 
 BLANKED = Judged(FORGOTTEN, "drop")
 """How books tell what was dropped because of whom it is."""
@@ -50,6 +53,7 @@ class Judge:
         deduplicator: finds repeats; None where the source has no event id.
         alarm: stops commits when too much goes to quarantine; None where nothing is too much.
         forgotten: whose records are blanked; None where all that is read was stored, and so is blanked already.
+        apart: finds repeats that are some for versions alone; None as `deduplicator`.
     """
 
     def __init__(
@@ -60,8 +64,9 @@ class Judge:
         deduplicator: Deduplicator | None = None,
         alarm: Alarm | None = None,
         forgotten: ForgetList | None = None,
+        apart: Apart | None = None,
     ) -> None:
-        self.alarm, self._forgotten = alarm, forgotten
+        self.alarm, self._forgotten, self._apart = alarm, forgotten, apart
         self.source, self.ledger, self.lookups, self.deduplicator = source, ledger, lookups, deduplicator
         self.decoder: Mapping[str, Any] = source.as_json()
         self.decoder_id = decoder_id(self.decoder)
@@ -84,10 +89,11 @@ class Judge:
 
         `stop` is the share of records beyond which too much goes to quarantine.
         """
-        deduplicator = Deduplicator.of(source, ledger, layout, log, spark) if source.event_id else None
+        given = source, ledger, layout, log, spark
+        deduplicator, apart = (Deduplicator.of(*given), Apart(*given)) if source.event_id else (None, None)
         alarm = Alarm(source, ledger, stop) if stop is not None else None
         forgotten = ForgetList(layout, source.name, ledger)
-        return cls(source, ledger, lookups(source, ledger, layout, log, spark), deduplicator, alarm, forgotten)
+        return cls(source, ledger, lookups(*given), deduplicator, alarm, forgotten, apart)
 
     def without_forgotten(self, rows: DataFrame) -> DataFrame:
         """A commit's decoded rows, those of whom the ledger's last row knows as forgotten blanked."""
@@ -103,6 +109,10 @@ class Judge:
         """Those of a commit's decoded rows that are not to be counted again."""
         return self.deduplicator.decide(candidates(rows, self.source.event_id)) if self.deduplicator else Repeats()
 
+    def repeats_apart(self, rows: DataFrame, whole: DataFrame, bundles: Sequence[Bundle]) -> dict[VersionId, pa.Table]:
+        """As `Apart.found`."""
+        return self._apart.found(rows, whole, bundles) if self._apart else {}
+
     @property
     def horizon(self) -> int | None:
         """How far repeats are looked for, in milliseconds; None where they are not."""
@@ -110,7 +120,7 @@ class Judge:
 
     def learn(self, row: LedgerRow) -> None:
         """Takes note that `row` has published the rows looked at last."""
-        for each in (*self.lookups, self.deduplicator):
+        for each in (*self.lookups, self.deduplicator, self._apart):
             if each:
                 each.learn(row)
 

@@ -254,7 +254,7 @@ def resumable(
             where=f"topic {extent.topic}",
             why="its retention is shorter than the time nothing was read, or somebody deleted them",
             next=f'accept it: dovetail accept-gap {source} {extent.gone(held)} --because "…"; '
-            f"then send again what you have a copy of: dovetail load {source} FILE",
+            f"of a copy load what that says is lost, and no more: dovetail load {source} FILE",
         )
     return gone.from_
 

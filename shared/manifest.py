@@ -55,6 +55,11 @@ class Run:
     def cut(self) -> Position:
         return self.range.to
 
+    @property
+    def computed(self) -> int:
+        """How many records it was computed of: those of the log, and those imported."""
+        return self.records + sum(each.records for each in self.imports)
+
 
 @dataclass(frozen=True)
 class Pin:
@@ -118,6 +123,10 @@ class Manifest:
 
     def floor(self, version: VersionId) -> int:
         return self.floors.get(version, -1)
+
+    def in_full(self, declared: VersionId) -> VersionId:
+        """The version that a full batch computes: the one declared, but for one that a rollback has left."""
+        return self.live if declared in self.left else declared
 
     def staged_of(self, version: VersionId) -> tuple[Run, ...]:
         """What has been computed beside of a version; empty where nothing has."""

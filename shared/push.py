@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -160,6 +160,11 @@ def push(
     for name in () if view.dimensions else (*keys, *(where or {})):  # their columns are known to the server
         if name not in view.keys:
             raise DeclarationError(f"push of {view.name}: {unknown('key', name, view.keys)}", where=place)
+    for name, given in (where or {}).items():
+        if any(_empty(values) for values in (given.values() if isinstance(given, Mapping) else [given])):
+            raise DeclarationError(
+                f"push of {view.name}: where of '{name}' has no value", where=place, next="give one, or None"
+            )
     terms = _terms(when, place) if when is not None else ()
     for name in (*shown, *(term.measure for term in terms)):
         if name.partition(".")[0] not in view.measures:
@@ -189,6 +194,10 @@ def _terms(text: str, place: str) -> tuple[Term, ...]:
 
 def _listed(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _empty(values: object) -> bool:
+    return isinstance(values, Sized) and not isinstance(values, str | bytes) and not len(values)
 
 
 def is_here(host: str) -> bool:

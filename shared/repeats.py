@@ -2,8 +2,7 @@
 
 A record repeats another when both have the same event id, the other one was counted in an earlier commit or before it
 in the same one, and their Kafka timestamps lie within the source's `dedup_horizon` of each other. What was counted is
-known by an index of ids (`seen.py`), which holds what came into the log over twice the horizon, so that a record which
-comes up to a horizon late finds what it repeats.
+known by an index of ids (`seen.py`), which holds what was counted lately: `log_clock.py` says what is.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dovetail.shared import supersede
+from dovetail.shared import gaps, supersede
 from dovetail.shared.decode import POSITION, REASON, decode, decoder_id
 from dovetail.shared.engine import arrow
 from dovetail.shared.ledger import Judged, LedgerRow, LedgerStore
+from dovetail.shared.log_clock import LogClock
 from dovetail.shared.position import Range
 from dovetail.shared.records import records_of
 from dovetail.shared.seen import Entries, Ints, Seen
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from dovetail.shared.declare import Source
     from dovetail.shared.log import Log
 
+FORMAT = 2
+"""Of the index; one of another is made anew."""
 SLICE = 1_000_000
 """Records that are read at a time when the index is made anew."""
 DIGEST = "xxhash64(_value) as _digest"
@@ -93,7 +94,7 @@ def decided(
 
     Args:
         horizon: in milliseconds.
-        since: what was counted before the log stood at this time is forgotten.
+        since: what was counted before this ledger row is forgotten.
         every: a repeat can be repeated, too.
     """
     e, repeat, differing = records.entries, np.zeros(len(records.entries), bool), 0
@@ -127,6 +128,7 @@ class Deduplicator:
         source: its event id is the id meant.
         counted: reads the records again that adjoining commits counted.
         every: a repeat can be repeated, too.
+        decoder: how its records are decoded; as the source is declared where not given.
     """
 
     def __init__(
@@ -137,33 +139,53 @@ class Deduplicator:
         counted: Callable[[Sequence[LedgerRow]], Candidates],
         *,
         every: bool = False,
+        decoder: Mapping[str, Any] | None = None,
     ) -> None:
-        self._folder, self._source, self._ledger, self._counted = folder, source, ledger, counted
-        self._decoder_id = decoder_id(source.as_json())
+        self._folder, self._ledger, self._counted = folder, ledger, counted
+        self._decoder = decoder or source.as_json()
+        self._decoder_id = decoder_id(self._decoder)
         self._every, self._horizon = every, source.horizon // timedelta(milliseconds=1)
         self._pending: tuple[Candidates, npt.NDArray[np.bool_]] | None = None
         self._index: Seen | None = None
-        self._seq, self._now = -1, 0
+        self._seq, self._clock = -1, LogClock(self._horizon)
 
     @classmethod
     def of(
-        cls, source: Source, ledger: LedgerStore, layout: Layout, log: Log, spark: SparkSession, *, rule: str = ""
+        cls,
+        source: Source,
+        ledger: LedgerStore,
+        layout: Layout,
+        log: Log,
+        spark: SparkSession,
+        *,
+        rule: str = "",
+        folder: str = "event_id",
+        decoder: Mapping[str, Any] | None = None,
+        without: Callable[[Candidates, Sequence[LedgerRow]], Candidates] = lambda found, _: found,
     ) -> Deduplicator:
-        """The one of a source's event id, or of a rule that wants it to be unique."""
+        """The one of a source's event id, or of a rule that wants it to be unique.
+
+        Args:
+            without: takes out what was not counted either, though the source's own repeats do not tell.
+        """
+        decoder = decoder or source.as_json()
 
         def counted(rows: Sequence[LedgerRow]) -> Candidates:
-            records = records_of(source, Range(rows[0].range.from_, rows[-1].to), layout, log, spark)
-            found = candidates(decode(records, source.as_json()), source.event_id)
+            span = Range(rows[0].range.from_, rows[-1].to)
+            gaps.refuse_unknown(layout, source, log, span)
+            records = records_of(source, span, layout, log, spark)
+            found = candidates(decode(records, decoder), source.event_id)
             superseded = supersede.frame(layout, source.name, ledger.rows(), spark)
-            return found.without(recorded(layout, source.name, rows, spark)).without(superseded)
+            found = found.without(recorded(layout, source.name, rows, spark)).without(superseded)
+            return without(found, rows)
 
-        folder = layout.seen(source.name) / (_digest(rule) if rule else "event_id")
-        return cls(folder, source, ledger, counted, every=bool(rule))
+        place = layout.seen(source.name) / (_digest(rule) if rule else folder)
+        return cls(place, source, ledger, counted, every=bool(rule), decoder=decoder)
 
     def decide(self, found: Candidates) -> Repeats:
         """Which of the records that follow the ledger's end are repeats."""
         seen = self._followed()
-        repeat, differing = decided(found, seen, horizon=self._horizon, since=self._since, every=self._every)
+        repeat, differing = decided(found, seen, horizon=self._horizon, since=self._clock.since, every=self._every)
         self._pending = found, repeat
         again = found.take(np.flatnonzero(repeat))
         places = pa.table({"_partition": again.partition, "_offset": again.offset})
@@ -176,12 +198,9 @@ class Deduplicator:
         found, repeat = self._pending
         kept = found if self._every else found.take(np.flatnonzero(~repeat))
         self._pending = None
-        self._now, self._seq = max(self._now, row.newest or 0), row.seq
-        self._add(self._index, kept, [row], {row.seq: self._now})
-
-    @property
-    def _since(self) -> int:
-        return self._now - 2 * self._horizon
+        self._seq = row.seq
+        self._clock.passed(row)
+        self._add(self._index, kept, [row])
 
     def _followed(self) -> Seen:
         """The index, with every commit that the ledger holds: those that this process did not make are read again."""
@@ -190,22 +209,21 @@ class Deduplicator:
             return self._index
         rows = self._ledger.rows(after=self._seq)
         if self._index is not None and any(map(self._forgets, rows)):
-            self._index, self._seq, self._now = None, -1, 0
+            self._index, self._seq, self._clock = None, -1, LogClock(self._horizon)
             rows = self._ledger.rows()
-        clock = accumulate((row.newest or 0 for row in rows), max, initial=self._now)
-        times = dict(zip((row.seq for row in rows), [*clock][1:], strict=True))
-        self._now = max(times.values(), default=self._now)
-        commits = [row for row in rows if row.kind == "commit" and times[row.seq] >= self._since]
+        for row in rows:
+            self._clock.passed(row)
+        commits = [row for row in rows if row.kind == "commit" and row.seq >= self._clock.since]
         seen = self._opened(rows, commits) if self._index is None else self._index
         through = seen.through
         for some in _slices([row for row in commits if not through or row.seq > through[0]]):
-            self._add(seen, self._counted(some), some, times)
+            self._add(seen, self._counted(some), some)
         self._index, self._seq = seen, rows[-1].seq
         return seen
 
     def _opened(self, rows: Sequence[LedgerRow], alive: Sequence[LedgerRow]) -> Seen:
         """The index on disk; empty where it is of another declaration or ledger, or does not hold all that matters."""
-        folder = self._folder / _digest([self._source.as_json(), self._horizon])
+        folder = self._folder / _digest([self._decoder, self._horizon, FORMAT])
         for other in self._folder.glob("*"):
             if other != folder:
                 shutil.rmtree(other)
@@ -220,15 +238,14 @@ class Deduplicator:
         """Whether records that the index may hold do not count from `row` on: in quarantine, they decode well now."""
         return row.kind == "supersede" and row.decoder != self._decoder_id
 
-    def _add(self, seen: Seen, counted: Candidates, rows: Sequence[LedgerRow], times: Mapping[int, int]) -> None:
+    def _add(self, seen: Seen, counted: Candidates, rows: Sequence[LedgerRow]) -> None:
         last, through = rows[-1], seen.through
         seen.add(
-            replace(counted.entries, at=_times_of(counted, rows, times)),
+            replace(counted.entries, row=_rows_of(counted, rows)),
             after=through[0] if through else rows[0].seq - 1,
             seq=last.seq,
             commit_id=last.commit_id,
-            at=times[last.seq],
-            since=self._since,
+            since=self._clock.since,
         )
 
 
@@ -269,15 +286,14 @@ def _digest(of: Any) -> str:
     return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _times_of(records: Candidates, rows: Sequence[LedgerRow], times: Mapping[int, int]) -> Ints:
-    """For each record the time of the row, one of adjoining ones, in whose range it lies."""
-    at = np.zeros(len(records.entries), np.int64)
-    of_rows = np.array([times[row.seq] for row in rows], np.int64)
+def _rows_of(records: Candidates, rows: Sequence[LedgerRow]) -> Ints:
+    """For each record the seq of the row, one of adjoining ones, in whose range it lies."""
+    found, seqs = np.zeros(len(records.entries), np.int64), np.array([row.seq for row in rows], np.int64)
     for p in np.unique(records.partition):
         here = np.flatnonzero(records.partition == p)
         ends = np.array([row.to[int(p)] for row in rows], np.int64)
-        at[here] = of_rows[np.searchsorted(ends, records.offset[here], side="right")]
-    return at
+        found[here] = seqs[np.searchsorted(ends, records.offset[here], side="right")]
+    return found
 
 
 def _slices(rows: Sequence[LedgerRow]) -> Iterator[list[LedgerRow]]:

@@ -124,11 +124,18 @@ def _size(text: object) -> int:
     return int(found[1]) * factor
 
 
+def _command(words: list[str]) -> list[str]:
+    if words and not (words[0].strip() and all("\0" not in word for word in words)):
+        raise ValueError('a command and its arguments, as in ["./told.sh", "sales"], or [] for none')
+    return words
+
+
 Share = Annotated[float | None, BeforeValidator(_share)]
 Size = Annotated[int, BeforeValidator(_size)]
 Duration = Annotated[str, AfterValidator(_duration)]
 SomeDuration = Annotated[str, AfterValidator(lambda text: text and _duration(text))]
 """Or none: an empty text."""
+Command = Annotated[list[str], AfterValidator(_command)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Texts = BeforeValidator(_texts)
@@ -246,7 +253,9 @@ class LimitSettings(Section):
     unread_megabytes: Count = Field(
         default=256, description="answers that wait to be read, together; beyond, who has let wait longest is dropped"
     )
-    live_streams: Count = Field(default=200, description="the most streams of live answers at the same time")
+    live_streams: Count = Field(
+        default=200, description="the most streams of live answers at the same time; of one key or token a quarter"
+    )
 
     def share(self, workers: int) -> LimitSettings:
         """What one of so many workers allows, so that all of them allow this; rounded up."""
@@ -339,6 +348,23 @@ class TelemetrySettings(Section):
     )
 
 
+class HookSettings(Section):
+    """[hooks]: commands that are given what happened, as JSON on stdin; without a shell, in the project's folder."""
+
+    on_promote: Command = Field(
+        default=[],
+        description='called after a batch, a promote or a rollback has changed what answers, as ["./told.sh", "sales"]',
+    )
+    on_problem: Command = Field(
+        default=[], description="called when dovetail batch fails, or a gate holds back a batch or a promote"
+    )
+    timeout: Duration = Field(default="30 seconds", description="how long one may take before it is ended")
+
+    @property
+    def seconds(self) -> float:
+        return duration.parse(self.timeout).total_seconds()
+
+
 class DevSettings(Section):
     """[dev]: what `dovetail dev` sends."""
 
@@ -371,6 +397,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = Field(default_factory=BatchSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    hooks: HookSettings = Field(default_factory=HookSettings)
     dev: DevSettings = Field(default_factory=DevSettings)
 
     @classmethod

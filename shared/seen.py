@@ -28,16 +28,16 @@ LARGEST = 4_000_000
 
 @dataclass(frozen=True)
 class Entries:
-    """Counted records, in columns: both halves of the id's hash, the hash of their bytes, two times in milliseconds.
+    """Counted records, in columns: both halves of the id's hash, the hash of their bytes, when and by what they came.
 
-    `timestamp` is Kafka's of the record; `at` the newest one of the log when it was counted, which only grows.
+    `timestamp` is Kafka's, in milliseconds; `row` the seq of the ledger row that counted the record.
     """
 
     high: Ints
     low: Ints
     digest: Ints
     timestamp: Ints
-    at: Ints
+    row: Ints
 
     def __len__(self) -> int:
         return len(self.high)
@@ -57,27 +57,23 @@ class Entries:
         return self.take(np.argsort(self.high, kind="stable"))
 
 
-TYPES = {"high": np.uint64, "low": np.uint64, "digest": np.int64, "timestamp": np.int64, "at": np.int64}
+TYPES = {"high": np.uint64, "low": np.uint64, "digest": np.int64, "timestamp": np.int64, "row": np.int64}
 
 
 @dataclass(frozen=True)
 class File:
-    """Entries in order of their ids: those of the ledger rows after `after` up to `seq`, whose commit is `commit_id`.
-
-    `at` is where the log stood in time with the last of these rows.
-    """
+    """Entries in order of their ids: of the ledger rows after `after` up to `seq`, whose commit is `commit_id`."""
 
     path: Path
     after: int
     seq: int
     commit_id: CommitId
-    at: int
     entries: Entries
 
     @classmethod
-    def written(cls, folder: Path, after: int, seq: int, commit_id: CommitId, at: int, entries: Entries) -> File:
+    def written(cls, folder: Path, after: int, seq: int, commit_id: CommitId, entries: Entries) -> File:
         columns = [pa.array(c) for c in entries.columns]
-        says = {"after": after, "seq": seq, "commit": commit_id, "at": at, "sum": _sum(entries)}
+        says = {"after": after, "seq": seq, "commit": commit_id, "sum": _sum(entries)}
         schema = pa.schema(
             [(name, pa.from_numpy_dtype(kind)) for name, kind in TYPES.items()],
             metadata={name: str(value) for name, value in says.items()},
@@ -97,7 +93,7 @@ class File:
         entries = Entries(*(_as_it_lies(table[name], kind) for name, kind in TYPES.items()))
         if check and says.get("sum") != str(_sum(entries)):
             raise ValueError(f"{path} is not what was written")
-        return cls(path, int(says["after"]), int(says["seq"]), CommitId(says["commit"]), int(says["at"]), entries)
+        return cls(path, int(says["after"]), int(says["seq"]), CommitId(says["commit"]), entries)
 
 
 class Seen:
@@ -144,31 +140,31 @@ class Seen:
         return found
 
     def occurrences(self, high: Ints, *, since: int) -> Mapping[Id, list[tuple[int, int]]]:
-        """The (timestamp, digest) of each entry with one of these halves that was counted `since` then."""
+        """The (timestamp, digest) of each entry with one of these halves that `since` or a later row counted."""
         found = defaultdict[Id, list[tuple[int, int]]](list)
         for file in self._files:
             e = file.entries
             left, right = np.searchsorted(e.high, high), np.searchsorted(e.high, high, side="right")
             for i in np.flatnonzero(left < right):
                 for j in range(left[i], right[i]):
-                    if e.at[j] >= since:
+                    if e.row[j] >= since:
                         found[int(e.high[j]), int(e.low[j])].append((int(e.timestamp[j]), int(e.digest[j])))
         return found
 
-    def add(self, entries: Entries, *, after: int, seq: int, commit_id: CommitId, at: int, since: int) -> None:
-        """Adds what the ledger rows after `after` up to `seq` counted; forgets what was counted before `since`."""
-        self._files.append(File.written(self._folder, after, seq, commit_id, at, entries.ordered()))
+    def add(self, entries: Entries, *, after: int, seq: int, commit_id: CommitId, since: int) -> None:
+        """Adds what the ledger rows after `after` up to `seq` counted; forgets what rows before `since` did."""
+        self._files.append(File.written(self._folder, after, seq, commit_id, entries.ordered()))
         failpoint("speed.index_written")
         while len(self._files) > 1 and _worth_joining(*self._files[-2:]):
             self._join(since)
-        while len(self._files) > 1 and self._files[0].at < since:
+        while len(self._files) > 1 and self._files[0].seq < since:
             self._files.pop(0).path.unlink()
 
     def _join(self, since: int) -> None:
         older, newer = self._files[-2:]
         both = Entries.joined(older.entries, newer.entries)
-        entries = both.take(np.flatnonzero(both.at >= since)).ordered()
-        joined = File.written(self._folder, older.after, newer.seq, newer.commit_id, newer.at, entries)
+        entries = both.take(np.flatnonzero(both.row >= since)).ordered()
+        joined = File.written(self._folder, older.after, newer.seq, newer.commit_id, entries)
         self._files[-2:] = [joined]
         failpoint("speed.index_joined")
         for old in (older, newer):

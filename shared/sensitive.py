@@ -7,7 +7,7 @@ written by each layer that starts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -55,6 +55,18 @@ def shown(value: bytes, sensitive: Mapping[str, Mask]) -> bytes:
         return value
     try:
         fields = orjson.loads(value)
-        return orjson.dumps({name: HIDDEN if name in sensitive else field for name, field in fields.items()})
-    except (ValueError, AttributeError):
+        return orjson.dumps(hidden(fields, sensitive)) if isinstance(fields, dict) else HIDDEN.encode()
+    except (ValueError, TypeError, RecursionError):
         return HIDDEN.encode()
+
+
+def hidden(fields: Any, sensitive: Mapping[str, Mask]) -> Any:
+    """Fields of a record or a group as commands show them: sensitive ones hidden.
+
+    At every depth, for a change holds its rows under before and after, and both under payload.
+    """
+    if isinstance(fields, Mapping):
+        return {name: HIDDEN if name in sensitive else hidden(field, sensitive) for name, field in fields.items()}
+    if isinstance(fields, list):
+        return [hidden(field, sensitive) for field in fields]
+    return fields

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from dovetail.shared import supersede
 from dovetail.shared.decode import POSITION
-from dovetail.shared.fold import without
+from dovetail.shared.fold import places, without
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.manifest import Run
 from dovetail.shared.position import RecordId
@@ -50,11 +50,6 @@ def counted(
     failed = failed_in(layout, runs)
     found = without(spark.createDataFrame(places(failed)) if failed.num_rows else None, found)
     return without(_failing(layout, source, version, commits, spark), found)
-
-
-def places(failed: pa.Table) -> pa.Table:
-    """Where records set apart lie, columns of POSITION."""
-    return failed.select([c.removeprefix("_") for c in POSITION]).rename_columns([*POSITION])
 
 
 def why_raising(

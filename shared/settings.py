@@ -17,7 +17,7 @@ from dovetail.shared.sections import FILE, PREFIX, Section, Settings, is_loopbac
 __all__ = ["FILE", "PREFIX", "Settings", "load"]
 
 
-TABLES, LISTS = ("options", "conf"), ("names", "jwt_algorithms")
+TABLES, LISTS = ("options", "conf"), ("names", "jwt_algorithms", "on_promote", "on_problem")
 """Keys whose value is a table or a list: in a variable it is written as JSON."""
 
 

@@ -89,6 +89,19 @@ def unsent(layout: Layout, source: str, ids: Iterable[CommitId]) -> list[RecordI
     return [RecordId(*place) for place in sorted(named - done)]
 
 
+def told(layout: Layout, source: str, rows: Iterable[LedgerRow], record: RecordId) -> str:
+    """By which of these ledger rows the record was put right, and as what it was sent; nothing where it was not."""
+    places = superseded(layout, source, (row.commit_id for row in rows if row.kind == "supersede")).to_pylist()
+    seqs = [row["_seq"] for row in places if tuple(row[c] for c in PLACES) == (record.partition, record.offset)]
+    if not seqs:
+        return ""
+    sent = AppendTable(layout.sent(source), SENT).read(
+        (pc.field(PLACES[0]) == record.partition) & (pc.field(PLACES[1]) == record.offset)
+    )
+    places_sent = [(row["sent_partition"], row["sent_offset"]) for row in sent.to_pylist()]
+    return f"put right in seq {seqs[0]}" + (f", sent as {RecordId(*max(places_sent))}" if places_sent else "")
+
+
 def frame(layout: Layout, source: str, rows: Iterable[LedgerRow], spark: SparkSession) -> DataFrame | None:
     """The places, columns of POSITION, that these ledger rows name; None where they name none."""
     places = superseded(layout, source, (row.commit_id for row in rows if row.kind == "supersede"))

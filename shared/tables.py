@@ -31,9 +31,12 @@ from dovetail.shared.manifest import RunId
 
 PROPERTIES = {"delta.enableDeletionVectors": "false"}
 """Deletion vectors hide bytes instead of removing them, and not every reader knows them."""
-KEEP_HOURS = 1
-"""Hours that what a table was made of before stays for slow readers: files, and entries of its log."""
-HISTORY = {f"delta.{what}RetentionDuration": f"interval {KEEP_HOURS} hours" for what in ("log", "deletedFile")}
+KEEP_HOURS, LOG_HOURS = 1, 24
+"""Hours that what a table was made of before stays for slow readers: its files, and the entries of its log."""
+HISTORY = {
+    "delta.logRetentionDuration": f"interval {LOG_HOURS} hours",
+    "delta.deletedFileRetentionDuration": f"interval {KEEP_HOURS} hours",
+}
 """Of a table that is appended to five times a second Delta's own 30 days of log would be 13 million files, which
 every process that opens the table lists, and its week of deleted files 3 million rows of every checkpoint."""
 

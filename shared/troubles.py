@@ -58,6 +58,7 @@ class Code(StrEnum):
     RETENTION_NEAR = "retention-near"
     SPEED_PAUSED = "speed-paused"
     SPEED_STOPPED = "speed-stopped"
+    STAGED_UNDECLARED = "staged-undeclared"
     TOPIC_MISSING = "topic-missing"
     UNREADABLE = "unreadable"
     VERSION_DETACHED = "version-detached"
@@ -211,11 +212,24 @@ def _of_view(state: ViewState, last: LedgerRow | None) -> Iterator[Trouble]:
         fingerprint = short(manifest.live).partition("@")[2]
         what = f"{name}: changed since {fingerprint}, which still answers"
         yield Trouble(Code.VIEW_CHANGED, Grade.UNFINISHED, what, f"dovetail plan {name}")
+    for runs in manifest.staged if manifest else ():
+        version = runs[-1].version
+        if manifest is not None and version not in (state.declared, manifest.live):
+            what = f"{name}: {short(version)} is computed beside what answers, and declared no more"
+            command = f"dovetail reprocess {name} --give-up --to {version}, unless it is to be promoted"
+            yield Trouble(Code.STAGED_UNDECLARED, Grade.UNFINISHED, what, command)
     if manifest is not None and (state.coming or state.going):
         ways = {"not in its answers yet": state.coming, "dropped, and in its answers still": state.going}
         told = [f"import {', '.join(map(str, ids))} is {way}" for way, ids in ways.items() if ids]
         what = f"{name}: {'; '.join(told)}"
-        yield Trouble(Code.IMPORT_WAITING, Grade.UNFINISHED, what, f"dovetail batch {name} --full")
+        yield Trouble(Code.IMPORT_WAITING, Grade.UNFINISHED, what, f"dovetail batch {name} --full", _adopting(state))
+
+
+def _adopting(state: ViewState) -> str:
+    """What a full batch of a changed view does besides."""
+    now, declared = state.manifest, state.declared
+    adopts = now is not None and declared is not None and now.in_full(declared) != now.live
+    return f"that batch also lets {short(declared)} answer, as it is declared" if adopts and declared else ""
 
 
 def _of_dimension(state: DimensionState) -> Iterator[Trouble]:

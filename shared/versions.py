@@ -71,11 +71,21 @@ class Bundle:
             )
         return view.measures
 
-    @cached_property
+    @property
     def view(self) -> View:
         """The declaration, run from the stored code: never from the working tree."""
+        view = self._view
+        self._code.sent_whole()
+        return view
+
+    @cached_property
+    def _code(self) -> _Isolated:
+        return _Isolated(self.folder / "code")
+
+    @cached_property
+    def _view(self) -> View:
         stored = json.loads((self.folder / FILE).read_text())
-        view = _Isolated(self.folder / "code").load(stored["module"]).__dict__[stored["attribute"]]
+        view = self._code.load(stored["module"]).__dict__[stored["attribute"]]
         if not isinstance(view, View) or version_of(view, self.folder / "code") != self.version:
             raise IntegrityError(
                 f"the stored code of {self.version} is not what its name says", where=str(self.folder / "code")
@@ -221,6 +231,12 @@ class _Isolated:
         if file.exists():
             exec(compile(file.read_text(), str(file), "exec"), module.__dict__)  # noqa: S102  our own stored copy
         return module
+
+    def sent_whole(self) -> None:
+        """Has Spark, where loaded, send these modules to its workers: by their names these would import today's."""
+        if (spark := sys.modules.get("pyspark.cloudpickle")) is not None:
+            for name in self._modules.keys() & sys.modules.keys():
+                spark.register_pickle_by_value(sys.modules[name])
 
     def _owns(self, name: str) -> bool:
         base = self._folder.joinpath(*name.split("."))

@@ -160,7 +160,7 @@ def rotate(
 
 
 def revoke(context: typer.Context, id_: str = KEY, dry_run: bool = DRY, as_json: bool = JSON) -> None:
-    """End a key now: servers that run know within seconds."""
+    """End a key now: servers that run know within a second, a live answer that is open ends within a minute."""
     from dataclasses import replace
 
     from dovetail.shared import access

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -85,6 +86,9 @@ def reprocess(
     plan: str = typer.Option("", help="Refuse where this is not the plan any more: its id.", metavar="ID"),
     max_rate: float = typer.Option(0, min=0, help="Records a second that are not exceeded; 0 for no limit."),
     give_up: bool = typer.Option(False, "--give-up", help="Let go of what was computed, and of the version."),
+    to: str = typer.Option(
+        "", help="With --give-up: of which version; the declared one where not given.", metavar="VERSION"
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be computed; write nothing."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document a line."),
 ) -> None:
@@ -96,19 +100,23 @@ def reprocess(
 
     output, project = Output(as_json=as_json), load_project(context, logged=True)
     named = project.view(view)
-    if not give_up:
-        reprocessing.refuse(project, named, from_scratch=from_scratch, relabelled=relabel, plan=plan)
+    if to and not give_up:
+        raise typer.BadParameter("goes with --give-up", param_hint="--to")
+    if give_up:
+        if not dry_run:
+            writable(project.settings)
+        version = reprocessing.give_up(project, named, to, dry_run=dry_run)
+        output.line(f"{version} {'would be given up. Nothing changed.' if dry_run else 'is given up'}")
+        output.result({"view": view, "version": version, "given_up": not dry_run})
+        return
+    reprocessing.refuse(project, named, from_scratch=from_scratch, relabelled=relabel, plan=plan)
     if dry_run:
-        version, records = reprocessing.ahead(project, named, relabelled=relabel)
+        version, logged, imports = reprocessing.ahead(project, named, relabelled=relabel)
+        records = logged + sum(each.records for each in imports)
         output.line(f"{version}: {counted(records, 'record')} would be computed. Nothing written.")
         output.result({"view": view, "version": version, "records": records, "written": False})
         return
     writable(project.settings)
-    if give_up:
-        version = reprocessing.give_up(project, named)
-        output.line(f"{version} is given up")
-        output.result({"view": view, "version": version, "given_up": True})
-        return
     log = find_log(project.settings)
     spark = start_spark(project.settings, "reprocess", heavy=True, on_progress=output.progress())
 
@@ -149,7 +157,7 @@ def diff(
     allowed = tolerance(within)
     spark = start_spark(project.settings, "diff", heavy=True, on_progress=output.progress())
     found = compared(project, named, manifest, runs, spark, within=allowed)
-    groups = found.found
+    groups = found.found.shown(named.source.sensitive)
     output.line(
         f"{found.before} and {found.after} at {found.position}, {counted(groups.groups, 'group')} by "
         f"{', '.join(found.by) or 'nothing'}: {groups.gone:,} gone, {groups.new:,} new"
@@ -185,6 +193,8 @@ def promote(
 ) -> None:
     """Let what was reprocessed answer, for all readers at once; what answered until now can be gone back to."""
     from dovetail.batch import change, gates
+    from dovetail.shared.errors import GateClosed
+    from dovetail.shared.hooks import watched
 
     output, project = Output(as_json=as_json), load_project(context)
     named, manifest = project.view(view), _manifest(project, view)
@@ -193,8 +203,9 @@ def promote(
         because, what = reason_for(because), "promote despite its gates"
     elif named.promote_if:
         spark = start_spark(project.settings, "promote", heavy=True, on_progress=output.progress())
-        for found in gates.refuse_promote(project, named, manifest, runs, spark):
-            output.line(f"gate open: {found}")
+        with nullcontext() if dry_run else watched(project.settings, "promote", view, of=GateClosed):
+            for found in gates.refuse_promote(project, named, manifest, runs, spark):
+                output.line(f"gate open: {found}")
     _switch(output, project, named, manifest, runs, what=what, because=because, dry_run=dry_run)
 
 
@@ -223,8 +234,9 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
 
     output, project = Output(as_json=as_json), load_project(context)
     named, manifest = project.view(view), _manifest(project, view)
+    declared = project.version(named)
     changes = change.history(DeltaManifest(project.layout.manifest(view)).history())
-    ledger = DeltaLedger(project.layout.ledger(named.source.name))
+    rows = DeltaLedger(project.layout.ledger(named.source.name)).rows()
     output.table(
         ["generation", "when", "version", "seq", "runs", "plan", "what"],
         [(c.generation, _when(c.at), c.version, c.seq, c.runs, c.plan, c.note) for c in changes],
@@ -232,16 +244,28 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
     )
     kept = [("back", runs) for runs in manifest.rollback] + [("forth", runs) for runs in manifest.staged]
     for way, runs in kept:
-        verb = "rollback" if way == "back" else "promote"
-        lacks = "" if change.ready(runs, ledger) else ", but is not kept up to date any more"
-        said = f"{runs[-1].version} up to seq {runs[-1].to_seq}{lacks}"
-        output.line(f"{way:<5} {said}: dovetail {verb} {view} --to {runs[-1].version}")
+        version, ready = runs[-1].version, change.ready(manifest, runs, rows)
+        if way == "back":
+            lacks, commands = ", but is not kept up to date any more", [f"dovetail rollback {view} --to {version}"]
+        else:
+            lacks, commands = (
+                f" of {rows[-1].seq}",
+                [f"dovetail reprocess {view} --give-up --to {version} lets go of it"],
+            )
+            if ready:
+                commands.insert(0, f"dovetail promote {view} --to {version}")
+            elif version == declared:
+                commands.insert(0, f"{change.go_on(manifest, version)} goes on")
+        output.line(f"{way:<5} {version} up to seq {runs[-1].to_seq}{'' if ready else lacks}: {'; '.join(commands)}")
     output.result(
         {
-            "view": view, "live": manifest.live, "declared": project.version(named),
+            "view": view, "live": manifest.live, "declared": declared,
             "changes": [vars(c) for c in changes],
             "kept": [
-                {"way": way, "version": runs[-1].version, "seq": runs[-1].to_seq, "ready": change.ready(runs, ledger)}
+                {
+                    "way": way, "version": runs[-1].version, "seq": runs[-1].to_seq,
+                    "ready": change.ready(manifest, runs, rows),
+                }
                 for way, runs in kept
             ],
         }

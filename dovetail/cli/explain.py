@@ -133,6 +133,8 @@ def path(found: Trace) -> list[str]:
         steps += ["decoded", f"a repeat of {found.of}" if found.of else "a repeat"]
     else:
         steps += ["decoded", "not a repeat", "kept"] if found.deduplicated else ["decoded", "kept"]
+    if found.put_right:
+        return [" → ".join([*steps, found.put_right])]
     told = [_told(v) for v in found.views if v.groups or (v.reason and (found.fate == "kept" or found.file))]
     if len(told) == 1:
         return [" → ".join([*steps, *told])]
@@ -175,6 +177,7 @@ def _document(found: Trace) -> dict[str, Any]:
         "reason": found.reason or None,
         "repeat": found.fate == "repeat",
         "repeat_of": str(found.of) if found.of else None,
+        "put_right": found.put_right or None,
         "views": [
             {
                 "view": v.view,

@@ -37,6 +37,7 @@ def accept_gap(
         output.line(f"{gap.lost}: at most {counted(gap.lost.offsets, 'record')} {would} passed as lost")
     if gap.counted:
         output.line(f"{gap.gone}: what speed had read of it stays counted; the archive {would} told to go on without")
+        output.line("Loaded again that counts twice: of a copy load what is lost, and no more.")
     if dry_run:
         output.line("Nothing written.")
     else:

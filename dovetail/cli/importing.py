@@ -14,7 +14,7 @@ from dovetail.shared.errors import UsageError
 
 if TYPE_CHECKING:
     from dovetail.batch.imports import Imported
-    from dovetail.shared.declare import Source
+    from dovetail.shared.declare import Source, View
     from dovetail.shared.imports import Import
     from dovetail.shared.project import Project
 
@@ -166,7 +166,18 @@ def _holding(project: Project, source: Source) -> dict[int, list[str]]:
 
 
 def _next(project: Project, source: Source) -> str:
-    return "; ".join(f"dovetail batch {view.name} --full" for view in project.views_of(source))
+    return "; ".join(
+        f"dovetail batch {view.name} --full{_adopting(project, view)}" for view in project.views_of(source)
+    )
+
+
+def _adopting(project: Project, view: View) -> str:
+    """What a full batch of a changed view does besides."""
+    from dovetail.shared.manifest_table import DeltaManifest
+
+    manifest, declared = DeltaManifest(project.layout.manifest(view.name)).read(), project.version(view)
+    adopts = manifest is not None and manifest.in_full(declared) != manifest.live
+    return f" (which also lets {declared} answer, as it is declared)" if adopts else ""
 
 
 def _document(done: Imported) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,8 +20,15 @@ from dovetail.shared import duration
 from dovetail.shared.aside import obeying
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import GateClosed, UsageError
+from dovetail.shared.ledger import view_of
 from dovetail.shared.locks import held, is_held
-from dovetail.shared.project import Project
+from dovetail.shared.project import Project, load
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from dovetail.batch.recompute import Plan
+    from dovetail.shared.log import Log
 
 PANEL = "Run"
 JSON = typer.Option(False, "--json", help="One JSON document a line.")
@@ -120,68 +129,39 @@ def batch(
     as_json: bool = JSON,
 ) -> int:
     """Recompute views below a new cut and promote them, where their gates are open."""
-    from dovetail.batch import job
     from dovetail.batch.dimensions import refresh_all
-    from dovetail.batch.recompute import Plan
+    from dovetail.shared.hooks import watched
 
-    output, project = Output(as_json=as_json), load_project(context, logged=True)
-    views = [project.view(view)] if view else [each for each in project.views.values() if each.batch]
-    if not views:
-        raise UsageError(
-            "every view of this project has batch=False", next="dovetail batch VIEW computes one all the same"
-        )
+    output, settings = Output(as_json=as_json), load_settings(context, logged=True)
     if because and not despite_gates:
         raise typer.BadParameter("goes with --despite-gates", param_hint="--because")
     despite = reason_for(because) if despite_gates else None
-    if if_older_than:
-        views = due(project, views, duration.parse(if_older_than).total_seconds(), output)
-    if not views:
-        return 0
-    writable(project.settings)
-    if not dry_run:
-        views = _not_paused(project, views, output)
-    for each in () if dry_run else views:
-        _refuse_second(project, f"batch-{each.name}", f"a batch of {each.name}")
-    log = find_log(project.settings)
-    spark = start_spark(project.settings, "batch", heavy=True, on_progress=output.progress())
-
-    def tell(plan: Plan) -> None:
-        kind = "incremental" if plan.joins else "full"
-        output.note(f"{plan.version}: {kind}, {plan.records:,} records, seq {plan.from_seq + 1} to {plan.cut_seq}")
-
-    if not dry_run:
+    with watched(settings, "batch", view) if not dry_run else nullcontext() as at:
+        project = load(settings)
+        views = _due(project, view, if_older_than, output)
+        if not views:
+            return 0
+        writable(settings)
+        if not dry_run:
+            views = _not_paused(project, views, output)
+        for each in () if dry_run else views:
+            _refuse_second(project, f"batch-{each.name}", f"a batch of {each.name}")
+        log = find_log(settings)
+        spark = start_spark(settings, "batch", heavy=True, on_progress=output.progress())
+        if at is None:
+            return _foretold(project, views, log, spark, output, full=full)
         refresh_all(project, log, spark, tell=output.note)
-    closed = 0
-    for each in views:
-        if dry_run:
-            planned = job.plan(project, each, log, spark, full=full)
-            if planned is None:
-                output.line(f"{each.name}: nothing new")
-            else:
-                tell(planned)
-            output.result({"view": each.name, "records": planned.records if planned else 0, "written": False})
-            continue
-        before = job.live(project, each)
-        try:
-            manifest = job.run(project, each, log, spark, full=full, despite=despite, on_plan=tell)
-        except GateClosed as error:  # of this view: the others have theirs
-            closed = 1
-            output.problem(error.what, where=error.why, next=error.next)
-            output.result({"view": each.name, "written": False, "closed": error.what, "next": error.next})
-            continue
-        if manifest is None:
-            output.line(f"{each.name}: nothing new since seq {before.seq if before else -1}")
-            output.result({"view": each.name, "written": False})
-        else:
-            run = manifest.runs[-1]
-            output.line(
-                f"{each.name}: run {run.id[:8]} of {run.records:,} records, {run.state_rows:,} state rows, "
-                f"cut {manifest.cut} at seq {manifest.seq}"
-            )
-            output.result(
-                {"view": each.name, "written": True, "run": run.id, "seq": manifest.seq, "records": run.records}
-            )
-    return closed
+        closed = 0
+        for each in views:
+            at.view = each.name
+            try:
+                _recomputed(project, each, log, spark, output, full=full, despite=despite)
+            except GateClosed as error:  # of this view: the others have theirs
+                closed = 1
+                at.failed(error)
+                output.problem(error.what, where=error.why, next=error.next)
+                output.result({"view": each.name, "written": False, "closed": error.what, "next": error.next})
+        return closed
 
 
 def serve(
@@ -234,6 +214,62 @@ def _refuse_second(project: Project, lock: str, what: str) -> None:
         return
     with held(project.layout.lock(lock), what):
         pass
+
+
+def _due(project: Project, view: str | None, if_older_than: str, output: Output) -> list[View]:
+    """The views that a batch is to compute: the one named, or all that have batches; those that are old enough."""
+    views = [project.view(view)] if view else [each for each in project.views.values() if each.batch]
+    if not views:
+        raise UsageError(
+            "every view of this project has batch=False", next="dovetail batch VIEW computes one all the same"
+        )
+    return due(project, views, duration.parse(if_older_than).total_seconds(), output) if if_older_than else views
+
+
+def _foretold(
+    project: Project, views: Sequence[View], log: Log, spark: SparkSession, output: Output, *, full: bool
+) -> int:
+    """Says what a batch would compute, and writes nothing."""
+    from dovetail.batch import job
+
+    for each in views:
+        planned = job.plan(project, each, log, spark, full=full)
+        if planned is None:
+            output.line(f"{each.name}: nothing new")
+        else:
+            _tell(project, planned, output, full=full)
+        output.result({"view": each.name, "records": planned.records if planned else 0, "written": False})
+    return 0
+
+
+def _recomputed(
+    project: Project, view: View, log: Log, spark: SparkSession, output: Output, *, full: bool, despite: str | None
+) -> None:
+    """Runs the batch of one view, and says what came of it."""
+    from dovetail.batch import job
+
+    before = job.live(project, view)
+    manifest = job.run(
+        project, view, log, spark, full=full, despite=despite,
+        on_plan=lambda plan: _tell(project, plan, output, full=full),
+    )  # fmt: skip
+    if manifest is None:
+        output.line(f"{view.name}: nothing new since seq {before.seq if before else -1}")
+        output.result({"view": view.name, "written": False})
+        return
+    run = manifest.runs[-1]
+    output.line(
+        f"{view.name}: run {run.id[:8]} of {run.records:,} records, {run.state_rows:,} state rows, "
+        f"cut {manifest.cut} at seq {manifest.seq}"
+    )
+    output.result({"view": view.name, "written": True, "run": run.id, "seq": manifest.seq, "records": run.records})
+
+
+def _tell(project: Project, plan: Plan, output: Output, *, full: bool) -> None:
+    kind, name = "incremental" if plan.joins else "full", view_of(plan.version)
+    output.note(f"{plan.version}: {kind}, {plan.records:,} records, seq {plan.from_seq + 1} to {plan.cut_seq}")
+    if full and (declared := project.version(project.view(name))) != plan.version:
+        output.warn(f"{name} is declared as {declared}, which a rollback has left: dovetail history {name}")
 
 
 def _not_paused(project: Project, views: Sequence[View], output: Output) -> list[View]:

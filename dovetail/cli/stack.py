@@ -149,7 +149,7 @@ def stack(folder: Path, logs: Path) -> Iterator[tuple[Stack, ExitStack]]:
 
 def end_with_parent() -> None:
     """In a child: stops this process when the parent that holds its stdin is gone."""
-    if not os.environ.get(STOP_WITH_PARENT):
+    if not os.environ.pop(STOP_WITH_PARENT, None):  # of this process alone, not of what it runs
         return
 
     def watch() -> None:

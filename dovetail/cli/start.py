@@ -29,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 def init(
     name: str = typer.Argument(help="The new project, and the folder it is put in."),
-    template: str | None = typer.Option(None, help="shop or traffic; NAME where that is one of them, else shop."),
+    template: str | None = typer.Option(
+        None, help="delivery, shop or traffic; NAME where it is one of them, else shop."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be created; write nothing."),
     as_json: bool = JSON,
 ) -> None:
@@ -110,18 +112,19 @@ def check(
 
 def doctor(context: typer.Context, as_json: bool = JSON) -> None:
     """Check this machine: Java, memory, disk, ports, jars, versions."""
-    from dovetail.shared.doctor import checks
+    from dovetail.shared.doctor import Check, checks, of_hooks
     from dovetail.shared.errors import SettingsError
 
     output = Output(as_json=as_json)
-    folder, kafka_port, serving_port = Path("data").resolve(), 9092, 8000
+    folder, kafka_port, serving_port, hooks = Path("data").resolve(), 9092, 8000, list[Check]()
     try:
         settings = load_settings(context)
+        hooks = of_hooks(settings)
         folder, serving_port = settings.storage.path, settings.serving.port
         kafka_port = settings.kafka.port or kafka_port
     except SettingsError as error:  # a machine can be looked at anywhere
         output.note(f"{error.what}: looking at this machine alone")
-    found = checks(folder=folder, kafka_port=kafka_port, serving_port=serving_port)
+    found = [*checks(folder=folder, kafka_port=kafka_port, serving_port=serving_port), *hooks]
     for each in found:
         output.checked(each.level, each.name, each.found, each.mend)
     output.result([{"name": c.name, "level": c.level, "found": c.found, "mend": c.mend} for c in found])

@@ -17,7 +17,7 @@ from httpx_sse import ServerSentEvent
 from dovetail.client import errors, question
 from dovetail.client.answer import Answer
 from dovetail.client.calls import of_view
-from dovetail.client.patience import Patience
+from dovetail.client.patience import Attempts, Patience
 from dovetail.client.question import Length, Question
 from dovetail.client.receipt import Receipt
 
@@ -45,7 +45,7 @@ class Feed:
         self.path, self._params = f"{of_view(view)}/live", question.parameters(question.body(asked))
         self._params += [("every", question.plain(every))] if every is not None else []
         self._patience, self._server = patience, server
-        self._attempts = patience.attempts()
+        self._attempts: Attempts | None = patience.attempts()
         self._seen, self._last, self._retry = "", "", RETRY_S
         self._known: Answer | None = None
 
@@ -55,10 +55,10 @@ class Feed:
         return {"params": self._params, "headers": {"Last-Event-ID": self._last} if self._last else {}}
 
     def opened(self, response: httpx.Response) -> bool:
-        """Whether events follow. Then the next break is the first."""
+        """Whether events follow. Then the next break is the first, and patience counts from it."""
         if response.status_code != 200:
             return False
-        self._attempts = self._patience.attempts()
+        self._attempts = None
         return True
 
     def news(self, event: ServerSentEvent) -> News | None:
@@ -96,6 +96,7 @@ class Feed:
     def wait(self, broken: httpx.Response | httpx.TransportError) -> float:
         """Seconds until the next attempt to connect; raises the error where there is none."""
         refused = isinstance(broken, httpx.Response)
+        self._attempts = self._attempts or self._patience.attempts()
         wait = self._attempts.wait(broken, least=0.0 if refused else self._retry)
         if wait is None:
             raise errors.of_outcome(broken, self._server)

@@ -10,6 +10,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from dovetail.client.errors import Refused
+from dovetail.shared.duration import length
 from dovetail.shared.errors import unknown
 
 Value: TypeAlias = str | int | float | Decimal | datetime | date | bytes | None
@@ -72,6 +74,9 @@ def body(asked: Question) -> dict[str, Any]:
 def parameters(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     r"""The same body as the parameters of a GET.
 
+    Raises:
+        Refused: a condition has no values, which a URL cannot say; the server refuses it in a body.
+
     >>> parameters({"by": ["a", "b"], "where": {"a": ["x,y", None], "n": {"gte": 1}}})
     [('by', 'a,b'), ('where.a', 'x\\,y'), ('where.a.null', 'true'), ('where.n.gte', '1')]
     """
@@ -103,7 +108,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, date):  # a datetime too
         return value.isoformat()
     if isinstance(value, timedelta):
-        return f"{value // timedelta(milliseconds=1)}ms"
+        whole, rest = divmod(value, timedelta(seconds=1))
+        return f"{value // timedelta(milliseconds=1)}ms" if rest else length(whole)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Mapping):
@@ -116,6 +122,8 @@ def plain(value: Any) -> Any:
 
 
 def _condition(name: str, values: Sequence[Any]) -> list[tuple[str, str]]:
+    if not values:
+        raise Refused(f"{name} has no value", next="give one, or None")
     present = [_text(v).replace("\\", "\\\\").replace(",", "\\,") for v in values if v is not None]
     found = [(name, ",".join(present))] if present else []
     return [*found, (f"{name}.null", "true")] if None in values else found

@@ -1,6 +1,6 @@
 // An answer in rows, and its receipt in words.
 
-import { $, grouped, isNumber, make, shown } from "./elements.js";
+import { $, areNumbers, grouped, make, shown } from "./elements.js";
 
 const ROWS = 1000;
 
@@ -8,8 +8,7 @@ const ROWS = 1000;
 export function table(rows, told, why, tell) {
   const [head, body] = $("rows").children;
   const names = Object.keys(rows[0] || {});
-  const number = (name) => told.measures[name.split(".")[0]] && rows.every((row) => isNumber(row[name]));
-  const kinds = names.map((name) => (number(name) ? "number" : ""));
+  const kinds = names.map((name) => (areNumbers(told, name, rows) ? "number" : ""));
   const commands = rows.slice(0, ROWS).map(why), asked = commands.some(Boolean);
   const last = asked ? [make("th", { scope: "col", className: "why" }, "records")] : [];
   head.replaceChildren(make("tr", {}, ...names.map((name, i) => make("th", { scope: "col", className: kinds[i] }, name)), ...last));

@@ -29,7 +29,13 @@ export function ago(seconds) {
   return `${Math.max(0, Math.round(n))} ${unit} ago`;
 }
 
-export const isNumber = (value) =>
+// A measure that is a text is none, whatever digits it holds: `00123` is a code.
+export const areNumbers = (told, name, rows) => {
+  const type = told.measures[name.split(".")[0]];
+  return Boolean(type) && type !== "string" && rows.every((row) => isNumber(row[name]));
+};
+
+const isNumber = (value) =>
   value === null || (["number", "string"].includes(typeof value) && value !== "" && Number.isFinite(+value));
 
 export function grouped(value) {

@@ -2,7 +2,7 @@
 
 import { table, toldBy } from "./answer.js";
 import { chart, drawing } from "./chart.js";
-import { $, grouped, isNumber, make, options, say } from "./elements.js";
+import { $, areNumbers, grouped, make, options, say } from "./elements.js";
 import { groupOf, layered } from "./layers.js";
 import { fill, list, offer, written } from "./question.js";
 import { call, events, forgetKey, hasKey, onClosed, path, read, useKey, wait } from "./server.js";
@@ -187,8 +187,7 @@ function succeeded(found, signal) {
   answer = found;
   say($("problem"), "");
   $("result").hidden = false;
-  const names = Object.keys(found.rows[0] || {}).filter((name) => told.measures[name.split(".")[0]]);
-  const numbers = names.filter((name) => found.rows.every((row) => isNumber(row[name])));
+  const numbers = Object.keys(found.rows[0] || {}).filter((name) => areNumbers(told, name, found.rows));
   options($("shown"), numbers);
   $("charted").hidden = !numbers.length;
   table(found.rows, told, (row) => why(chosen, asked, told, row), tell);

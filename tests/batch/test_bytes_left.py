@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dovetail.batch.bytes_left import Left, Needle
+from dovetail.batch.bytes_left import Left, Needle, in_rows
 
 ALICE = Needle("customer", ["alice-of-wonderland"])
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
@@ -63,6 +63,42 @@ def test_a_short_id_is_a_word_and_never_by_chance(tmp_path: Path) -> None:
 def test_what_json_escapes_is_found(tmp_path: Path) -> None:
     pq.write_table(column(b'{"customer": "\\u00e9lodie-duval"}', pa.binary()), tmp_path / "f", compression="zstd")
     assert look(tmp_path, Needle("customer", ["élodie-duval"]))
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (rb"O\u0027Brien Ltd", "O'Brien Ltd"),
+        (rb"Ren\u00E9e Dupont", "Renée Dupont"),
+        (rb"anna\u002Bx@shop.org", "anna+x@shop.org"),
+        (rb"\u0061nna-of-nowhere", "anna-of-nowhere"),
+        (rb"north\/south-42", "north/south-42"),
+        (rb"say \"hello\" twice", 'say "hello" twice'),
+        (rb"smile \uD83D\uDE00 twice", "smile \N{GRINNING FACE} twice"),
+        (rb"{\"stats\": \"O\\u0027Brien Ltd\"}", "O'Brien Ltd"),
+        (rb'{"c":"\u00e91"}', "é1"),
+    ],
+)
+def test_however_json_escapes_it_it_is_found(tmp_path: Path, written: bytes, name: str) -> None:
+    needle = Needle("customer", [name, "somebody-else"])
+    assert needle.within(written)
+    assert needle.within(name.encode())
+    pq.write_table(column(written, pa.binary()), tmp_path / "f", compression="zstd")
+    assert look(tmp_path, needle)
+    assert not Needle("customer", [f"{name[:-1]}_", "x"]).within(written)
+
+
+def test_rows_are_theirs_by_the_column_that_names_subjects(tmp_path: Path) -> None:
+    def holds(rows: dict[str, list[Any]], *values: str, number: bool = False) -> bool:
+        pq.write_table(pa.table(rows), tmp_path / "f")
+        return in_rows(tmp_path / "f", Needle("customer", values, number=number))
+
+    assert not holds({"customer": ["9"], "size": ["12"]}, "12"), "of a size nobody is forgotten"
+    assert holds({"customer": ["9", "12"]}, "12")
+    assert holds({"customer": ["12"]}, "12", number=True), "as a CSV file holds it"
+    assert holds({"customer": [12]}, "12", number=True)
+    assert holds({"owner": ["alice-of-wonderland"]}, "12", "alice-of-wonderland")
+    assert not holds({"owner": ["bob", None]}, "12", "alice-of-wonderland")
 
 
 def test_a_number_is_found_under_its_columns_name_alone(tmp_path: Path) -> None:

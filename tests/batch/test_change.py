@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
 import pytest
 
-from dovetail.batch import change
+import dovetail as dv
+from dovetail.batch import change, gates
+from dovetail.batch.diff import diff
 from dovetail.shared import manifest as rules
-from dovetail.shared.errors import UsageError
-from dovetail.shared.ledger import VersionId
-from dovetail.shared.manifest import Run, RunId
+from dovetail.shared.commit import attach, open_source
+from dovetail.shared.errors import Busy, UsageError
+from dovetail.shared.ledger import LedgerRow, VersionId
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.manifest import Manifest, Run, RunId
+from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
+from dovetail.shared.tables import Layout
 
+NONE: Any = None
 OLD, NEW, THIRD = VersionId("sales@0a11"), VersionId("sales@0b22"), VersionId("sales@c333")
 
 
@@ -89,3 +101,52 @@ def test_history_tells_each_change_of_what_answers_once():
     assert [(c.generation, c.version, c.note) for c in told] == [
         (1, NEW, "promote by ann: faster"), (0, OLD, "first"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_what_came_to_answer_by_a_person_is_told(monkeypatch: pytest.MonkeyPatch, back: bool):
+    told = []
+    project, view = mock.MagicMock(), mock.MagicMock()
+    monkeypatch.setattr(change.promote, "switch", lambda *_, **__: PROMOTED)
+    monkeypatch.setattr(change.hooks, "promoted", lambda *given, by: told.append((*given, by)))
+    assert change.switch(project, view, FIRST, runs(NEW), note="", back=back) is PROMOTED
+    assert told == [(project.settings, FIRST, PROMOTED, "rollback" if back else "promote")]
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> tuple[Any, Manifest, tuple[Run, ...]]:
+    """A version that was in force from the origin on, whose states up to seq 5 are gone, is computed anew up to 2."""
+    layout = Layout(tmp_path)
+    ledger = DeltaLedger(layout.ledger("lines"))
+    at = open_source(ledger, topic_id="id", origin=Position({0: 0})).to
+    attach(ledger, OLD)
+    for seq in range(2, 8):
+        ledger.append(LedgerRow(seq, 0, "commit", Range(at, at := Position({0: seq})), {OLD: 1}, "id"))
+    part = runs(OLD, 2)
+    manifest = rules.staged(rules.pruned(FIRST), part, note="part")
+    for each in (FIRST, rules.pruned(FIRST), manifest):
+        DeltaManifest(layout.manifest("sales")).swap(each)
+    retention = SimpleNamespace(rollbacks=2, rollback_seconds=0.0)
+    return SimpleNamespace(layout=layout, settings=SimpleNamespace(retention=retention)), manifest, part
+
+
+def test_what_is_computed_in_part_is_not_ready_though_its_version_was_in_force_all_along(half: Any) -> None:
+    project, manifest, part = half
+    rows = DeltaLedger(project.layout.ledger("lines")).rows()
+    assert not change.ready(manifest, part, rows)
+    assert change.ready(manifest, runs(OLD, 5), rows)
+    assert change.ready(FIRST, part, rows), "where the states above it are kept, speed answers for the rest"
+
+
+def test_what_is_computed_in_part_is_neither_compared_nor_judged_nor_promoted(half: Any) -> None:
+    project, manifest, part = half
+    source = dv.source("lines", schema="n int")
+    view = dv.view("sales", source=source, measures={"n": dv.count()}, promote_if=[dv.gate("n", within="1%")])
+    for refused in (
+        lambda: diff(project, view, manifest, part, NONE),
+        lambda: change.switch(project, view, manifest, part, note=""),
+    ):
+        with pytest.raises(Busy, match="sales@0a11 is computed up to seq 2 of 7") as said:
+            refused()
+        assert said.value.next == "dovetail reprocess sales --from-scratch goes on"
+    assert gates.judged(project, view, manifest, part, NONE) == []

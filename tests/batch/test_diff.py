@@ -9,6 +9,7 @@ import pytest
 
 from dovetail.batch.diff import Groups, compared, tolerance
 from dovetail.shared.errors import UsageError
+from dovetail.shared.grants import Mask
 
 TYPE = pa.schema([("country", pa.string()), ("revenue", pa.decimal128(12, 2)), ("names", pa.list_(pa.string()))])
 
@@ -38,6 +39,13 @@ def test_what_differs_is_named_worst_first_with_totals() -> None:
     assert [g["country"] for g in revenue.worst] == [None, "FR"]
     assert (names.differing, names.before, names.worst) == (1, None, ({"country": "DE", "before": [], "after": ["z"]},))
     assert (found.gone, found.new, found.same) == (0, 0, False)
+
+
+def test_what_is_shown_names_groups_without_what_is_sensitive() -> None:
+    found = between(BEFORE, table(("FR", "101.00", ["x"]), ("DE", "50.00", []), (None, "1.00", ["y"])))
+    assert found.shown({}) == found
+    [worst] = found.shown({"country": Mask("hash")}).measures[0].worst
+    assert worst == {"country": "***", "before": Decimal("100.00"), "after": Decimal("101.00")}
 
 
 def test_groups_that_only_one_has_differ() -> None:

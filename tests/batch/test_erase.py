@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,10 +10,11 @@ import pytest
 from deltalake import DeltaTable
 
 from dovetail.batch.bytes_left import Left, Needle
-from dovetail.batch.erase import blank_apart, without_history
+from dovetail.batch.erase import blank_apart, blank_said, without_history
 from dovetail.serving.tail import Tail
+from dovetail.shared.imports import SCHEMA, File, Import, Imports
 from dovetail.shared.states import QUARANTINE
-from dovetail.shared.tables import AppendTable
+from dovetail.shared.tables import AppendTable, Layout
 
 ALICE = Needle("customer", ["alice-of-wonderland"])
 
@@ -63,3 +65,27 @@ def test_done_twice_it_is_as_done_once(table: AppendTable) -> None:
         blank_apart(table.path, places(1))
         without_history(table.path)
     assert table.read().num_rows == 3
+
+
+def test_what_was_said_of_an_import_names_nobody_any_more(tmp_path: Path) -> None:
+    imports, files = Imports(Layout(tmp_path), "lines"), (File("a.csv", "00", 7, 2), File("alice.csv", "01", 7, 2))
+    imports.add(Import(1, "abc", files, 2, -5, where="customer <> 'alice-of-wonderland'", note="as agreed"))
+    imports.add(Import(2, "def", files, 2, -5, where="n > 1", note="without alice-of-wonderland"))
+    imports.drop(2, note="for alice-of-wonderland, too")
+    before, path = imports.all(), Layout(tmp_path).imports("lines")
+    for _ in range(2):
+        blank_said(path, ALICE)
+        without_history(path)
+    assert not Left(tmp_path).look(ALICE).found
+    assert imports.all() == [replace(before[0], where="forgotten"), replace(before[1], note="forgotten")]
+    assert AppendTable.existing(path).read().schema.names == SCHEMA.names
+    imports.add(replace(before[0], id=3))
+    assert Imports(Layout(tmp_path), "lines").next_id == 4
+
+
+def test_a_number_in_sql_is_blanked_under_its_columns_name_alone(tmp_path: Path) -> None:
+    imports, files = Imports(Layout(tmp_path), "lines"), (File("a.csv", "00", 7, 42),)
+    for n, where in enumerate(["customer not in (41, 42)", "quantity < 42", "customer > 421"]):
+        imports.add(Import(n, "abc", files, 42, -5, where=where))
+    blank_said(Layout(tmp_path).imports("lines"), Needle("customer", ["42"], number=True))
+    assert [i.where for i in imports.all()] == ["forgotten", "quantity < 42", "customer > 421"]

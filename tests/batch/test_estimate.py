@@ -7,7 +7,7 @@ from dataclasses import replace
 from dovetail.batch.estimate import measured
 from dovetail.shared import manifest as rules
 from dovetail.shared.ledger import VersionId
-from dovetail.shared.manifest import Manifest, Pin, Run, RunId
+from dovetail.shared.manifest import Admitted, Manifest, Pin, Run, RunId
 from dovetail.shared.position import Position, Range
 
 OLD, NEW = VersionId("sales@0a11"), VersionId("sales@0b22")
@@ -39,6 +39,13 @@ def test_it_is_what_the_largest_run_took_from_its_pin_to_its_name() -> None:
 def test_a_first_run_and_a_killed_one_tell_nothing() -> None:
     assert measured([FIRST]) is None
     assert measured([FIRST, BEGAN, replace(rules.unpinned(BEGAN, [RunId("two")]), at=500.0)]) is None
+
+
+def test_what_was_imported_took_its_time_too() -> None:
+    old = (replace(PARTS[0], imports=(Admitted(1, 4_000),)),)
+    found = measured([FIRST, BEGAN, replace(TWO, staged=(old,))])
+    assert found is not None
+    assert (found.records, found.of(500)) == (5_000, 1.0)
 
 
 def test_what_is_promoted_later_is_not_measured_twice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,14 @@ from typing import Any
 import pytest
 
 from dovetail.batch import archive_job, job
+from dovetail.shared import manifest as rules
 from dovetail.shared import pauses
-from dovetail.shared.errors import Busy, Paused
-from dovetail.shared.locks import held
+from dovetail.shared.errors import Busy, GateClosed, Paused
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.locks import held, is_held
+from dovetail.shared.manifest import ORIGIN, Manifest, Run, RunId
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import Layout
 
 SOURCE: Any = SimpleNamespace(name="lines")
@@ -96,19 +102,90 @@ def test_batch_commits_nothing_in_the_place_of_a_paused_speed_job(
     assert done == ["caught up"]
 
 
-def test_a_batch_tells_of_its_lineage_once_it_has_planned(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def computed(*_: Any, on_plan: Any, **__: Any) -> None:
-        on_plan(SimpleNamespace(version="sales@1"))
-
-    told = list[Any]()
-    monkeypatch.setattr("dovetail.shared.lineage._tell", lambda project, _: told.append(project))
+@pytest.fixture
+def engineless(project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The project of a batch all of whose parts do nothing, but for the one that a test puts in."""
     for name in ("put_in_force", "DeltaMaster", "catch_up_if_stopped", "_tidy_if_stopped"):
         monkeypatch.setattr(job, name, lambda *_, **__: None)
     monkeypatch.setattr(job, "open_ledger", lambda *_: SimpleNamespace(last=lambda: None))
     monkeypatch.setattr(job, "attach_declared", lambda *_: "sales@1")
     monkeypatch.setattr(job, "Judge", SimpleNamespace(of_commits=lambda *_, **__: None))
-    monkeypatch.setattr(job.recompute, "run", computed)
     project.settings.speed.stop_if_quarantined, project.version = None, lambda _: "sales@1"
     project.settings.retention = SimpleNamespace(rollbacks=2, rollback_seconds=0.0)
-    assert job.run(project, VIEW, NONE, NONE) is None
-    assert told == [project]
+    project.settings.telemetry = SimpleNamespace(lineage="")
+    return project
+
+
+def test_a_batch_tells_of_its_lineage_once_it_has_planned(engineless: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def computed(*_: Any, on_plan: Any, **__: Any) -> None:
+        on_plan(SimpleNamespace(version="sales@1"))
+
+    told = list[Any]()
+    monkeypatch.setattr("dovetail.shared.lineage._tell", lambda project, _: told.append(project))
+    monkeypatch.setattr(job.recompute, "run", computed)
+    assert job.run(engineless, VIEW, NONE, NONE) is None
+    assert told == [engineless]
+
+
+@pytest.mark.parametrize("tidied", [True, False])
+def test_a_promotion_is_told_once_the_lock_is_free_whatever_comes_of_the_tidying(
+    engineless: Any, tidied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(RunId("1"), VersionId("sales@1"), -1, 1, Range(Position(), Position()))
+    promoted, told = rules.first("sales", (run,), "by night"), list[Any]()
+
+    def tidy(*_: Any) -> None:
+        if not tidied:
+            raise PermissionError("the disk is read-only by now")
+
+    def hook(_: Any, before: Any, now: Manifest, *, by: str) -> None:
+        told.append((before, now, by, is_held(engineless.layout.lock("batch-sales"))))
+
+    monkeypatch.setattr(job.recompute, "run", lambda *_, **__: promoted)
+    monkeypatch.setattr(job, "_tidy_if_stopped", tidy)
+    monkeypatch.setattr("dovetail.shared.hooks.promoted", hook)
+    with nullcontext() if tidied else pytest.raises(PermissionError):
+        job.run(engineless, VIEW, NONE, NONE)
+    assert told == [(None, promoted, "batch", False)]
+
+
+@pytest.mark.parametrize("reason", [None, GateClosed("lines 10 → 1")])
+def test_where_nothing_is_promoted_nothing_is_told(
+    engineless: Any, reason: GateClosed | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def computed(*_: Any, **__: Any) -> None:
+        if reason:
+            raise reason
+
+    monkeypatch.setattr(job.recompute, "run", computed)
+    monkeypatch.setattr("dovetail.shared.hooks.promoted", None)
+    with pytest.raises(GateClosed) if reason else nullcontext():
+        job.run(engineless, VIEW, NONE, NONE)
+
+
+@pytest.mark.parametrize(("left", "answers"), [(True, "sales@1"), (False, "sales@2")])
+def test_a_full_batch_does_not_bring_back_what_a_rollback_has_left(
+    project: Any, monkeypatch: pytest.MonkeyPatch, left: bool, answers: str
+) -> None:
+    manifests, versions = DeltaManifest(project.layout.manifest("sales")), (VersionId("sales@1"), VersionId("sales@2"))
+    one, two = ((Run(ORIGIN, version, -1, 0, Range(Position({0: 0}), Position({0: 0}))),) for version in versions)
+    first = rules.first("sales", one, "first")
+    forth = rules.promoted(first, two, keep=2, note="promote")
+    for each in (first, forth, rules.promoted(forth, one, keep=2, note="rollback", back=left)):
+        manifests.swap(each)
+    computed, attached = list[str](), list[str]()
+    for name in ("put_in_force", "DeltaMaster", "judging_master", "catch_up_if_stopped", "_tidy_if_stopped", "retire"):
+        monkeypatch.setattr(job, name, lambda *_, **__: None)
+    monkeypatch.setattr(job, "open_ledger", lambda *_: None)
+    monkeypatch.setattr(job, "DeltaMaster", lambda *_: SimpleNamespace(claim=lambda: None))
+    monkeypatch.setattr(job, "attach_declared", lambda *_: attached.append("sales@2"))
+    monkeypatch.setattr(job, "attach", lambda _, version, **__: attached.append(version))
+    monkeypatch.setattr(job.recompute, "run", lambda _, version, **__: computed.append(version))
+    monkeypatch.setattr(job.recompute, "plan", lambda *given, **__: computed.append(given[3]))
+    project.settings.retention = SimpleNamespace(rollbacks=2, rollback_seconds=0.0)
+    project.version = lambda _: "sales@2"
+    job.run(project, VIEW, NONE, NONE, full=True)
+    job.plan(project, VIEW, NONE, NONE, full=True)
+    assert (computed, attached) == ([answers, answers], [answers]), "it is in force, and the dry run says the same"
+    job.run(project, VIEW, NONE, NONE)
+    assert computed[-1] == "sales@1", "a nightly one goes on with what answers"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from dovetail.batch.plan import Planned, plan
@@ -13,10 +15,15 @@ from dovetail.cli import main
 from dovetail.shared import manifest as rules
 from dovetail.shared import project as projects
 from dovetail.shared import settings
-from dovetail.shared.manifest import ORIGIN, Run
+from dovetail.shared.commit import attach, open_source
+from dovetail.shared.imports import File, Import, Imports
+from dovetail.shared.ledger import LedgerRow
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.manifest import ORIGIN, Admitted, Run, RunId
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.project import Project
+from dovetail.shared.tables import AppendTable
 
 HELPER = '''
 """Helpers."""
@@ -173,3 +180,35 @@ def test_a_view_that_never_answered_is_new(stored: Path) -> None:
     project = loaded(stored)
     found = plan(project, project.view("others"))
     assert (found.state, found.live, found.next) == ("new", None, "dovetail batch others")
+
+
+@pytest.mark.parametrize(("floor", "state"), [(2, "changed"), (1, "computed")])
+def test_what_was_computed_in_part_is_still_to_be_computed(stored: Path, floor: int, state: str) -> None:
+    planned = changed(stored, "helper.py", ("FACTOR = 2", "FACTOR = 3"))
+    project = loaded(stored)
+    project.store(project.view("totals"))
+    ledger, manifests = DeltaLedger(project.layout.ledger("events")), DeltaManifest(project.layout.manifest("totals"))
+    at = open_source(ledger, topic_id="id", origin=Position({0: 0})).to
+    attach(ledger, planned.declared)
+    ledger.append(LedgerRow(2, 0, "commit", Range(at, Position({0: 1})), {planned.declared: 1}, "id"))
+    part = Run(RunId("part"), planned.declared, -1, 1, Range(at, at))
+    now = manifests.read()
+    assert now is not None
+    manifests.swap(replace(rules.staged(now, (part,), note="part"), floors={planned.declared: floor}))
+    assert plan(project, project.view("totals")).state == state
+
+
+def test_what_was_imported_is_to_be_computed_too_until_a_part_has_taken_it_in(stored: Path) -> None:
+    before = changed(stored, "helper.py", ("FACTOR = 2", "FACTOR = 3"))
+    project = loaded(stored)
+    view, layout = project.view("totals"), project.layout
+    Imports(layout, "events").add(Import(1, "abc", (File("old.csv", "0", 7, 50),), 50, 0))
+    AppendTable(layout.imported("events") / "abc", pa.schema([("n", pa.int64())])).append(pa.table({"n": [1]}))
+    after = plan(project, view)
+    assert (before.records, after.records, after.bytes > before.bytes, after.id != before.id) == (0, 50, True, True)
+    manifests, at = DeltaManifest(layout.manifest("totals")), Position({0: 0})
+    now = manifests.read()
+    assert now is not None
+    part = Run(RunId("part"), after.declared, -1, 0, Range(at, at), plan=after.id, imports=(Admitted(1, 50),))
+    manifests.swap(rules.staged(now, (part,), note="part"))
+    assert (plan(project, view).records, part.computed, part.records) == (0, 50, 0)

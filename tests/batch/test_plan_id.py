@@ -40,6 +40,26 @@ def test_it_is_another_once_the_declaration_or_what_answers_has_changed() -> Non
     assert "sales@c333 answers, generation 1: promote by ann" in said.value.why
 
 
+def test_a_night_between_changes_no_plan_nor_what_is_imported_once_it_is_begun() -> None:
+    begun = rules.staged(FIRST, run(NEW, PLAN), note="a part")
+    for each in (FIRST, begun):
+        refuse_another(PLAN, rules.promoted(each, run(OLD), keep=2, note="a night"), NEW)
+    refuse_another(PLAN, begun, NEW, imports=[1])
+    with pytest.raises(Busy, match="something was imported"):
+        refuse_another(PLAN, FIRST, NEW, imports=[1])
+    with pytest.raises(Busy):
+        refuse_another(PLAN, rules.promoted(begun, run(OTHER), keep=2, note="promote"), NEW)
+
+
+def test_what_answers_is_computed_once_more_by_a_plan_and_not_twice() -> None:
+    again = plan_id(FIRST, OLD)
+    begun = rules.staged(FIRST, run(OLD, again), note="a part")
+    night = rules.promoted(begun, (*run(OLD),), keep=2, note="a night")
+    refuse_another(again, night, OLD)
+    with pytest.raises(Busy):
+        refuse_another(again, rules.promoted(night, night.staged[0], keep=2, note="promote"), OLD)
+
+
 def test_history_tells_the_plan_of_what_answers(tmp_path: Path) -> None:
     store = DeltaManifest(tmp_path / "manifest")
     staged = rules.staged(FIRST, run(NEW, PLAN), note="a part")

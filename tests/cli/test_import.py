@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from dovetail.shared import manifest as rules
 from dovetail.shared import project as projects
 from dovetail.shared import settings
 from dovetail.shared.imports import File, Import, Imports
+from dovetail.shared.ledger import VersionId
+from dovetail.shared.manifest import ORIGIN, Run
+from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.position import Position, Range
 
 from .conftest import Run as Command
 
@@ -43,6 +48,17 @@ def test_a_drop_says_what_comes_next_and_its_dry_run_drops_nothing(run: Command,
     assert imports.live() == ()
     assert run("import", "lines", "--drop", "1").code == 2
     assert run("import", "lines", "--drop", "7").code == 2
+
+
+def test_of_a_changed_view_it_says_that_the_change_answers_after_it_too(
+    run: Command, project: Path, imports: Imports
+) -> None:
+    of, version, at = projects.load(settings.load(project)), VersionId("sales@0a11"), Position({0: 0})
+    answers = rules.first("sales", (Run(ORIGIN, version, -1, 0, Range(at, at)),), "first")
+    DeltaManifest(of.layout.manifest("sales")).swap(answers)
+    imports.add(MADE)
+    declared = of.version(of.view("sales"))
+    assert f"--full (which also lets {declared} answer, as it is declared)" in run("import", "lines", "--drop", "1").out
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ def test_another_name_takes_the_shop(run: Run, tmp_path: Path) -> None:
 def test_a_template_can_be_named(run: Run, tmp_path: Path) -> None:
     assert run("init", "roads", "--template", "traffic").code == 0
     assert not (tmp_path / "roads" / "generator.py").exists()
+    said = run("init", "--help").out
+    assert [name for name in template.names() if name not in said] == []
 
 
 def test_an_unknown_template_is_refused_with_the_closest(run: Run) -> None:

@@ -222,7 +222,9 @@ def test_records_that_kafka_dropped_come_before_everything_else(
         f"!  sales: changed since {fingerprint}, which still answers",
     ]
     assert "     next  dovetail plan sales\n" in said.out
-    assert '     next  accept it: dovetail accept-gap lines 0@10..12 --because "…"; then send again what' in said.out
+    assert (
+        '     next  accept it: dovetail accept-gap lines 0@10..12 --because "…"; of a copy load what that' in said.out
+    )
 
 
 def test_what_speed_lacks_and_the_archive_holds_is_not_gone(

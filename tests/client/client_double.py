@@ -90,14 +90,15 @@ class Awaited:
 
 
 class Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """Server-sent events, and then the end, or an error."""
+    """Server-sent events, and after what happens meanwhile the end, or an error."""
 
-    def __init__(self, events: Sequence[str], error: Exception | None = None) -> None:
-        self._events, self._error = events, error
+    def __init__(self, events: Sequence[str], error: Exception | None, meanwhile: Callable[[], object]) -> None:
+        self._events, self._error, self._meanwhile = events, error, meanwhile
 
     def __iter__(self) -> Iterator[bytes]:
         for event in self._events:
             yield event.encode()
+        self._meanwhile()
         if self._error:
             raise self._error
 
@@ -126,8 +127,11 @@ def problem(kind: str, status: int, **headers: str) -> httpx.Response:
     )
 
 
-def events(*sent: str, error: Exception | None = None) -> httpx.Response:
-    return httpx.Response(200, stream=Stream(sent, error), headers={"content-type": "text/event-stream"})
+def events(
+    *sent: str, error: Exception | None = None, meanwhile: Callable[[], object] = lambda: None
+) -> httpx.Response:
+    stream = Stream(sent, error, meanwhile)
+    return httpx.Response(200, stream=stream, headers={"content-type": "text/event-stream"})
 
 
 def event(rows: Sequence[dict[str, Any]], **receipt: Any) -> str:

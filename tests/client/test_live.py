@@ -45,7 +45,7 @@ def test_each_change_is_an_answer(client: Any, double: Double) -> None:
 def test_how_often_is_asked_of_the_stream_alone(client: Any, double: Double) -> None:
     double.tell(events(lines(1)), of_types(), httpx.Response(204))
     assert len(list(client.live("sales", every=dt.timedelta(seconds=1)))) == 1
-    assert dict(streams(double)[0].url.params) == {"every": "1000ms"}
+    assert dict(streams(double)[0].url.params) == {"every": "1s"}
     assert double.bodies() == [{}]
 
 
@@ -125,6 +125,20 @@ def test_a_stream_that_breaks_again_and_again_goes_on_as_long_as_it_comes(
     double.tell(events(lines(1)), of_types())
     assert [a.rows for a in islice(client.live("sales"), 1)] == [[{"lines": 1}]]
     assert sum(clock.slept) > 30
+
+
+def test_patience_counts_from_where_a_stream_broke_and_not_from_its_opening(
+    client: Any, double: Double, clock: Clock
+) -> None:
+    def of_a_minute(*sent: str) -> httpx.Response:  # a server that needs keys ends each by then
+        return events(*sent, meanwhile=lambda: clock.sleep(55))
+
+    double.tell(of_a_minute(lines(1)), of_types(), of_a_minute(), of_a_minute(lines(2, **LATER)))
+    found = client.live("sales")
+    assert [a.rows for a in islice(found, 2)] == [[{"lines": 1}], [{"lines": 2}]]
+    double.tell(*[problem("not-yet", 503, **{"retry-after": "20"}) for _ in range(2)])
+    with pytest.raises(NotYet):
+        next(found)
 
 
 def test_a_server_that_is_gone_for_good_is_told_in_the_end(client: Any, double: Double) -> None:

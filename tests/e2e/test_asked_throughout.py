@@ -25,23 +25,22 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(1800)]
 
-SENT: list[Record] = []
-
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_answer_is_the_truth_of_its_position_whatever_runs_beside_it(
     workers: int, log: Log, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOVETAIL__SERVING__WORKERS", str(workers))
+    sent: list[Record] = []
     topic = f"depot.scans.asked-{workers}"
     with System.create(DEPOT, tmp_path / "depot", log, topic=topic, partitions=3) as depot:
-        depot.topic.send(records(60, seed=10_000, sent=SENT))
+        depot.topic.send(records(60, seed=10_000, sent=sent))
         depot.start("archive", wait=False)
         depot.start("speed")
         depot.serve()
         depot.exact()
         url = depot.project.settings.serving.url + "/v1/"
-        with asking(url, lambda: [r.scan for r in [*SENT] if r.scan]) as asked, sending(depot):
+        with asking(url, lambda: [r.scan for r in [*sent] if r.scan]) as asked, sending(depot, sent):
             depot.wait_claimed()
             depot.batch(spark)
             depot.change("totals", Oracle((), "1d", totals_of_heavier), ('where="weight > 10"', 'where="weight > 20"'))
@@ -68,13 +67,13 @@ def test_every_answer_is_the_truth_of_its_position_whatever_runs_beside_it(
 
 
 @contextmanager
-def sending(depot: System) -> Iterator[None]:
+def sending(depot: System, sent: list[Record]) -> Iterator[None]:
     """Sends bursts while the block runs: a hundred records a second, so that one answer still holds every group."""
     seeds = count(10_001)
 
     def send(stop: threading.Event) -> None:
         while not stop.wait(0.5):
-            depot.topic.send(records(50, seed=next(seeds), sent=SENT))
+            depot.topic.send(records(50, seed=next(seeds), sent=sent))
 
     with beside(send):
         yield

@@ -60,9 +60,9 @@ class Changing(Stand):
         view = self.project.view("totals")
         return reprocessing.run(self.project, view, self.log, self.spark, **options)[0]
 
-    def switch(self, to: tuple[Run, ...], *, started: Manifest | None = None) -> Manifest:
+    def switch(self, to: tuple[Run, ...], *, started: Manifest | None = None, back: bool = False) -> Manifest:
         view = self.project.view("totals")
-        return change.switch(self.project, view, started or self.manifest, to, note="by the test")
+        return change.switch(self.project, view, started or self.manifest, to, note="by the test", back=back)
 
     def total(self, runs: tuple[Run, ...] = ()) -> int:
         """What these runs, or those that answer, come to with the commits of speed above them."""
@@ -103,8 +103,10 @@ def test_forth_and_back_and_forth_with_nights_between(stand: Changing) -> None:
     assert (stand.manifest.live, stand.total()) == (new, 150)
     stand.send(event("a", 6))
     stand.batch("totals")
-    stand.switch(change.to_go_back(stand.manifest))
+    stand.switch(change.to_go_back(stand.manifest), back=True)
     assert (stand.manifest.live, stand.total()) == (old, 21), "the old version was kept up to date"
+    stand.batch("totals", full=True)
+    assert (stand.manifest.live, stand.total()) == (old, 21), "a full batch brings nothing back that was left"
     assert plan(stand.project, stand.project.view("totals")).next == "dovetail promote totals", (
         "it need not be computed"
     )

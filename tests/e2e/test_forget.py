@@ -20,6 +20,7 @@ from dovetail.batch.forget import Forgetting, Found
 from dovetail.batch.import_look import Wanted
 from dovetail.batch.imports import Imported
 from dovetail.shared.errors import Busy, UsageError
+from dovetail.shared.imports import Imports
 from dovetail.shared.inforce import open_ledger, put_in_force
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held
@@ -43,6 +44,12 @@ by_customer = dv.view(
     "by_customer", source=orders, keys=["customer"], measures={{"total": dv.sum("n"), "last": dv.max("customer")}}
 )
 totals = dv.view("totals", source=orders, transform=[checked], measures={{"total": dv.sum("n")}})
+"""
+TIERS = """
+tiers = dv.view(
+    "tiers", source=orders, transform=dv.transforms.lookup("customers.csv", on="customer"), keys=["tier"],
+    measures={"total": dv.sum("n")},
+)
 """
 STEPS = [
     "forget.list_written", "forget.listed", "forget.apart_blanked", "forget.master_blanked", "forget.view_computed",
@@ -77,13 +84,20 @@ class Shop(Stand):
     def forget(self, *customers: str) -> Found:
         return Forgetting(self.project, self.source, customers, self.spark).run(readers=0, patience=0)
 
+    def tiers(self, customers: str) -> None:
+        """From now on there is a view that knows these customers, one a line."""
+        (self.folder / "customers.csv").write_text(f"customer,tier\n{customers}")
+        self.declare(f"{self.name}_{len(customers)}", VIEWS.format(name=self.name) + TIERS)
+
     def take(self, name: str, *rows: dict[str, Any]) -> Imported:
         """Imports these rows, from a file of this name."""
+        return self.take_lines(name, *map(json.dumps, rows))
+
+    def take_lines(self, name: str, *lines: str, where: str = "") -> Imported:
         file = self.folder / name
-        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-        return imports.run(
-            self.project, self.source, Wanted((str(file),), overlap="unchecked"), lambda: self.log, lambda: self.spark
-        )
+        file.write_text("".join(f"{line}\n" for line in lines))
+        wanted = Wanted((str(file),), overlap="unchecked", where=where)
+        return imports.run(self.project, self.source, wanted, lambda: self.log, lambda: self.spark)
 
     def manifest(self, view: str) -> Manifest:
         found = DeltaManifest(self.layout.manifest(view)).read()
@@ -218,6 +232,51 @@ def test_an_import_that_holds_them_is_dropped_first_and_others_stay_counted(shop
         follows(client, shop)
         assert asked(client)[0] == [{"customer": "other-customer", "total": 11_003}]
         assert asked(client, "totals/query?measures=total")[0] == [{"total": 11_003}]
+
+
+def test_an_import_holds_whom_its_rows_are_about_however_they_are_written(shop: Shop) -> None:
+    gone = "O'Brien Ltd"
+    shop.orders(gone, 10)
+    escaped = r'{"customer": "O\u0027Brien Ltd", "n": 100}'
+    theirs = shop.take_lines("theirs.jsonl", escaped, '{"customer": "9", "n": 12}').made.id
+    with pytest.raises(UsageError, match=f"import {theirs} .*holds one of them"):
+        shop.forget(gone)
+    import_drop.drop(shop.project, shop.source, theirs, note="by the test")
+    unreadable = shop.take_lines("unreadable.jsonl", escaped[:-1], '{"customer": "9", "n": 13}').made.id
+    with pytest.raises(UsageError, match=f"import {unreadable} .*holds one of them"):
+        shop.forget(gone)
+    import_drop.drop(shop.project, shop.source, unreadable, note="by the test")
+    shop.take("others.jsonl", {"customer": "9", "n": 12})
+    assert shop.forget(gone).left == {}
+    assert shop.forget("12").records == 0, "a number of somebody else's is not them"
+
+
+def test_no_version_and_no_note_of_an_import_names_them_any_more(shop: Shop) -> None:
+    gone, others = "alice-of-wonderland", "other-customer,iron\n"
+    shop.tiers(f"{gone},gold\n{others}")
+    shop.orders(gone, 10)
+    shop.batch("tiers")
+    shop.take_lines("others.jsonl", '{"customer": "other-customer", "n": 100}', where=f"customer <> '{gone}'")
+    before = DeltaLedger(shop.layout.ledger(shop.name)).rows()
+    with pytest.raises(UsageError, match=r"tiers@.* answers, and customers\.csv as it is stored with it names") as said:
+        shop.forget(gone)
+    assert "dovetail reprocess tiers" in str(said.value.next)
+    assert DeltaLedger(shop.layout.ledger(shop.name)).rows() == before
+
+    shop.tiers(others)
+    view = shop.project.view("tiers")
+    reprocessing.run(shop.project, view, shop.log, shop.spark)
+    manifest = shop.manifest("tiers")
+    old, staged = manifest.live, manifest.staged_of(shop.project.version(view))
+    change.switch(shop.project, view, manifest, staged, note="by the test")
+    with killed_at("forget.bundle_set_aside"):
+        shop.forget(gone)
+    assert not shop.layout.version(old).exists()
+    assert (shop.forget(gone).left, [*files_with(shop.layout.root, gone)]) == ({}, [])
+    assert not shop.layout.scratch("forget").exists()
+    shop.batch("tiers", full=True)
+    (taken,) = Imports(shop.layout, shop.name).live()
+    assert taken.where == "forgotten"
 
 
 def test_a_replay_reads_nobody_who_is_forgotten(shop: Shop) -> None:

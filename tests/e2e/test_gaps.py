@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from e2e_system import System, Topic, free_port
 from dovetail.batch.prove import prove
 from dovetail.batch.trace import trace
 from dovetail.batch.why import Asked, why
-from dovetail.cli import main
+from dovetail.cli import importing, main
 from dovetail.shared.claims import Claims
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger_table import DeltaLedger
@@ -135,6 +136,11 @@ def test_what_nobody_holds_stops_both_layers_until_it_is_accepted_and_is_told_fo
         running.speed_here(spark)  # up to 8 in both; the archive does not come to it
         for p in (0, 1):
             send(running, range(200 + 10 * p, 203 + 10 * p), p)
+        truncate(log, "gone", 7, 5)
+        shutil.rmtree(layout.seen("gone"))
+        with pytest.raises(IntegrityError, match=r"the ids of 0@5\.\.7 are needed") as unknown:
+            running.speed_here(spark)
+        assert unknown.value.next.startswith("dovetail accept-gap gone 0@5..7 ")
         truncate(log, "gone", 10, 6)
         gone = ("0@5..10", "1@5..6")
 
@@ -165,6 +171,13 @@ def test_what_nobody_holds_stops_both_layers_until_it_is_accepted_and_is_told_fo
         code, out, _ = say("accept-gap", "gone", *gone, "--because", WHY, "--json")
         assert (code, orjson.loads(out)["lost"], orjson.loads(out)["counted"]) == (0, "0@8..10", True)
         assert say("accept-gap", "gone", *gone, "--because", WHY)[2].startswith("error  nothing of gone is gone")
+        monkeypatch.setattr(importing, "start_spark", lambda *_, **__: spark)
+        (tmp_path / "copy.jsonl").write_bytes(b"".join(Event(n).value + b"\n" for n in range(100, 103)))
+        copy, ways = str(tmp_path / "copy.jsonl"), {(): 2, ("--where", "id > 102"): 2, ("--unchecked",): 0}
+        told = {way: say("import", "gone", copy, *way, "--dry-run") for way in ways}
+        assert {way: code for way, (code, _, _) in told.items()} == ways
+        assert "nobody can tell whether 0@5..10 1@5..6 of the log held some of these events" in told[()][2]
+        assert "no row is left to import" in told["--where", "id > 102"][2]
         assert "Kafka dropped" not in say("status")[1]
 
         running.archive_here(spark)

@@ -215,8 +215,14 @@ def test_a_version_computed_beside_takes_it_in_with_its_first_part(made: Callabl
     stand = made()
     stand.take(stand.file("old.jsonl", event(10, 10)))
     view = stand.project.view("totals")
-    found, version = reprocessing.run(stand.project, view, stand.log, stand.spark, from_scratch=True)
+    told = list[reprocessing.Progress]()
+    found, version = reprocessing.run(
+        stand.project, view, stand.log, stand.spark, from_scratch=True, on_part=told.append
+    )
     runs = found.staged_of(version)
+    assert (told[-1].done, told[-1].records) == (sum(r.records for r in runs) + 1,) * 2, (
+        "what is imported takes time too"
+    )
     assert (stand.total(runs), [a.id for a in runs[0].imports], stand.total()) == (13, [1], 3)
 
 

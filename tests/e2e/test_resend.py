@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from dovetail.batch import job
 from dovetail.batch.master import DeltaMaster
 from dovetail.batch.prove import Proof, prove
+from dovetail.batch.trace import trace
 from dovetail.shared import project as projects
 from dovetail.shared import settings
 from dovetail.shared.corrections import Correction
@@ -112,6 +113,10 @@ def test_a_record_put_right_counts_once_for_a_version_that_would_take_the_origin
     assert proof.holds, proof
     assert (proof.lost, proof.doubled) == (0, 0)
     assert (proof.books.consumed, proof.books.quarantined, proof.books.repeats) == (13, 2, 0)
+    found = trace(project, project.source(topic), broken.place, lambda: log, lambda: spark)
+    (view,) = found.views
+    assert (view.groups, view.problem, view.reason) == ((), "", found.put_right)
+    assert found.put_right == f"put right in seq {done.seq}, sent as {done.sent[broken.place]}"
 
     mended = Correction(held(project, topic, other.encode()), b'{"id": 91, "key": "b", "n": 6}')
     with pytest.raises(UsageError, match="counts it as it is"):

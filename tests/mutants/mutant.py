@@ -78,6 +78,7 @@ RULES = {
     "reprocess": "What is computed beside survives a kill, and a batch leaves it its time and its version.",
     "a change": "The same command again, by who does not know that it was done, neither undoes it nor goes further.",
     "gates": "What moves an answer too far waits for a person; a batch by age runs once, and undoes nothing.",
+    "hooks": "Every promotion and every failed batch is told, and what is told of it changes nothing of it.",
     "imports": "Old history lies below every cut, counts once, and is there as a whole or not.",
     "archive": "The master holds each record once, and claims no more than it holds.",
     "decoding": "What is no record of its source, or not of its types, goes to quarantine.",

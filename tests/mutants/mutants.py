@@ -13,6 +13,7 @@ from mutants_of_deploy import DEPLOYS
 from mutants_of_feed import FEEDS
 from mutants_of_forget import FORGETS
 from mutants_of_gates import HOLDING
+from mutants_of_hooks import CALLED
 from mutants_of_imports import IMPORTS
 from mutants_of_ledger import LEDGERS
 from mutants_of_live import LIVES
@@ -28,6 +29,6 @@ from mutants_of_workers import WORKERS
 
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
-    *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING, *IMPORTS, *FORGETS, *DEPLOYS, *FEEDS,
+    *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING, *CALLED, *IMPORTS, *FORGETS, *DEPLOYS, *FEEDS,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

@@ -10,6 +10,9 @@ OF_PAGE, OF_EMBED = "tests/serving/test_page.py", "tests/serving/test_embed.py"
 LINK_ENDS = f"{OF_EMBED}::test_a_link_ends_with_its_key_or_its_grant_and_sees_the_grant_of_now"
 TURNED_AWAY = f"{OF_ACCESS}::test_without_a_good_key_nothing_is_said_but_that_the_process_is_up"
 ALIKE = f"{OF_SEEN}::test_what_differs_under_a_mask_alone_is_answered_alike"
+NOTHING_INSIDE = (
+    "tests/serving/test_inside.py::test_readers_are_told_that_it_cannot_be_answered_and_of_no_path_and_no_host"
+)
 NO_OTHER = f"{OF_TOKENS}::test_no_other_token_opens_anything"
 
 ACCESS = [
@@ -30,8 +33,17 @@ ACCESS = [
            "        self._sensitive_at = -DIMENSIONS_EVERY\n", "        self._sensitive_at = time.monotonic() + 5\n",
            f"{OF_SENSITIVE}::test_so_they_are_where_nobody_needs_a_key_from_the_first_answer_on"),
     Mutant("access", "records that commands show hold what is sensitive", "shared/sensitive.py",
-           "HIDDEN if name in sensitive else field", "field",
+           "HIDDEN if name in sensitive else hidden(field, sensitive)", "hidden(field, sensitive)",
            "tests/shared/test_sensitive.py::test_records_that_commands_show_do_not_hold_them"),
+    Mutant("access", "a change that commands show holds what is sensitive in its rows", "shared/sensitive.py",
+           "HIDDEN if name in sensitive else hidden(field, sensitive)", "HIDDEN if name in sensitive else field",
+           "tests/shared/test_sensitive.py::test_nor_do_changes_in_the_rows_they_hold"),
+    Mutant("access", "a diff names groups by what is sensitive", "dovetail/cli/change.py",
+           "found.found.shown(named.source.sensitive)", "found.found",
+           "tests/cli/test_diff.py::test_a_group_is_named_without_what_is_sensitive"),
+    Mutant("access", "samples name their groups by what is sensitive", "batch/samples.py",
+           "Sample(hidden(group, masks), ", "Sample(group, ",
+           "tests/batch/test_samples.py::test_neither_a_change_nor_its_group_is_shown_with_whom_it_is_about"),
     Mutant("access", "who is not known comes in", "serving/door.py",
            "        if who is None:\n", "        who = who or ANYBODY\n        if who is None:\n", TURNED_AWAY),
     Mutant("access", "a view that is not granted is answered", "serving/service.py",
@@ -43,6 +55,13 @@ ACCESS = [
     Mutant("access", "the status has the views of others", "serving/service.py",
            "views = [*self.views(who).values()]", "views = [*self.store.views.values()]",
            "tests/serving/test_status.py::test_each_sees_how_the_views_of_its_grants_stand_and_no_others"),
+    Mutant("access", "readers are told which files and hosts cannot be read", "serving/describe.py",
+           "if inside and refused.why else", "if refused.why else", NOTHING_INSIDE),
+    Mutant("access", "a refusal says what an engine said of what is stored", "serving/problems.py",
+           "rather than a wrong one\", 503, error.what,",
+           "rather than a wrong one\", 503, f'{error.what}: {error.why}',", NOTHING_INSIDE),
+    Mutant("access", "readers are told where a dimension is read from", "serving/describe.py",
+           'standing if inside or not standing["problem"] else', "standing if True else", NOTHING_INSIDE),
     Mutant("access", "what is in a view becomes part of the page", "serving/page/elements.js",
            "made.append(...children);\n  return made;\n}\n\nexport function drawn",
            "for (const c of children) c.nodeType ? made.append(c) : (made.innerHTML += c);"
@@ -80,6 +99,9 @@ ACCESS = [
     Mutant("access", "whoever asks with an unknown kid makes us ask the issuer", "serving/tokens.py",
            "and age >= AGAIN_S)", ")",
            f"{OF_TOKENS}::test_keys_are_fetched_once_however_many_unknown_ones_are_asked_for"),
+    Mutant("access", "each token waits out a fetch of its own while the issuer is away", "serving/tokens.py",
+           "        if time.monotonic() - self._failed < FAILED_S:", "        if False:",
+           f"{OF_TOKENS}::test_an_issuer_that_cannot_be_had_is_asked_once_in_a_while_however_many_ask"),
     Mutant("access", "a link with another text for the same bytes opens", "serving/links.py",
            "return link if hmac.compare_digest(link.signed(pepper).encode(), text.encode()) else None", "return link",
            f"{OF_EMBED}::test_a_link_with_any_character_changed_opens_nothing"),
@@ -100,6 +122,9 @@ ACCESS = [
     Mutant("access", "what a value holds becomes part of an embedded answer", "serving/embed.py",
            "{escape(text)}{bar}", "{text}{bar}",
            f"{OF_EMBED}::test_whatever_a_value_holds_is_text_in_the_document"),
+    Mutant("access", "a text in an embedded answer that reads as a number is shown as one", "serving/embed.py",
+           "if _is_number(shown.kinds[name])}", "}",
+           f"{OF_EMBED}::test_a_measure_of_text_is_shown_as_it_is_though_it_reads_as_a_number"),
     Mutant("access", "others may have the page in a frame", "serving/page/__init__.py",
            "frame-ancestors 'none'", "frame-ancestors *",
            f"{OF_EMBED}::test_it_may_be_framed_and_nothing_else_may_and_it_runs_no_script_of_others"),

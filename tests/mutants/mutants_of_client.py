@@ -15,6 +15,14 @@ OF_ANSWER, OF_CLIENT, OF_LIVE, OF_PATIENCE, OF_QUESTION = (
 CLIENTS = [
     Mutant(
         "a client",
+        "a condition that nothing can meet asks a stream for everything",
+        QUESTION,
+        "    if not values:\n",
+        "    if False:\n",
+        f"{OF_QUESTION}::test_a_condition_without_values_is_refused_and_does_not_ask_for_everything",
+    ),
+    Mutant(
+        "a client",
         "an answer that was cut off is taken for whole",
         ANSWER,
         "        if not stream.endswith(END):",
@@ -169,8 +177,16 @@ CLIENTS = [
         "a client",
         "a quiet stream that breaks once is given up",
         LIVE,
-        "        self._attempts = self._patience.attempts()\n        return True",
+        "        self._attempts = None\n        return True",
         "        return True",
         f"{OF_LIVE}::test_a_stream_that_breaks_again_and_again_goes_on_as_long_as_it_comes",
+    ),
+    Mutant(
+        "a client",
+        "a stream that was open for longer than the patience is given up when it ends",
+        LIVE,
+        "        self._attempts = None\n        return True",
+        "        self._attempts = self._patience.attempts()\n        return True",
+        f"{OF_LIVE}::test_patience_counts_from_where_a_stream_broke_and_not_from_its_opening",
     ),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutant import Mutant
 
 OF_BAD, OF_CONTRACT, OF_HOST, OF_RAW = (f"tests/serving/test_{n}.py" for n in ("bad_input", "contract", "host", "raw"))
+OF_DIMENSIONS = "tests/serving/test_dimensions.py"
 IN_URL = f"{OF_BAD}::test_in_a_url"
 ENDLESS = f"{OF_RAW}::test_a_body_without_end_is_refused_after_a_mebibyte"
 HOLDS = f"{OF_CONTRACT}::test_it_holds_for_a_few_cases_of_each_operation"
@@ -13,6 +14,15 @@ CONTRACTS = [
     Mutant("the contract", "a list is put in order", "serving/query.py",
            "    if pa.types.is_nested(kind):\n        raise QueryError(f\"order_by", "    if False:\n"
            "        raise QueryError(f\"order_by", IN_URL),
+    Mutant("the contract", "lists are grouped by, and crash where groups are put in order", "serving/query.py",
+           "        if pa.types.is_nested(seen.type(shape, name)):", "        if False:",
+           f"{OF_DIMENSIONS}::test_a_column_of_lists_or_maps_is_refused_to_group_by"),
+    Mutant("the contract", "a receipt's id may have more digits than can be read", "serving/past.py",
+           r"(?:\.d(\d{1,18}(?:-\d{1,18})*))?", r"(?:\.d(\d+(?:-\d+)*))?",
+           f"{OF_DIMENSIONS}::test_a_receipt_whose_parts_are_pruned_is_gone_and_one_that_never_was_is_unknown"),
+    Mutant("the contract", "CSV of numbers among which one is infinite is not written", "serving/formats.py",
+           "    if any(isinstance(v, str) for v in values):\n", "    if False:\n",
+           "tests/serving/test_formats.py::test_numbers_beside_nan_and_infinities_are_in_csv_as_json_has_them"),
     Mutant("the contract", "a refusal does not say of what it is", "serving/values.py",
            "if name not in error.what or given not in error.what:", "if False:", IN_URL),
     Mutant("the contract", "numbers are read as Python writes them", "serving/query.py",

@@ -12,6 +12,7 @@ OF_ERASE = "tests/batch/test_erase.py"
 OF_FORGET = "tests/e2e/test_forget.py"
 OF_STREAM = "tests/shared/test_stream.py"
 NOTHING = f"{OF_FORGET}::test_nothing_is_left_and_nothing_brings_them_back"
+NOT_NAMED = f"{OF_FORGET}::test_no_version_and_no_note_of_an_import_names_them_any_more"
 
 FORGETS = [
     Mutant(
@@ -104,6 +105,22 @@ FORGETS = [
     ),
     Mutant(
         "forgetting",
+        "layers stand aside for an archive that is paused",
+        "batch/alone.py",
+        "    _archived(project, source, ledger, master)  # before",
+        "    # before",
+        "tests/batch/test_alone.py::test_for_a_paused_archive_that_is_behind_nothing_stands_aside",
+    ),
+    Mutant(
+        "forgetting",
+        "an archive that is paused is waited for",
+        "batch/alone.py",
+        '    pauses.refuse(project.layout, "archive", source.name)\n',
+        "",
+        "tests/batch/test_alone.py::test_one_that_is_paused_meanwhile_is_not_waited_for",
+    ),
+    Mutant(
+        "forgetting",
         "a layer stands aside with a micro-batch under way",
         "shared/stream.py",
         "        with stepping:  # what is under way",
@@ -136,6 +153,22 @@ FORGETS = [
     ),
     Mutant(
         "forgetting",
+        "an import is searched for letters that its producer has not escaped",
+        "batch/bytes_left.py",
+        "self._escapes.search(data) and ",
+        "False and ",
+        "tests/batch/test_bytes_left.py::test_however_json_escapes_it_it_is_found",
+    ),
+    Mutant(
+        "forgetting",
+        "an import holds them, and is counted on",
+        FORGET,
+        "            self._refuse_imports()\n",
+        "",
+        f"{OF_FORGET}::test_an_import_holds_whom_its_rows_are_about_however_they_are_written",
+    ),
+    Mutant(
+        "forgetting",
         "views are computed anew without what was imported",
         FORGET,
         "            imports=self._imports(),\n",
@@ -149,6 +182,30 @@ FORGETS = [
         "        delete_unneeded(self.layout, self.source.name, alone=True)\n",
         "",
         f"{OF_FORGET}::test_an_import_that_holds_them_is_dropped_first_and_others_stay_counted",
+    ),
+    Mutant(
+        "forgetting",
+        "what was said of an import stays",
+        FORGET,
+        "        blank_said(self.layout.imports(self.source.name), self._needle)\n",
+        "",
+        NOT_NAMED,
+    ),
+    Mutant(
+        "forgetting",
+        "a version that is of no use any more names them",
+        FORGET,
+        "        forget_bundles.delete(self.layout, self.source.name, kept, self._needle)\n",
+        "",
+        NOT_NAMED,
+    ),
+    Mutant(
+        "forgetting",
+        "every view is computed anew by code that names them",
+        "batch/forget_bundles.py",
+        "        if version in answering:\n",
+        "        if False:\n",
+        NOT_NAMED,
     ),
     Mutant(
         "forgetting",

@@ -105,4 +105,12 @@ IMPORTS = [
         "if (imports := ()) else {}",
         "tests/serving/test_merge.py::test_receipts_name_the_imports_that_are_in_the_answer",
     ),
+    Mutant(
+        "imports",
+        "what speed counted and nobody holds is compared with nothing",
+        "batch/import_overlap.py",
+        "    if not where:\n        _refuse_unknown(source, layout, extent)\n",
+        "",
+        "tests/batch/test_import_overlap.py::test_what_speed_counted_and_nobody_holds_can_be_compared_with_nothing",
+    ),
 ]

@@ -9,6 +9,14 @@ OF_LIVE, OF_BOUNDS = "tests/serving/test_live.py", "tests/serving/test_live_boun
 
 LIVES = [
     Mutant(
+        "connections",
+        "a stream that the audit log cannot hold is open for ever",
+        SERVICE,
+        "            stream.leave()\n",
+        "",
+        "tests/serving/test_access.py::test_nobody_is_answered_whom_the_audit_log_cannot_hold",
+    ),
+    Mutant(
         "live answers",
         "rows that are the same are sent with every commit",
         LIVE,
@@ -100,7 +108,7 @@ LIVES = [
         "live answers",
         "who leaves keeps its place",
         LIVE,
-        "        finally:\n            self._on_end()",
+        "        finally:\n            self.leave()",
         "        finally:\n            pass",
         f"{OF_BOUNDS}::test_streams_are_counted_and_no_more_than_allowed",
     ),

@@ -11,6 +11,8 @@ NONE_LEFT = f"{OF_WORKERS}::test_none_outlives_the_server_however_it_ends"
 KILLED = f"{OF_WORKERS}::test_who_is_killed_is_replaced_while_the_others_answer"
 NOT_COME = f"{OF_SLOW}::test_a_request_that_does_not_come_is_not_waited_for"
 HAS_GONE = f"{OF_SLOW}::test_what_is_looked_up_for_who_has_gone_is_ended"
+SHARED_OUT = "tests/serving/test_shared_out.py"
+OF_SHARED = "tests/serving/test_past.py::test_answers_of_many_seqs_load_a_run_once_and_leave_nothing"
 
 WORKERS = [
     Mutant("workers", "what lies in the storage is counted once by each", "serving/figures.py",
@@ -60,4 +62,24 @@ WORKERS = [
     Mutant("connections", "all wait while the rows of one are written", "serving/service.py",
            "rows = await self._in_turn(who, shown.as_json)", "rows = shown.as_json()",
            "tests/serving/test_limits.py::test_nobody_waits_while_the_rows_of_others_are_written"),
+    Mutant("connections", "answers of the past hold the places of others", "serving/service.py",
+           "            return await self._in_turn(who, past, self.past)\n",
+           "            return await self._in_turn(who, past)\n",
+           f"{SHARED_OUT}::test_answers_of_the_past_take_no_place_of_others"),
+    Mutant("connections", "one key takes all streams", "serving/live.py",
+           "        if self._of[who.name] >= self._share:", "        if False:",
+           f"{SHARED_OUT}::test_one_key_has_a_quarter_of_the_streams"),
+    Mutant("connections", "who has left has its streams still", "serving/live.py",
+           "        self._of[who.name] -= 1\n", "        self._of[who.name] += 1\n",
+           f"{SHARED_OUT}::test_one_key_has_a_quarter_of_the_streams"),
+    Mutant("connections", "each page of an answer loads all runs anew", "serving/past.py",
+           "        if (run.version, run.id) not in self._loaded:\n", "        if True:\n", OF_SHARED),
+    Mutant("connections", "runs that no answer of the past needs stay in memory", "serving/past.py",
+           "self._database.drop(self._loaded.pop(run))", "self._loaded.pop(run)", OF_SHARED),
+    Mutant("connections", "what a receipt was made of is asked for without end", "serving/routes.py",
+           "        with serving.admitted(who):\n            told =", "        if True:\n            told =",
+           "tests/serving/test_limits.py::test_who_asks_too_much_is_told_when_to_come_again_and_others_are_not"),
+    Mutant("access", "who asks what a receipt was made of is not in the audit log", "serving/routes.py",
+           'return serving.note(who, "receipt", _json(told), view=told["view"], receipt=receipt)', "return _json(told)",
+           "tests/serving/test_access.py::test_the_audit_log_says_who_asked_what_and_no_value"),
 ]  # fmt: skip

@@ -17,6 +17,8 @@ from dovetail.serving.openapi_questions import LOOKUP_BODY, OF_LIVE, OF_QUERY, Q
 from dovetail.serving.sql_text import LONGEST
 
 LONG = "x" * 3_000
+HUGE = f"s1.1.d{'1' * 5_000}.abcdef01234567"
+"""A receipt's id but for a number that has more digits than Python reads."""
 SQL = '"; DROP TABLE sales; --'
 NOT_ONE: list[Any] = [{"a": 1}, [1, 2], [[]]]
 """Of a body, where one text, number or truth value belongs."""
@@ -29,12 +31,12 @@ WRONG: Mapping[str, list[str]] = {
     "tz": ["", "Paris", "Europe", "../../etc/passwd", "/etc/passwd", "UTC\0", "+01:00", "\u202e", LONG],
     "limit": ["", "0", "-1", "1.5", "100001", "1e99", "x", "1_000", " 5", "\u0665", "nan", "0x10", LONG],
     "cursor": ["", "x", "~", "~1", "s1.2.0123456789abcd", "s1.2.0123456789abcd~0", f"s1.2.0123456789abcd~{10**12}",
-               "s1.2.0123456789abcd~-1", "../..~1", LONG],
+               "s1.2.0123456789abcd~-1", "../..~1", f"{HUGE}~1", LONG],
     "at_least": ["", "x", "-1", "1.5", "1@", "@1", "1@2@3", "9" * 40, "\u0661", "1\0", LONG],
     "max_age": ["", "soon", "-1", "1.5", "1 parsec", "9" * 30, "30s\0", "inf", LONG],
     "timeout": ["", "x", "-1", "61", "nan", "inf", "1_0", " 1", "1s", LONG],
     "as_of": ["", "x", "s1.2", "s1.2.0123456789abcdX", "s1.2.0123456789ABCD", "../..", "s1.\u0661.0123456789abcd",
-              LONG],
+              HUGE, LONG],
     "layer": ["", "both", "BATCH", "speed ", "0", "batch\0", LONG],
     "complete": ["", "yes", "true", "REQUIRED", LONG],
     "every": ["", "soon", "49ms", "61s", "0s", "-1s", "1", "1 parsec", LONG],

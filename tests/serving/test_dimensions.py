@@ -108,6 +108,17 @@ def test_columns_of_dimensions_have_windows_and_filled_buckets(stand: Stand, ser
     assert by_country[-3:] == [(None, first, 28), (None, second, 28), (None, third, None)]
 
 
+def test_a_column_of_lists_or_maps_is_refused_to_group_by(products: Versions, serving: Client) -> None:
+    names = pa.array([[("fr", "Auto")], None], pa.map_(pa.string(), pa.string()))
+    products.add(pa.table({**PRODUCTS, "tags": [["old"], []], "names": names}), key="product")
+    serving.until(lambda: serving.receipt("sales", by="line")["dimensions"]["products"]["version"] == 2)
+    filled = {"bucket": "1d", "fill": "zero"}
+    for name, more in (("tags", {}), ("products.names", {}), ("tags", filled)):
+        refused = serving.get("sales", by=name, **more)
+        assert refused.status_code == 422
+        assert f"by={name}: lists, maps and structs cannot be grouped by" in refused.json()["detail"]
+
+
 @pytest.mark.usefixtures("products")
 def test_a_column_that_is_called_like_a_key_is_asked_for_by_its_dimension(serving: Client) -> None:
     assert pieces(serving, by="products.country") == [("made in FR", 3), (None, 28)]
@@ -169,7 +180,9 @@ def test_a_receipt_whose_parts_are_pruned_is_gone_and_one_that_never_was_is_unkn
     assert "has been pruned" in gone.json()["detail"]
     places = ((9, 9, "sales"), (9, stand.seq, "sales"), (1, stand.seq + 1, "sales"), (1, stand.seq, "other"))
     unknown = [f"s{generation}.{seq}.d1.{tag(view)}00000000" for generation, seq, view in places]
-    for wrong, says in (("s1", "is no receipt's id"), *((each, "has no such receipt") for each in unknown)):
+    too_large = f"s1.{stand.seq}.d{10**20}.{tag('sales')}00000000"
+    malformed = [(each, "is no receipt's id") for each in ("s1", too_large)]
+    for wrong, says in (*malformed, *((each, "has no such receipt") for each in unknown)):
         refused = serving.get("sales", as_of=wrong)
         assert refused.status_code == 422
         assert says in refused.json()["detail"]

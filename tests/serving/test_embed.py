@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,12 +13,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import jwt
+import pyarrow as pa
 import pytest
 from access_stand import PEPPER, Place, give, place, some
 
-from dovetail.serving import links
+from dovetail.serving import embed, links
+from dovetail.serving.answer import Shown
 from dovetail.serving.links import Link
 from dovetail.serving.page import FILES
+from dovetail.serving.query import Plan
 from dovetail.shared import access, asking, keys
 from dovetail.shared.errors import QueryError
 from dovetail.shared.grants import Grant
@@ -188,6 +192,22 @@ def test_whatever_a_value_holds_is_text_in_the_document(tmp_path: Path, monkeypa
         text = shown(guarded, made(guarded, key, "by=country").json()["path"]).text
         assert "<td>&lt;img src=x onerror=alert(1)&gt;{title}&amp;amp;</td>" in text
         assert "<img" not in text
+
+
+def test_a_measure_of_text_is_shown_as_it_is_though_it_reads_as_a_number() -> None:
+    kinds = {"country": pa.string(), "code": pa.string(), "lines": pa.int64(), "ratio": pa.float64()}
+    columns = [["FR", "DE"], ["00123", "1e5"], [1234, None], [1e5, math.nan]]
+    shown = Shown(pa.table(columns, schema=pa.schema(kinds)), kinds, more=False)
+    plan = Plan(
+        by=("country",), measures=("code", "lines", "ratio"), where=(), having=(), start=None, end=None, since=None,
+        bucket=None, window=None, fill=None, tz="UTC", order_by=(("country", False),), limit=2,
+    )  # fmt: skip
+    told = {"view": "sales", "seq": 1, "behind": {"seconds": 0}, "complete": True, "approximate": [], "id": "s1.1.x"}
+    text = embed.document(shown, plan, told).decode()
+    number = '<td class="number">'
+    assert f"<td>FR</td><td>00123</td>{number}1,234</td>{number}100,000.0</td>" in text
+    assert f'<td>DE</td><td>1e5</td>{number}<span class="null">null</span></td>{number}NaN</td>' in text
+    assert '<th scope="col">code</th><th scope="col" class="number">lines</th>' in text
 
 
 def test_the_audit_log_has_a_line_for_each_and_a_link_counts_as_its_key(server: Place, key: str) -> None:

@@ -96,6 +96,13 @@ def test_lists_and_structs_are_in_every_form() -> None:
     assert arrow["days"].to_pylist() == [[{"at": dt.datetime(1970, 1, 1, tzinfo=dt.UTC), "n": Decimal("1.5")}], None]
 
 
+def test_numbers_beside_nan_and_infinities_are_in_csv_as_json_has_them() -> None:
+    values = [1.5, float("nan"), float("inf"), None, float("-inf")]
+    shown = Shown(pa.table({"ratio": values}), {"ratio": pa.float64()}, more=False)
+    cells = list(csv.reader(io.StringIO(WRITERS[CSV](shown, {}).decode())))
+    assert cells == [["ratio"], ["1.5"], ["NaN"], ["Infinity"], [], ["-Infinity"]]
+
+
 def test_what_is_not_there_is_refused_with_what_is(url: str, serving: Client) -> None:
     refused = serving.http.get(url, headers={"accept": "application/xml"})
     assert (refused.status_code, refused.json()["type"]) == (406, "urn:dovetail:not-acceptable")

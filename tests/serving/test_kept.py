@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 from serving_stand import T0, Stand, ViewSpec, event
 
 from dovetail.serving import kept as module
-from dovetail.serving.fields import from_url
+from dovetail.serving import lookup
+from dovetail.serving.fields import Fields, from_url
 from dovetail.serving.query import Plan
 from dovetail.serving.store import Store
 from dovetail.serving.view import View
-from dovetail.shared.measures import sum_
+from dovetail.shared.errors import QueryError
+from dovetail.shared.measures import approx_quantiles, sum_
 
 FRANCE = "where.country=FR&where.product=1&measures=lines"
+COUNTED = Fields(lists={"measures": ["lines"]})
 WEEKLY = f"{FRANCE}&bucket=1d&window=7d"
 
 
@@ -206,3 +211,33 @@ def test_a_sum_of_doubles_has_the_digits_of_all_its_rows_however_they_came(
     store.stop()
     assert 0.1 + 0.2 + 0.3 + 0.05 != 0.05 + 0.1 + 0.2 + 0.3  # else there would be nothing to see
     assert orjson.loads(found.json) == [{"total": 0.05 + 0.1 + 0.2 + 0.3}]
+
+
+def test_what_is_long_is_answered_and_nothing_of_it_remembered(store: Store, stand: Stand) -> None:
+    name = "x" * 5_000
+    stand.commit([event(country=name, product=1)])
+    view = look(store, stand)
+    plans, keys = len(view._plans), lookup.of_key.cache_info().currsize
+    long = plan(view, FRANCE.replace("FR", name))
+    assert lines(view.looked_up(long)) == 1
+    assert view.at_hand(long) is None
+    many = lookup.asked(view.edition.shape, [{"country": name, "product": n} for n in range(3)], COUNTED)
+    assert orjson.loads(view.looked_up(many.plan)[1].json)[1]["lines"] == 1
+    having = ",".join(map(str, range(1_000)))
+    assert lines(view.looked_up(unlikely := plan(view, f"{FRANCE}&having.lines={having}"))) == 1
+    assert view.at_hand(unlikely) is None
+    assert (len(view._plans), lookup.of_key.cache_info().currsize, len(view.kept)) == (plans, keys, 0)
+
+
+def test_the_parts_that_are_asked_for_are_forgotten_when_they_are_many(
+    store: Store, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dovetail.serving.shape.REMEMBERED", 3)
+    basket = approx_quantiles("ratio")
+    states = {s.column: pa.null() for s in basket.states}
+    shape = replace(look(store, stand).edition.shape, measures={"basket": basket}, states=states, _asked={})
+    for n in range(10):
+        assert shape.asked(f"basket.p{n}") is not None
+        assert len(shape._asked) <= 3
+    with pytest.raises(QueryError, match="has 33 characters, 32 at most"):
+        shape.asked(f"basket.p{'0' * 30}50")

@@ -158,6 +158,7 @@ def test_who_asks_too_much_is_told_when_to_come_again_and_others_are_not(
         assert len(refused) >= 15
         assert "limits.requests_per_second" in refused[0].json()["detail"]
         assert int(refused[0].headers["retry-after"]) >= 1
+        assert loud.get(f"/v1/receipts/{found[0].json()['receipt']['id']}").status_code == 429  # also of its parts
         assert quiet.get("/v1/views/sales/query").status_code == 200
         time.sleep(float(refused[-1].headers["retry-after"]))
         assert loud.get("/v1/views/sales/query").status_code == 200

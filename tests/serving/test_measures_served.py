@@ -119,7 +119,7 @@ def folded(spark: SparkSession, events: Sequence[Event], *, bucket: str | None =
     view = dv.view("served", source=source, keys=["slice", "g"], bucket=bucket, measures=MEASURES)
     seconds = bucket_seconds(bucket) if bucket else None
     bundle = Bundle("served@0", "records", "records", {}, view.keys, seconds, view.measures, "", Path())
-    bundle.__dict__["view"] = view
+    bundle.__dict__["_view"] = view
     columns = [part.split()[0] for part in SCHEMA.split(", ")]
     return view, arrow(fold(spark.createDataFrame([tuple(e[c] for c in columns) for e in events], SCHEMA), bundle))
 

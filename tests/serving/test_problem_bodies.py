@@ -23,7 +23,15 @@ from dovetail.serving.problems import (
     TooMuch,
     of,
 )  # fmt: skip
-from dovetail.shared.errors import Busy, IntegrityError, NotYet, QueryError, SettingsError, UserCodeError
+from dovetail.shared.errors import (
+    Busy,
+    IntegrityError,
+    NotYet,
+    QueryError,
+    ServiceMissing,
+    SettingsError,
+    UserCodeError,
+)
 
 INSIDE = "SELECT secret FROM '/data/root' at 10.0.0.7"
 BODIES: list[tuple[Problem, tuple[str, int, str, str, str], str]] = [
@@ -37,12 +45,15 @@ BODIES: list[tuple[Problem, tuple[str, int, str, str, str], str]] = [
     (of(TooLarge("no")), ("too-large", 413, "More was sent than is read", "no", ""), ""),
     (of(QueryError("no", why="so", where=INSIDE)),
      ("query", 422, "The question cannot be answered as asked", "no: so", ""), ""),
-    (of(IntegrityError("no", where=INSIDE)), ("integrity", 503, "No answer rather than a wrong one", "no", ""), "1"),
-    (of(NotYet("no", where=INSIDE)), ("not-yet", 503, "The answer does not exist yet", "no", ""), "1"),
+    (of(IntegrityError("no", where=INSIDE, why=INSIDE)),
+     ("integrity", 503, "No answer rather than a wrong one", "no", ""), "1"),
+    (of(NotYet("no", where=INSIDE, why=INSIDE)), ("not-yet", 503, "The answer does not exist yet", "no", ""), "1"),
     (of(Busy("no")), ("not-yet", 503, "The answer does not exist yet", "no", ""), "1"),
     (UNKNOWN, ("unauthorized", 401, "Who asks is not known", "no key or token that is good came with the request",
                "send Authorization: Bearer KEY; dovetail access key makes one"), ""),
-    (UNKNOWABLE, ("unavailable", 503, "Who asks cannot be found out now",
+    (of(ServiceMissing("no", where=INSIDE, why=INSIDE)),
+     ("unavailable", 503, "What answers need is not there now", "no", ""), "1"),
+    (UNKNOWABLE, ("unavailable", 503, "What answers need is not there now",
                   "keys and grants, or an issuer's keys, cannot be read", "the server's log has more"), "1"),
     (ELSEWHERE, ("http", 400, "That is no name of this server", "the Host header names no host that is served here",
                  "ask by another name, or list this one in serving.names of dovetail.toml"), ""),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from dovetail.serving.tokens import FETCH_S, LARGEST, Tokens
+from dovetail.serving.tokens import AGAIN_S, FAILED_S, FETCH_S, FRESH_S, LARGEST, Tokens
 from dovetail.shared.access import Access
 from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.grants import Grant
@@ -173,6 +174,44 @@ def test_keys_that_cannot_be_used_are_told_and_open_nothing(
     with pytest.raises(ServiceMissing, match="the keys of the tokens' issuer cannot be had"):
         tokens.holder(token(), Access())
     assert FETCH_S <= 5
+
+
+def test_an_issuer_that_cannot_be_had_is_asked_once_in_a_while_however_many_ask(
+    issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, before = 1_000.0, Issuer.asked
+    monkeypatch.setattr("dovetail.serving.tokens.time", SimpleNamespace(monotonic=lambda: now))
+    tokens = Tokens(AccessSettings(jwt_keys=issuer, jwt_issuer=ISSUER, jwt_audience=AUDIENCE))
+
+    def missing() -> None:
+        with pytest.raises(ServiceMissing, match=r"cannot be had(.|\n)*JSONDecodeError"):
+            tokens.holder(token(), Access())
+
+    with monkeypatch.context() as down:
+        down.setattr(Issuer, "body", staticmethod(lambda: b""))
+        for _ in range(5):
+            missing()
+    missing()
+    assert Issuer.asked == before + 1
+    now += FAILED_S
+    assert tokens.holder(token(), Access())
+    now += FRESH_S - 1
+    assert tokens.holder(token(), Access())
+    assert Issuer.asked == before + 2
+
+
+def test_while_no_unknown_key_can_be_looked_for_the_known_ones_are_good(
+    issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("dovetail.serving.tokens.time", SimpleNamespace(monotonic=lambda: now))
+    tokens = Tokens(AccessSettings(jwt_keys=issuer, jwt_issuer=ISSUER, jwt_audience=AUDIENCE))
+    assert tokens.holder(token(), Access())
+    now += AGAIN_S
+    monkeypatch.setattr(Issuer, "body", staticmethod(lambda: b""))
+    with pytest.raises(ServiceMissing):
+        tokens.holder(token(kid="x"), Access())
+    assert tokens.holder(token(), Access())
 
 
 @pytest.mark.parametrize("url", ["http://issuer.example/keys", "file:///etc/passwd", "ftp://127.0.0.1/keys", "keys"])

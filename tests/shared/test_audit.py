@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from dovetail.shared import audit
 from dovetail.shared.tables import Layout
 
 WRITERS, LINES, LARGEST = 3, 400, 60_000
@@ -36,3 +41,16 @@ def test_lines_of_several_processes_are_whole_and_none_is_lost(tmp_path: Path) -
     found = {(line["who"], line["n"]) for line in map(json.loads, written)}
     assert (folder / "audit.1.jsonl").stat().st_size > LARGEST
     assert found == {(str(who), n) for who in range(WRITERS) for n in range(LINES)}
+
+
+def test_of_a_line_that_a_full_disk_cuts_off_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, write = Layout(tmp_path), os.write
+    audit.write(layout, "ann", "query")
+    monkeypatch.setattr(os, "write", lambda file, line: write(file, line[:20]))
+    with pytest.raises(OSError, match="No space left") as raised:
+        audit.write(layout, "bob", "query")
+    assert raised.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    audit.write(layout, "eve", "query")
+    written = (layout.access / "audit.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["who"] for line in written] == ["ann", "eve"]

@@ -28,6 +28,8 @@ def fires(when: str, **row: object) -> bool | None:
     [
         ({"by": ["county"]}, "unknown key 'county': did you mean 'country'?"),
         ({"where": {"city": "x"}}, "unknown key 'city'"),
+        ({"where": {"country": []}}, "where of 'country' has no value"),
+        ({"where": {"country": {"not": ()}}}, "where of 'country' has no value"),
         ({"measures": "revenu"}, "did you mean 'revenue'?"),
         ({"when": "revenu < 1"}, "did you mean 'revenue'?"),
         ({"when": "lines > 1", "measures": ["revenue"]}, "when is of lines, which is not in the answer"),

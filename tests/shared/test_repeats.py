@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import dovetail as dv
-from dovetail.shared import seen
+from dovetail.shared import log_clock, seen
 from dovetail.shared.ledger import Books, LedgerRow, new_commit_id
 from dovetail.shared.position import Position, Range
 from dovetail.shared.repeats import Candidates, Deduplicator
@@ -106,17 +106,25 @@ def candidates(records: Sequence[Record]) -> Candidates:
 
 
 def plain(commits: Sequence[Sequence[Record]], horizon: int) -> set[tuple[int, int]]:
-    """The rule as one would say it: what lies within the horizon of a counted one is a repeat."""
+    """The rule as one would say it: what lies within the horizon of a counted one is a repeat, if not long ago."""
     counted, repeats = list[tuple[Record, int]](), set[tuple[int, int]]()
-    now = 0
-    for records in commits:
-        since = now - 2 * horizon
-        now = max([now, *(r.timestamp for r in records)])
+    newest, stood = list[int](), list[int]()
+    for n, records in enumerate(commits):
+        lately = log_clock.LATELY - 1
+        long_ago = stood[-1] - 2 * horizon - log_clock.AHEAD_MS if stood else 0
         for r in sorted(records, key=lambda r: (r.timestamp, r.place)):
-            if any(c.id == r.id and abs(c.timestamp - r.timestamp) <= horizon and at >= since for c, at in counted):
+            if any(
+                c.id == r.id
+                and abs(c.timestamp - r.timestamp) <= horizon
+                and (k + lately >= n or stood[k + lately] >= long_ago)
+                for c, k in counted
+            ):
                 repeats.add(r.place)
             else:
-                counted.append((r, now))
+                counted.append((r, n))
+        newest.append(max(r.timestamp for r in records))
+        last = sorted(newest[-lately - 1 :])
+        stood.append(max([0, *stood[-1:], last[lately // 2]]) if n >= lately else 0)
     return repeats
 
 
@@ -137,6 +145,13 @@ def history(seed: int, commits: int, *, ids: int = 40) -> list[list[Record]]:
     return made
 
 
+@pytest.fixture
+def soon_forgetting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_clock, "LATELY", 4)
+    monkeypatch.setattr(log_clock, "AHEAD_MS", 10)
+
+
+@pytest.mark.usefixtures("soon_forgetting")
 @pytest.mark.parametrize("seed", range(20))
 def test_it_decides_as_the_rule_says_whatever_happens_to_processes_and_files(seed: int, tmp_path: Path) -> None:
     log, r, commits = Log(tmp_path), random.Random(seed), history(seed, 60)
@@ -172,6 +187,7 @@ def damage(r: random.Random, folder: Path) -> None:
             files[-1].with_suffix(".part").write_bytes(b"half")
 
 
+@pytest.mark.usefixtures("soon_forgetting")
 def test_an_index_made_again_equals_the_one_that_was_kept(tmp_path: Path) -> None:
     log = Log(tmp_path)
     for records in history(7, 100):
@@ -185,11 +201,14 @@ def test_an_index_made_again_equals_the_one_that_was_kept(tmp_path: Path) -> Non
 
 def alive(log: Log) -> list[tuple[int, ...]]:
     (folder,) = log.folder.iterdir()
-    since = max(row.newest or 0 for row in log.ledger) - 2 * HORIZON_MS
+    clock = log_clock.LogClock(HORIZON_MS)
+    for row in log.ledger:
+        clock.passed(row)
     entries = [e for f in Seen(folder)._files for e in zip(*(c.tolist() for c in f.entries.columns), strict=True)]
-    return sorted(e for e in entries if e[-1] >= since)
+    return sorted(e for e in entries if e[-1] >= clock.since)
 
 
+@pytest.mark.usefixtures("soon_forgetting")
 @pytest.mark.parametrize("largest", [40, seen.LARGEST])
 def test_the_index_is_bounded_by_the_horizon(largest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seen, "LARGEST", largest)
@@ -199,6 +218,42 @@ def test_the_index_is_bounded_by_the_horizon(largest: int, tmp_path: Path, monke
         (folder,) = log.folder.iterdir()
         sizes.append(len(Seen(folder)))
     assert max(sizes) < 6 * 2 * HORIZON_MS
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("commits", [1, log_clock.LATELY // 2 - 1], ids=["once", "again and again"])
+def test_a_record_from_a_year_ahead_makes_nothing_forgotten(restarted: bool, commits: int, tmp_path: Path) -> None:
+    log, year = Log(tmp_path), 365 * 24 * 3_600_000
+    for n in range(40):
+        log.commit([Record(0, n, 1_000_000 + n, n)])
+    for n in range(commits):
+        log.commit([Record(1, n, 1_000_000 + year + n, 1000 + n)])
+    if restarted:
+        log.start()
+    assert log.commit([Record(0, 40, 1_000_040, 0)]).books.repeats == 1
+
+
+def test_a_night_without_records_makes_nothing_forgotten(tmp_path: Path) -> None:
+    log, morning = Log(tmp_path), 1_000_000 + 8 * 3_600_000
+    for n in range(2 * log_clock.LATELY):
+        log.commit([Record(0, n, 1_000_000 + n, n)])
+    for n in range(2 * log_clock.LATELY):
+        log.commit([Record(1, n, morning + n, 1000 + n)])
+        assert log.commit([Record(2, n, morning + n, 1000)]).books.repeats == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_producer_that_is_ahead_by_less_than_an_hour_for_good_makes_nothing_forgotten(
+    restarted: bool, tmp_path: Path
+) -> None:
+    log, ahead = Log(tmp_path), 59 * 60_000
+    for n in range(40):
+        log.commit([Record(0, n, 1_000_000 + n, n)])
+    for n in range(3 * log_clock.LATELY):
+        log.commit([Record(1, n, 1_000_000 + ahead + n, 1000 + n)])
+    if restarted:
+        log.start()
+    assert log.commit([Record(0, 40, 1_000_040, 0)]).books.repeats == 1
 
 
 def test_another_horizon_or_id_makes_the_index_anew(tmp_path: Path) -> None:

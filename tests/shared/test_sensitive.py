@@ -77,3 +77,18 @@ def test_records_that_commands_show_do_not_hold_them() -> None:
     assert sensitive.shown(value, MASKS) == b'{"customer":"***","age":"***","price":"1.00"}'
     for unreadable in (value[:20], b"[1]", b"ada"):
         assert sensitive.shown(unreadable, MASKS) == b"***"
+    deep = b'{"tags":' + b"[" * 300 + b"]" * 300 + b"}"
+    assert sensitive.shown(deep, MASKS) == b"***"
+
+
+def test_nor_do_changes_in_the_rows_they_hold() -> None:
+    update = b'{"op":"u","before":{"id":1,"customer":"ada"},"after":{"id":1,"customer":"bob"},"source":{"lsn":7}}'
+    said = b'{"op":"u","before":{"id":1,"customer":"***"},"after":{"id":1,"customer":"***"},"source":{"lsn":7}}'
+    assert sensitive.shown(update, MASKS) == said
+    assert sensitive.shown(b'{"schema":null,"payload":%b}' % update, MASKS) == b'{"schema":null,"payload":%b}' % said
+    assert sensitive.shown(b'{"rows":[{"card":"1234"}]}', MASKS) == b'{"rows":[{"card":"***"}]}'
+
+
+def test_a_group_is_shown_without_them() -> None:
+    group = {"customer": "ada", "country": "FR", "before": 1, "after": None}
+    assert sensitive.hidden(group, MASKS) == {**group, "customer": "***"}

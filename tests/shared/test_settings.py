@@ -54,6 +54,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     )
     assert (settings.dev.generator, settings.dev.rate, settings.dev.seed) == ("", 100, 7)
     assert (settings.telemetry.logs, settings.telemetry.traces, settings.telemetry.lineage) == ("text", "", "")
+    assert (settings.hooks.on_promote, settings.hooks.on_problem, settings.hooks.seconds) == ([], [], 30.0)
     assert settings.storage.path == tmp_path / "data"
 
 
@@ -198,6 +199,7 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
     values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "master": "yarn", "generator": "g.py"}
     values |= {"required": "true", "pepper": "env:P", "names": '["n"]', "jwt_keys": "https://issuer.example/keys"}
     values |= {"jwt_algorithms": '["PS256"]', "logs": "json", "traces": "http://h:1", "lineage": "http://h:1"}
+    values |= {"on_promote": '["c"]', "on_problem": '["c"]', "timeout": "11 seconds"}
     default = load(project(tmp_path, "[access]\njwt_issuer = 'i'\njwt_audience = 'a'"))
     for section, field in Settings.model_fields.items():
         if not isinstance(field.annotation, type) or not issubclass(field.annotation, Section):

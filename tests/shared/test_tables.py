@@ -219,7 +219,7 @@ def test_what_a_table_was_made_of_is_kept_for_an_hour(path):
         table.append(rows(n))
     assert ids([held.read()]) == [*range(7)]
     for entry in (path / "_delta_log").glob("*"):
-        before = time.time() - 3600 * tables.KEEP_HOURS - 60
+        before = time.time() - 3600 * tables.LOG_HOURS - 60
         os.utime(entry, (before, before))
     for n in range(7, 14):
         table.append(rows(n))

@@ -92,6 +92,28 @@ def test_each_trouble_of_a_view_has_its_code(change: dict[str, Any], code: Code)
     assert told(READ, replace(ANSWERED, **change)) == [code]
 
 
+def test_what_was_reprocessed_and_is_declared_no_more_is_told_with_how_to_let_go_of_it() -> None:
+    assert ANSWERED.manifest is not None
+    other = replace(ANSWERED.manifest.runs[0], version=VersionId("sales@0000000000000000"))
+    staged = replace(ANSWERED, manifest=rules.staged(ANSWERED.manifest, (other,), note=""))
+    (found,) = troubles(Status((READ,), (staged,)))
+    assert (found.code, found.next) == (
+        Code.STAGED_UNDECLARED,
+        f"dovetail reprocess sales --give-up --to {other.version}, unless it is to be promoted",
+    )
+    assert Code.STAGED_UNDECLARED not in told(READ, replace(staged, declared=other.version))
+    again = rules.staged(ANSWERED.manifest, ANSWERED.manifest.runs, note="from scratch")
+    assert told(READ, replace(ANSWERED, manifest=again)) == []
+
+
+def test_a_full_batch_that_also_lets_a_changed_view_answer_is_told_as_such() -> None:
+    changed = replace(ANSWERED, declared=VersionId("sales@0000000000000000"), coming=[1])
+    assert ANSWERED.manifest is not None
+    left = replace(changed, manifest=replace(ANSWERED.manifest, left={changed.declared: 1}))
+    whys = [t.why for view in (changed, left) for t in troubles(Status((READ,), (view,))) if t.code == "import-waiting"]
+    assert whys == ["that batch also lets sales@0000 answer, as it is declared", ""]
+
+
 def test_a_live_version_that_is_not_folded_any_more_is_detached() -> None:
     ended = replace(READ, last=LedgerRow(4, 0, "detach", Range(TO, TO), {}, "id"))
     assert told(ended) == [Code.VERSION_DETACHED]

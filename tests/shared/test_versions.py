@@ -4,6 +4,7 @@ import json
 import textwrap
 
 import pytest
+from pyspark import cloudpickle
 
 from dovetail.shared import project as projects
 from dovetail.shared import settings, versions
@@ -73,6 +74,16 @@ def test_a_stored_version_runs_its_own_code_whatever_the_working_tree_says(make)
     newer = changed.store(changed.view("totals"))
     assert versions.load(bundle.folder).view([1]) == [2]
     assert versions.load(newer.folder).view([1]) == [5]
+
+
+def test_spark_sends_a_stored_version_s_own_code_to_its_workers_whatever_the_working_tree_says(make):
+    views = VIEWS.replace(
+        "from steps import doubled", "import steps\n\ndef doubled(lines):\n    return steps.doubled(lines)"
+    )
+    bundle = make(views=views).store(make(views=views).view("totals"))
+    make(views=views, steps=STEPS.replace("FACTOR = 2", "FACTOR = 5"))
+    (doubled,) = versions.load(bundle.folder).view.transform
+    assert cloudpickle.loads(cloudpickle.dumps(doubled))([1]) == [2]
 
 
 def test_code_that_is_not_what_its_name_says_is_refused(make):
