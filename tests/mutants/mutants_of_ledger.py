@@ -326,6 +326,6 @@ LEDGERS = [
         "shared/tables.py",
         "configuration=PROPERTIES | HISTORY",
         "configuration=PROPERTIES",
-        "tests/shared/test_tables.py::test_what_a_table_was_made_of_is_kept_for_an_hour[plain]",
+        "tests/shared/test_tables.py::test_what_a_table_was_made_of_is_kept_as_long_as_said[plain]",
     ),
 ]

@@ -211,7 +211,7 @@ def test_a_version_lies_under_its_view():
     assert layout.states(VersionId("sales@3f2a")) == Path("data/views/sales/versions/3f2a/states")
 
 
-def test_what_a_table_was_made_of_is_kept_for_an_hour(path):
+def test_what_a_table_was_made_of_is_kept_as_long_as_said(path):
     table, held = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
     table.append(rows(0))
     DeltaTable(str(path)).alter.set_table_properties({"delta.checkpointInterval": "3"})
