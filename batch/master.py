@@ -132,7 +132,7 @@ class DeltaMaster:
 
     def write_run(self, version: VersionId, run: RunId, span: Range, imports: Sequence[Import] = ()) -> Written:
         bundle = bundles(self._layout, [version], self._bundles)[0]
-        ledger = DeltaLedger(self._layout.ledger(self._source.name)).rows()
+        ledger = DeltaLedger(self._layout.ledger(self._source.name)).reaching(span.from_)
         inside = [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
         kept = [row for row in unarchived(inside, self.passed()) if version in row.versions]
         read = outside(kept, self.rows(span, bundle.decoder))

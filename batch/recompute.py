@@ -110,7 +110,9 @@ def plan(
 
 def choose_cut(rows: Sequence[LedgerRow], claim: Position, version: VersionId) -> LedgerRow | None:
     """The newest ledger row that lies in the master whole and from which on speed answers for `version`."""
-    return next((r for r in reversed(rows) if claim.reaches(r.to) and covered(version, r.seq, rows)), None)
+    newest = next((r for r in reversed(rows) if claim.reaches(r.to)), None)
+    # A version that is not in force from that row on is from no earlier one either: to look there would be quadratic.
+    return newest if newest and covered(version, newest.seq, rows) else None
 
 
 def run(

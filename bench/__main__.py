@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import answers, batch, flat, freshness, lookups, quantiles, repeats, reprocess, rollup, start
+from bench import answers, batch, flat, freshness, lookups, quantiles, repeats, reprocess, rollup, scale, start
 
 BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "answers": answers.run,
@@ -25,6 +25,7 @@ BENCHES: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "batch": batch.run,
     "reprocess": reprocess.run,
     "repeats": repeats.run,
+    "scale": scale.run,
     "start": start.run,
 }
 RESULTS = Path(__file__).parent / "results"

@@ -18,8 +18,10 @@ EVERY = 1.0
 """Seconds between two looks at the end of the log."""
 STALE = 5.0
 """Seconds after which what was seen last says nothing any more."""
-REMEMBERED = 100_000
-"""Looks remembered per topic, more than a day: lag older than that counts from the oldest."""
+REMEMBERED = 2_000
+"""Looks remembered per topic, each with an offset per partition: of more, some are forgotten."""
+CLOSE = 100
+"""Looks nearer to each other than one part in so many of their age count as one: so nearly is a lag told."""
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ class Behind:
         self._thread.join(timeout=2)  # a client that waits for a broker is left to the end of the process
 
     def watch(self, topic: str) -> None:
-        self._seen.setdefault(topic, deque(maxlen=REMEMBERED))
+        self._seen.setdefault(topic, deque())
 
     def end(self, topic: str) -> Position | None:
         """The end of the log; None when it has not been seen of late."""
@@ -119,6 +121,8 @@ class Behind:
         for topic, end in self._end.ends(list(self._seen)).items():
             now, seen = self._clock(), self._seen[topic]
             self._looked[topic] = now
+            if len(seen) > REMEMBERED:
+                seen = self._seen[topic] = _thinned(seen, now)
             if not seen or seen[-1][1] != end:
                 seen.append((now, end))
 
@@ -132,3 +136,14 @@ class Behind:
             except Exception as error:  # noqa: BLE001  the edge of the thread: a client may raise anything
                 log.info("the end of the log is not known: %s: %s", type(error).__name__, error)
             self._stopping.wait(EVERY)
+
+
+def _thinned(seen: deque[tuple[float, Position]], now: float) -> deque[tuple[float, Position]]:
+    """The looks without those that are close to a later one; the oldest and the newest stay."""
+    oldest, *later = [*seen]
+    kept = deque([later.pop()])
+    for at, end in reversed(later):
+        if kept[0][0] - at > (now - at) / CLOSE:
+            kept.appendleft((at, end))
+    kept.appendleft(oldest)
+    return kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -16,7 +16,7 @@ from dovetail.shared.errors import DeclarationError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import fold
 from dovetail.shared.judge import refuse_unfit
-from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId, covered, view_of
+from dovetail.shared.ledger import LedgerRow, LedgerStore, LostRace, VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import ORIGIN, Manifest, ManifestStore, Run
@@ -96,11 +96,11 @@ def refuse_impure(project: Project, view: View) -> None:
 
 def answer_from_origin(view: str, version: VersionId, ledger: LedgerStore, manifests: ManifestStore) -> Manifest | None:
     """The first manifest of a version that was in force before the first record; None where it came later."""
-    rows = ledger.rows()
-    attached = next((r for r in rows if version in r.versions), None)
-    if attached is None or attached.to != rows[0].to or not covered(version, attached.seq, rows):
+    begin, rows = ledger.first(), _since(version, ledger)
+    if begin is None or not rows or rows[0].to != begin.to:
         return None
-    origin = Run(ORIGIN, version, -1, attached.seq, Range(rows[0].to, attached.to))
+    attached = rows[0]
+    origin = Run(ORIGIN, version, -1, attached.seq, Range(begin.to, attached.to))
     manifest = rules.first(view, (origin,), "in force from the origin")
     try:
         manifests.swap(manifest)
@@ -110,9 +110,24 @@ def answer_from_origin(view: str, version: VersionId, ledger: LedgerStore, manif
     return manifest
 
 
+def _since(version: VersionId, ledger: LedgerStore) -> Sequence[LedgerRow]:
+    """The ledger from the row on that put the version in force last; empty where it is not in force.
+
+    Read from the end: a first start asks this for each view, of a ledger that each of them makes longer.
+    """
+    last, reach = ledger.last(), 1
+    while last is not None and version in last.versions:
+        rows = ledger.rows(after=max(-1, last.seq - reach))
+        before = [i for i, row in enumerate(rows) if version not in row.versions]
+        if before or rows[0].seq == 0:
+            return rows[before[-1] + 1 :] if before else rows
+        reach *= 4
+    return ()
+
+
 def _at_origin(ledger: LedgerStore) -> bool:
-    rows = ledger.rows()
-    return rows[-1].to == rows[0].to
+    first, last = ledger.first(), ledger.last()
+    return first is None or last is None or first.to == last.to
 
 
 def in_force(view: str, last: LedgerRow | None) -> VersionId | None:

@@ -119,6 +119,9 @@ class LedgerRow:
 class LedgerStore(Protocol):
     """Where a ledger is kept."""
 
+    def first(self) -> LedgerRow | None:
+        """The row at the origin, or None before the source was first seen."""
+
     def last(self) -> LedgerRow | None:
         """The newest row, or None before the source was first seen."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import Books, CommitId, Judged, LedgerRow, LostRace, VersionId, checked, follows
@@ -26,6 +26,10 @@ FORMAT = 5
 
 Older rows have none of it.
 """
+FILE_BYTES = 4_000_000
+"""Of a joined file: whoever opens a ledger reads the newest one whole, and each upkeep writes it anew."""
+SLICE = 256
+"""Rows that are taken out of their columns at once: with 1,000 partitions each holds 2,000 pairs."""
 BOOKS = ("consumed", "decoded", "quarantined", "repeats", "failed", "offered", "dropped")
 OFFSETS = pa.map_(pa.int32(), pa.int64())
 SCHEMA = pa.schema(
@@ -81,12 +85,23 @@ class DeltaLedger:
 
     def first(self) -> LedgerRow | None:
         """The row at the origin; None before the source was first seen."""
-        rows = self._table.read(ds.field("seq") == 0).to_pylist()
-        return row_of(rows[0]) if rows else None
+        return self._row(0)
+
+    def reaching(self, position: Position) -> Sequence[LedgerRow]:
+        """The rows from the first one on that ends at or above `position`; looked for by halves, so that a long ledger
+        is not read for its end."""
+        last = self.last()
+
+        def reaches(seq: int) -> bool:
+            row = self._row(seq)
+            return row is None or row.to.reaches(position)  # one that is gone: `rows` says so
+
+        return self.rows(bisect_left(range(last.seq + 1 if last else 0), True, key=reaches) - 1)
 
     def rows(self, after: int = -1) -> Sequence[LedgerRow]:
-        table = self._table.read(ds.field("seq") > after)
-        rows = checked(_distinct([row_of(r) for r in table.to_pylist()]))
+        table = self._table.between("seq", after + 1)
+        slices = table.to_batches(max_chunksize=SLICE)
+        rows = checked(_distinct([row_of(r) for slice_ in slices for r in slice_.to_pylist()]))
         if rows and rows[0].seq != after + 1:
             raise IntegrityError(f"the ledger has lost seq {after + 1}", where=str(self._table.path))
         return rows
@@ -109,11 +124,15 @@ class DeltaLedger:
             raise LostRace(f"ledger seq {row.seq} was taken by another writer")
 
     def compact(self) -> None:
-        self._table.compact()
+        self._table.compact(file_bytes=FILE_BYTES)
 
     @property
     def files(self) -> int:
         return self._table.files
+
+    def _row(self, seq: int) -> LedgerRow | None:
+        rows = self._table.between("seq", seq, seq).to_pylist()
+        return row_of(rows[0]) if rows else None
 
     def _fresh(self, after: int) -> list[LedgerRow]:
         fresh = [table.filter(pc.greater(table["seq"], after)) for table in self._table.fresh()]

@@ -41,7 +41,7 @@ def counted(
 
     Args:
         records: with the columns of POSITION.
-        ledger: all of it: what was put right stands above what it names.
+        ledger: from `commits` on to its end: what was put right stands above what it names.
         runs: of the version, whose manifest names them.
     """
     spark, commits = records.sparkSession, [*commits]

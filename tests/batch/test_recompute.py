@@ -13,7 +13,7 @@ from dovetail.shared import manifest as rules
 from dovetail.shared.commit import Folded
 from dovetail.shared.errors import Busy, GateClosed, IntegrityError, NotYet
 from dovetail.shared.imports import File, Import
-from dovetail.shared.ledger import Books, LostRace, VersionId, follows
+from dovetail.shared.ledger import Books, LedgerRow, LostRace, VersionId, follows
 from dovetail.shared.manifest import Admitted, RunId
 from dovetail.shared.position import Position, Range
 
@@ -133,6 +133,24 @@ def test_a_version_is_cut_no_earlier_than_where_it_was_attached(ledger):
     commit(ledger, 30)
     assert recompute.choose_cut(ledger.rows(), Position({0: 20}), B).seq == 4
     assert recompute.choose_cut(ledger.rows(), Position({0: 19}), B) is None
+
+
+def test_a_version_that_the_archive_has_not_reached_is_found_out_in_one_pass():
+    passes = []
+
+    class Rows(list):
+        def __iter__(self):
+            passes.append(len(self))
+            return super().__iter__()
+
+    rows = Rows(LedgerRow(n, 0, "commit", Range(at(n), at(n + 1)), {A: 1}, "t") for n in range(50))
+    rows.append(LedgerRow(50, 0, "attach", Range(at(50), at(50)), {A: 0, B: 0}, "t"))
+    assert recompute.choose_cut(rows, at(49), B) is None
+    assert len(passes) == 1
+
+
+def at(offset: int) -> Position:
+    return Position({0: offset})
 
 
 def test_a_batch_that_the_archive_has_not_reached_says_so(ledger):

@@ -24,7 +24,7 @@ from dovetail.shared.log import Log
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
 
-pytestmark = [pytest.mark.java, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(300)]
 VIEWS = """
 import dovetail as dv
 
@@ -103,7 +103,7 @@ def test_a_sound_project_is_proved(proved) -> None:
     assert found.engines == {"totals": "DuckDB"}
 
 
-@pytest.mark.parametrize("table", [pytest.param(states_of, marks=pytest.mark.long), run_of], ids=["speed", "batch"])
+@pytest.mark.parametrize("table", [states_of, run_of], ids=["speed", "batch"])
 def test_a_lost_state_row_is_counted_and_its_records_named(proved, table) -> None:
     project, proof = proved
     rewrite(table(project), without_first)
@@ -114,7 +114,7 @@ def test_a_lost_state_row_is_counted_and_its_records_named(proved, table) -> Non
     assert any(re.search(told, problem) for problem in found.problems), found.problems
 
 
-@pytest.mark.parametrize("table", [states_of, pytest.param(run_of, marks=pytest.mark.long)], ids=["speed", "batch"])
+@pytest.mark.parametrize("table", [states_of, run_of], ids=["speed", "batch"])
 def test_doubled_state_rows_are_counted(proved, table) -> None:
     project, proof = proved
     rewrite(table(project), twice)
@@ -123,7 +123,6 @@ def test_doubled_state_rows_are_counted(proved, table) -> None:
     assert found.lost == 0
 
 
-@pytest.mark.long
 def test_an_altered_sum_is_found_though_every_row_is_there(proved) -> None:
     project, proof = proved
 
@@ -141,8 +140,8 @@ def test_an_altered_sum_is_found_though_every_row_is_there(proved) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        pytest.param(without_first, "lacks", marks=pytest.mark.long),
-        pytest.param(twice, "doubles", marks=pytest.mark.long),
+        (without_first, "lacks"),
+        (twice, "doubles"),
     ],
 )
 def test_a_master_that_lost_or_doubled_a_record_is_told_by_its_place(proved, change, says) -> None:
@@ -151,7 +150,6 @@ def test_a_master_that_lost_or_doubled_a_record_is_told_by_its_place(proved, cha
     assert any(f"the master {says} " in problem and "@" in problem for problem in proof().problems)
 
 
-@pytest.mark.long
 def test_books_that_differ_from_the_log_are_told(proved) -> None:
     project, proof = proved
 

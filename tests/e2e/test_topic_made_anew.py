@@ -111,7 +111,7 @@ def test_a_log_that_lost_its_end_is_told(log: Log) -> None:
 @pytest.mark.parametrize(
     ("layer", "records"),
     [
-        ("speed", 40),
+        pytest.param("speed", 40, marks=pytest.mark.long),
         pytest.param("speed", 3, marks=pytest.mark.long),
         pytest.param("archive", 40, marks=pytest.mark.long),
     ],

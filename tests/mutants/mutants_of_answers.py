@@ -353,6 +353,14 @@ ANSWERS = [
         "tests/serving/test_dimensions.py::test_keys_that_a_dimension_lacks_are_counted_once_wherever_they_are",
     ),
     Mutant(
+        "a question",
+        "the oldest look at the log's end is forgotten, so a long lag is told as a short one",
+        "serving/behind.py",
+        "    kept.appendleft(oldest)\n",
+        "",
+        "tests/serving/test_behind.py::test_of_a_long_lag_little_is_remembered_and_it_is_told_well_enough",
+    ),
+    Mutant(
         "connections",
         "a question of any length is remembered",
         "serving/view.py",

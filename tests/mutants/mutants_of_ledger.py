@@ -312,4 +312,20 @@ LEDGERS = [
         "unseen = sorted(files)",
         "tests/shared/test_tables.py::test_rows_are_handed_out_once",
     ),
+    Mutant(
+        "17",
+        "each upkeep of a ledger writes all of it anew",
+        "shared/tables.py",
+        "compact(target_size=file_bytes)",
+        "compact()",
+        f"{OF_LEDGER_TABLE}::test_a_joined_file_that_is_large_enough_is_left_as_it_is",
+    ),
+    Mutant(
+        "17",
+        "the log of a table that is appended to is kept for a month",
+        "shared/tables.py",
+        "configuration=PROPERTIES | HISTORY",
+        "configuration=PROPERTIES",
+        "tests/shared/test_tables.py::test_what_a_table_was_made_of_is_kept_as_long_as_said[plain]",
+    ),
 ]

@@ -351,7 +351,7 @@ SET_APARTS = [
         "proof",
         "a record repeats what its commit had forgotten",
         ANEW,
-        "(o.at[counts] >= o.since[left]) & ",
+        "(o.seq[counts] >= o.since[left]) & ",
         "",
         f"{OF_ANEW}::test_it_decides_as_the_rule_says[0-1]",
     ),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from serving_stand import Ends
 
-from dovetail.serving.behind import STALE, Behind, KafkaLogEnd
+from dovetail.serving.behind import CLOSE, REMEMBERED, STALE, Behind, KafkaLogEnd
 from dovetail.shared.position import Position
 
 UNKNOWN = {"records": None, "seconds": None}
@@ -54,6 +54,19 @@ def test_seconds_are_since_the_oldest_end_that_was_not_reached(world: World) -> 
     assert world.of({0: 20}) == {"records": 0, "seconds": 0.0}
     world.behind.reached("t", Position({0: 10}))
     assert world.of({0: 10}) == {"records": 10, "seconds": 1.0}
+
+
+def test_of_a_long_lag_little_is_remembered_and_it_is_told_well_enough(world: World) -> None:
+    last = 5 * REMEMBERED
+    for second in range(1, last + 1):
+        world.now += 1
+        world.see({0: second})
+        assert len(world.behind._seen["t"]) <= REMEMBERED + 1
+    assert world.of({0: 0}) == {"records": last, "seconds": last - 1}
+    for reached in (1, 1_234, last - 500, last - 1):
+        told = world.of({0: reached})["seconds"]
+        assert told == pytest.approx(last - 1 - reached, rel=1.5 / CLOSE)
+    assert world.of({0: last}) == {"records": 0, "seconds": 0.0}
 
 
 def test_a_log_that_is_out_of_reach_makes_both_unknown(world: World) -> None:

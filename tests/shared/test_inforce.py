@@ -62,3 +62,18 @@ def test_a_version_that_was_out_of_force_meanwhile_waits_for_a_batch(
     read(ledger, 4)
     attach(ledger, A)
     assert (answer_from_origin("sales", A, ledger, manifests), manifests.read()) == (None, None)
+
+
+def test_a_long_ledger_is_read_from_where_the_version_came_into_force(
+    ledger: DeltaLedger, manifests: DeltaManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(20):
+        attach(ledger, VersionId(f"other@{n}"))
+    attach(ledger, B)
+    attach(ledger, VersionId("other@b"))
+    read, rows = [], ledger.rows
+    monkeypatch.setattr(ledger, "rows", lambda after=-1: read.append(after) or rows(after))
+    assert answer_from_origin("sales", B, ledger, manifests).runs[0].to_seq == 22
+    assert min(read) > 15
+    answer_from_origin("other", A, ledger, DeltaManifest(manifests._table.path.parent / "other"))
+    assert min(read) == -1

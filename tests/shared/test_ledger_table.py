@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -144,6 +145,36 @@ def test_a_compaction_in_between_loses_and_doubles_nothing(ledger, path):
     assert {r.last().commit_id for r in (other, DeltaLedger(path))} == {ledger.last().commit_id}
     steps.open_epoch(other)
     assert [r.seq for r in ledger.rows()] == list(range(6))
+
+
+def test_a_joined_file_that_is_large_enough_is_left_as_it_is(ledger, path, monkeypatch):
+    monkeypatch.setattr(ledger_table, "FILE_BYTES", 60_000)
+
+    def grow() -> set[str]:
+        for _ in range(3):
+            ledger.append(following(ledger.last(), note=os.urandom(10_000).hex()))
+        ledger.compact()
+        return set(ledger._table.paths)
+
+    grow()
+    before, after = grow(), grow()
+    assert before & after
+    assert len(after) < 10
+    assert [row.seq for row in DeltaLedger(path).rows()] == list(range(10))
+
+
+def test_the_rows_that_reach_a_position_are_found_without_the_rest(ledger, path, monkeypatch):
+    for n in range(1, 12):
+        last, end = ledger.last(), Position({0: 3 + n // 2, 1: n // 3})
+        ledger.append(following(last, kind="commit" if end != last.to else "open", range=Range(last.to, end)))
+    every = ledger.rows()
+    for position in (row.to for row in every[::3]):
+        assert ledger.reaching(position) == [row for row in every if row.to.reaches(position)]
+    assert DeltaLedger(path).reaching(Position({0: 99})) == []
+    looks, row = [], DeltaLedger._row
+    monkeypatch.setattr(DeltaLedger, "_row", lambda self, seq: looks.append(seq) or row(self, seq))
+    assert [r.seq for r in ledger.reaching(Position({0: 8}))] == [10, 11]
+    assert len(looks) < 5
 
 
 def test_an_append_that_landed_although_it_was_said_to_fail_is_a_success(ledger, path, monkeypatch):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from dovetail.shared import tables
@@ -42,6 +45,24 @@ def test_what_is_appended_is_read_by_another_handle(path):
     other = AppendTable(path, SCHEMA)
     assert other.read(ds.field("id") > 1).to_pylist() == [{"id": 2, "word": "w2"}]
     assert other.largest("id") == 2
+
+
+def test_of_rows_between_two_numbers_only_the_files_are_read_that_may_hold_some(path, monkeypatch):
+    table, read, opened = AppendTable(path, SCHEMA), [], tables.pq.read_table
+    assert table.between("id", 0).num_rows == 0
+    for some in ((1, 5), (2,), (7, 9), (8,)):
+        table.append(rows(*some))
+    monkeypatch.setattr(tables.pq, "read_table", lambda files, **how: read.append(len(files)) or opened(files, **how))
+    for first, last, found, files in (
+        (0, None, [1, 2, 5, 7, 8, 9], 4),
+        (6, None, [7, 8, 9], 2),
+        (3, 7, [5, 7], 2),
+        (2, 2, [2], 2),
+    ):
+        assert (ids([table.between("id", first, last)]), read.pop()) == (found, files)
+    assert (table.between("id", 10).num_rows, read) == (0, [])
+    table.compact()
+    assert ids([AppendTable(path, SCHEMA).between("id", 5, 8)]) == [5, 7, 8]
 
 
 def test_rows_are_handed_out_once(path):
@@ -188,3 +209,34 @@ def test_a_table_that_must_exist_and_does_not_is_an_error(path):
 def test_a_version_lies_under_its_view():
     layout = Layout(Path("data"))
     assert layout.states(VersionId("sales@3f2a")) == Path("data/views/sales/versions/3f2a/states")
+
+
+def test_what_a_table_was_made_of_is_kept_as_long_as_said(path):
+    table, held = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    table.append(rows(0))
+    DeltaTable(str(path)).alter.set_table_properties({"delta.checkpointInterval": "3"})
+    for n in range(1, 7):
+        table.append(rows(n))
+    assert ids([held.read()]) == [*range(7)]
+    for entry in (path / "_delta_log").glob("*"):
+        before = time.time() - 3600 * tables.LOG_HOURS - 60
+        os.utime(entry, (before, before))
+    for n in range(7, 14):
+        table.append(rows(n))
+    left = sorted(entry.name for entry in (path / "_delta_log").glob("*.json"))
+    assert left[0] > f"{6:020}"
+    for reader in (held, AppendTable(path, SCHEMA)):
+        assert ids([reader.read()]) == [*range(14)]
+
+
+def test_a_table_of_an_earlier_dovetail_is_told_how_long_at_its_upkeep(path):
+    DeltaTable.create(str(path), schema=SCHEMA, configuration=tables.PROPERTIES)
+    table, other = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    assert other.append_if(rows(1), lambda: True)
+    table.compact()
+    told = DeltaTable(str(path))
+    assert tables.HISTORY.items() <= told.metadata().configuration.items()
+    table.compact()
+    assert DeltaTable(str(path)).version() == told.version()
+    assert other.append_if(rows(2), lambda: True)
+    assert ids([table.read()]) == [1, 2]
