@@ -36,6 +36,8 @@ node.bind-ip=127.0.0.1
 node.internal-address=127.0.0.1
 query.max-memory-per-node=600MB
 memory.heap-headroom-per-node=300MB
+scheduler.http-client.max-requests-queued-per-destination=65536
+exchange.http-client.max-requests-queued-per-destination=65536
 """
 CATALOG = """connector.name=delta_lake
 hive.metastore=file
