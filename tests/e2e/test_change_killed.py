@@ -69,7 +69,8 @@ KILLS = {  # in the order in which they are passed: each is killed where the one
 }
 FIRST_START = "attach.answered"
 OTHERS = (
-    "accept_gap", "archive", "clean", "compact", "dimension", "feed", "forget", "import", "push", "relabel", "resend", "speed",
+    "accept_gap", "archive", "clean", "compact", "dimension", "feed", "forget", "import", "push", "relabel", "resend",
+    "speed",
 )  # fmt: skip
 """Prefixes of what is no part of a change, and is killed by tests of its own."""
 
