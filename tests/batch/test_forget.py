@@ -13,7 +13,15 @@ from dovetail.batch import forget
 
 def test_trino_follows_each_view_before_what_it_read_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
     done, no_places = list[str](), SimpleNamespace(num_rows=0)
-    for name in ("_refuse_dimensions", "_refuse_imports", "_listed", "_blank", "_clean", "_searched"):
+    for name in (
+        "_refuse_dimensions",
+        "_refuse_bundles",
+        "_refuse_imports",
+        "_listed",
+        "_blank",
+        "_clean",
+        "_searched",
+    ):
         monkeypatch.setattr(forget.Forgetting, name, lambda *_, **__: None)
     for name in ("_compute", "_let_go"):
         monkeypatch.setattr(forget.Forgetting, name, lambda _, view, *__, name=name: done.append(f"{name} {view}"))
