@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e_system import System, Topic, free_port
+from e2e_system import SETTLE_S, System, Topic, free_port
 
 from dovetail.batch.prove import prove
 from dovetail.shared.log import Log
+from dovetail.shared.position import Position
 from dovetail.shared.quarantine import Quarantine
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ class Event:
 
 
 def answered(running: System) -> tuple[int, int]:
+    """What is answered once all that was sent is in it."""
+
+    def reached() -> bool:
+        return Position.from_json(running.ask("totals")["receipt"]["position"]).reaches(running.topic.end)
+
+    running.stack.wait("the answer to all that was sent", reached, seconds=SETTLE_S)
     (row,) = running.ask("totals")["rows"]
     return row["rows"], row["total"]
 
