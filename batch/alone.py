@@ -15,6 +15,7 @@ from dovetail.shared.declare import Source
 from dovetail.shared.errors import Busy, NotYet
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held, is_held, owner
+from dovetail.shared.position import Position
 from dovetail.shared.project import Project
 
 Tell = Callable[[str], None]
@@ -96,7 +97,7 @@ def _await_archived(
     while not _archived(project, source, ledger, master):
         if time.monotonic() >= until or not is_held(archive):
             raise NotYet(
-                f"speed has read {source.name} up to {ledger.rows()[-1].to}, the archive up to {master.claim()}",
+                f"speed has read {source.name} up to {_read(source, ledger)}, the archive up to {master.claim()}",
                 why="views are computed anew from the archive",
                 next=f"dovetail archive {source.name} until it has come as far, then forget again",
             )
@@ -105,10 +106,15 @@ def _await_archived(
 
 def _archived(project: Project, source: Source, ledger: DeltaLedger, master: DeltaMaster) -> bool:
     """Whether the master holds all that speed has read; raises Paused where it does not, and will not."""
-    last = ledger.last()
-    if last is None:
-        raise NotYet(f"nothing of {source.name} was ever read", next="dovetail dev")
-    if master.claim().reaches(last.to):
+    if master.claim().reaches(_read(source, ledger)):
         return True
     pauses.refuse(project.layout, "archive", source.name)
     return False
+
+
+def _read(source: Source, ledger: DeltaLedger) -> Position:
+    """Up to where speed has read a source."""
+    last = ledger.last()
+    if last is None:
+        raise NotYet(f"nothing of {source.name} was ever read", next="dovetail dev")
+    return last.to

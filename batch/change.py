@@ -106,7 +106,7 @@ def switch(
     layout, retention = project.layout, project.settings.retention
     ledger = DeltaLedger(layout.ledger(view.source.name))
     if to in started.staged:
-        refuse_unready(started, to, ledger.rows())
+        refuse_unready(started, to, ledger.rows(after=to[-1].to_seq - 1))
     now = promote.switch(
         DeltaManifest(layout.manifest(view.name)),
         ledger,

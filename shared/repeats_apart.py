@@ -38,7 +38,7 @@ class Apart:
     def __init__(self, source: Source, ledger: LedgerStore, layout: Layout, log: Log, spark: SparkSession) -> None:
         self._given = source, ledger, layout, log, spark
         self._source, self._layout, self._spark = source, layout, spark
-        self._declared = decoder_id(source.as_json())
+        self._declared = source.as_json()
         self._indexes: dict[str, Deduplicator] | None = None
         self._versions: dict[str, set[VersionId]] = {}
 
@@ -48,33 +48,32 @@ class Apart:
         Args:
             whole: the same rows with all their bytes.
         """
-        others = [b for b in bundles if decoder_id(b.decoder) != self._declared]
-        self._keep(others)
+        others = dict[str, list[Bundle]]()
+        for bundle in (b for b in bundles if b.decoder != self._declared):
+            others.setdefault(decoder_id(bundle.decoder), []).append(bundle)
         found = dict[VersionId, pa.Table]()
-        for name, index in (self._indexes or {}).items():
-            mine = [b for b in others if decoder_id(b.decoder) == name]
-            again = index.decide(candidates(decode(rows.select(*META), mine[0].decoder), self._source.event_id))
+        for name, index in self._kept(others).items():
+            decoder = others[name][0].decoder
+            again = index.decide(candidates(decode(rows.select(*META), decoder), self._source.event_id))
             if len(again):
-                found |= dict(_set_apart(whole, self._spark.createDataFrame(again.places), mine))
+                found |= dict(_set_apart(whole, self._spark.createDataFrame(again.places), others[name]))
         return found
 
     def learn(self, row: LedgerRow) -> None:
         for index in (self._indexes or {}).values():
             index.learn(row)
 
-    def _keep(self, bundles: Sequence[Bundle]) -> None:
-        """One index for each way to decode; those of others are deleted."""
-        self._versions = {}
-        for bundle in bundles:
-            self._versions.setdefault(decoder_id(bundle.decoder), set()).add(bundle.version)
+    def _kept(self, others: Mapping[str, Sequence[Bundle]]) -> Mapping[str, Deduplicator]:
+        """One index for each way to decode, by its id; those of ways that are in force no more are deleted."""
+        self._versions = {name: {b.version for b in bundles} for name, bundles in others.items()}
         before = self._indexes
-        if before is not None and before.keys() == self._versions.keys():
-            return
-        decoders = {decoder_id(b.decoder): b.decoder for b in bundles}
-        self._indexes = {n: (before or {}).get(n) or self._index(n, d) for n, d in decoders.items()}
+        if before is not None and before.keys() == others.keys():
+            return before
+        self._indexes = {n: (before or {}).get(n) or self._index(n, of[0].decoder) for n, of in others.items()}
         for folder in self._layout.seen(self._source.name).glob(f"{FOLDER}*"):
             if folder.name.removeprefix(FOLDER) not in self._indexes:
                 shutil.rmtree(folder)
+        return self._indexes
 
     def _index(self, name: str, decoder: Mapping[str, Any]) -> Deduplicator:
         def without(found: Candidates, rows: Sequence[LedgerRow]) -> Candidates:

@@ -58,7 +58,7 @@ STEPS = {
     "shared/manifest_table.py:swap": ["batch/recompute.py:run", "batch/job.py:run"],
     "shared/pauses.py:resume": [],  # one write
     "shared/repeats.py:_opened": [],  # deletes an index that is of no use any more
-    "shared/repeats_apart.py:_keep": [],  # the same
+    "shared/repeats_apart.py:_kept": [],  # the same
     "shared/seen.py:written": ["shared/seen.py:add"],
     "shared/seen.py:__init__": [],  # the same
     "shared/seen.py:clear": [],
