@@ -12,6 +12,7 @@ import mmap
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from dovetail.shared.places import is_remote, opened
 
 LONG = 8
 """Bytes from which on an id is found wherever it stands: by chance nothing else is the same."""
@@ -111,8 +114,8 @@ class Left:
 
 def in_rows(path: Path, needle: Needle) -> bool:
     """Whether a Parquet file has rows that are theirs: the column that names subjects does, or any bytes for sure."""
-    if needle.column in pq.read_schema(path).names:
-        column = pq.read_table(path, columns=[needle.column])[needle.column]
+    if needle.column in pq.read_schema(opened(path)).names:
+        column = pq.read_table(opened(path), columns=[needle.column])[needle.column]
         if pa.types.is_integer(column.type) or pa.types.is_string(column.type):
             found = pc.is_in(column.cast(pa.string()), pa.array(needle.values, pa.string()))
             if pc.any(found).as_py():
@@ -125,7 +128,7 @@ def in_file(path: Path, needle: Needle) -> str:
     try:
         if not path.stat().st_size:
             return ""
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with _mapped(path) as data:
             parquet = data[:4] == b"PAR1"
             if (needle.in_any_bytes or not parquet) and needle.within(data):
                 return "bytes"
@@ -136,8 +139,17 @@ def in_file(path: Path, needle: Needle) -> str:
         return ""  # deleted meanwhile, by a server that puts files of its own aside
 
 
+@contextmanager
+def _mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
+    if is_remote(path):
+        yield path.read_bytes()
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
+
+
 def _in_parquet(path: Path, needle: Needle) -> Iterator[str]:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(opened(path)) as file:
         for group in range(file.metadata.num_row_groups):
             for column in map(file.metadata.row_group(group).column, range(file.metadata.num_columns)):
                 stats = column.statistics if column.is_stats_set else None

@@ -6,7 +6,6 @@ still be asked for goes by rule 7: the manifest gives it up first, so that it is
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -27,6 +26,8 @@ from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.locks import held, is_held
 from dovetail.shared.manifest import RunId, needed, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.places import delete as delete_folder
+from dovetail.shared.places import size
 from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import AppendTable, Layout
 from dovetail.shared.versions import FILE, load
@@ -66,7 +67,7 @@ class Clean:
             self._imported(source)
         for view in _folders(self.layout.root / "views"):
             self._view(view)
-        for folder in _folders(self.layout.root / "scratch"):
+        for folder in _folders(self.layout.here / "scratch"):
             self._scratch(folder)
         return self
 
@@ -143,9 +144,9 @@ class Clean:
             self.left.append(Left(f"scratch {folder}", "a dovetail why may be at it", f"rm -r {folder}, if none runs"))
 
     def _folder(self, kind: str, folder: Path) -> None:
-        self.waste.append(Waste(kind, folder, 1, sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())))
+        self.waste.append(Waste(kind, folder, 1, size(folder)))
         if not self.dry_run:
-            shutil.rmtree(folder)
+            delete_folder(folder)
             failpoint("clean.folder_deleted")
 
     def _taken(self, locks: ExitStack, what: str, *names: str) -> bool:

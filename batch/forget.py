@@ -42,6 +42,7 @@ from dovetail.shared.ledger import CommitId, VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import needed
 from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.places import delete
 from dovetail.shared.project import Project
 from dovetail.shared.rule_arguments import WHOLE, base_type
 from dovetail.shared.states import DeltaStates
@@ -264,7 +265,7 @@ class Forgetting:
             floors = {version: manifest.floor(version) for version in versions}
         else:
             for folder in self.layout.of_runs(view):
-                shutil.rmtree(folder)
+                delete(folder)
         passed = Claims(self.layout.claims(self.source.name)).passed()
         only = [row.commit_id for row in unarchived(ledger.rows(), passed)] if passed else []
         states = DeltaStates(self.layout, self.source.name)
@@ -291,10 +292,12 @@ class Forgetting:
         failpoint("forget.cleaned")
 
     def _searched(self, so_far: Found) -> Found:
-        root = self.layout.root
+        root, here = self.layout.root, self.layout.here
         self.tell("every file is searched")
-        kafka = root / "kafka"
+        kafka = here / "kafka"
         left, broker = Left(root).look(self._needle, but=[kafka]), Left(kafka).look(self._needle)
+        if here != root:
+            left = Left(here, left.files, left.found).look(self._needle, but=[kafka])
         return Found(so_far.records, so_far.views, so_far.seq, left.files, left.found, broker.found)
 
     def _versions(self) -> list[VersionId]:

@@ -12,9 +12,11 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 from dovetail.batch.bytes_left import Needle, in_file
+from dovetail.shared import places
 from dovetail.shared.errors import UsageError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import VersionId, view_of
+from dovetail.shared.places import is_remote
 from dovetail.shared.tables import AppendTable, Layout
 from dovetail.shared.versions import FILE, load
 
@@ -26,7 +28,7 @@ def refuse(layout: Layout, source: str, answering: Collection[VersionId], needle
     """Raises UsageError where a version that answers names one of them, and not by chance."""
     for version, file in _naming(layout, source, needle.sure):
         if version in answering:
-            name, view = file.relative_to(layout.version(version) / "code"), view_of(version)
+            name, view = file.relative_to(load(layout.version(version)).folder / "code"), view_of(version)
             raise UsageError(
                 f"{version} answers, and {name} as it is stored with it names one of them", where=str(file),
                 next=f"take them out of {name}, dovetail reprocess {view} and promote it, then forget",
@@ -38,11 +40,19 @@ def delete(layout: Layout, source: str, kept: Collection[VersionId], needle: Nee
     gone = layout.scratch(GONE)
     for version, _ in _naming(layout, source, needle):
         if version not in kept and not _has_states(layout, version):
-            gone.mkdir(parents=True, exist_ok=True)
-            # At once: who finds half a bundle takes it for a whole one.
-            layout.version(version).rename(gone / layout.version(version).name)
+            _withdraw(layout.version(version), gone)
             failpoint("forget.bundle_set_aside")
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def _withdraw(folder: Path, gone: Path) -> None:
+    """At once: who finds half a bundle takes it for a whole one."""
+    if is_remote(folder):
+        (folder / FILE).unlink(missing_ok=True)
+        places.delete(folder)
+    else:
+        gone.mkdir(parents=True, exist_ok=True)
+        folder.rename(gone / folder.name)
 
 
 def _naming(layout: Layout, source: str, needle: Needle) -> Iterator[tuple[VersionId, Path]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from dovetail.shared.declare import Source
@@ -10,6 +9,7 @@ from dovetail.shared.failpoints import failpoint
 from dovetail.shared.imports import Import, Imports
 from dovetail.shared.locks import held, is_held
 from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.places import delete
 from dovetail.shared.project import Project
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import load
@@ -26,7 +26,7 @@ def drop(project: Project, source: Source, wanted: int, *, note: str) -> Import:
 def delete_unneeded(layout: Layout, source: str, *, alone: bool = False) -> None:
     """Deletes records that no import names and no run holds. For the holder of the lock `import-SOURCE`."""
     for folder in unneeded(layout, source, alone=alone):
-        shutil.rmtree(folder)
+        delete(folder)
         failpoint("import.folder_deleted")
 
 

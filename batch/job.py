@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -28,6 +27,7 @@ from dovetail.shared.locks import held, is_held
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import Manifest, RunId, needed, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
+from dovetail.shared.places import delete
 from dovetail.shared.position import slices
 from dovetail.shared.project import Project
 from dovetail.shared.states import DeltaStates
@@ -130,7 +130,7 @@ def delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
     stored = layout.of_runs(manifest.view)
     gone = unnamed((RunId(folder.name) for folder in stored), manifest)
     for folder in (f for f in stored if f.name in gone):
-        shutil.rmtree(folder, ignore_errors=True)
+        delete(folder)
         failpoint("batch.run_deleted")
 
 

@@ -5,15 +5,13 @@ Their tables are named again, as the first parts of its reprocessing: what came 
 
 from __future__ import annotations
 
-import os
-import shutil
 import uuid
 from dataclasses import replace
-from pathlib import Path
 
 from dovetail.batch import promote
 from dovetail.batch.job import owner
 from dovetail.batch.verify import Verified, last
+from dovetail.shared import places
 from dovetail.shared.errors import UsageError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import VersionId, view_of
@@ -39,7 +37,7 @@ def stage(layout: Layout, manifests: ManifestStore, version: VersionId, *, plan:
     with promote.pin(manifests, newest.id, version, newest.to_seq, owner=owner()):
         for run, copy in zip(runs, copies, strict=True):
             if run.id != ORIGIN:
-                shutil.copytree(layout.run(run.version, run.id), layout.run(version, copy.id), copy_function=_linked)
+                places.copy(layout.run(run.version, run.id), layout.run(version, copy.id))
                 failpoint("relabel.run_linked")
         note = f"relabel by {owner()}: {verified.groups:,} groups of {verified.before} equal up to seq {verified.seq}"
         promote.stage(manifests, copies, note=note)
@@ -69,11 +67,3 @@ def verified_runs(layout: Layout, now: Manifest | None, version: VersionId) -> t
 
 def _id(run: Run) -> RunId:
     return run.id if run.id == ORIGIN else RunId(uuid.uuid4().hex[:16])
-
-
-def _linked(file: str, to: str) -> None:
-    """The same bytes under a second name: a run's files are written once. Copied where they cannot be linked."""
-    try:
-        os.link(file, to)
-    except OSError:
-        shutil.copyfile(file, Path(to))

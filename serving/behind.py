@@ -69,7 +69,7 @@ def kafka_of(settings: Settings) -> LogEnd:
             return Log(settings.kafka.bootstrap, settings.kafka.resolved_options())
         from dovetail.shared.broker import running
 
-        bootstrap = running(settings.storage.path / "kafka")
+        bootstrap = running(settings.storage.here / "kafka")
         return Log(bootstrap, {}) if bootstrap else None
 
     return KafkaLogEnd(find)

@@ -52,7 +52,7 @@ class Door:
 
     def __init__(self, settings: Settings) -> None:
         self.required = settings.access.required
-        self._layout = Layout(settings.storage.path)
+        self._layout = Layout.of(settings)
         self._tokens = Tokens(settings.access)
         self._pepper = kept.pepper(settings.access.pepper, settings.folder, make=True) if self.required else b""
         self.salt = sha256(b"mask" + self._pepper).hexdigest()

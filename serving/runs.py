@@ -14,6 +14,7 @@ from dovetail.serving.shape import BUCKET, Shape
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.manifest import ORIGIN, Run, RunId
+from dovetail.shared.places import opened
 from dovetail.shared.tables import Layout
 
 Named = tuple[VersionId, RunId]
@@ -80,6 +81,6 @@ class Runs:
 def _batches(shape: Shape, table: DeltaTable, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for uri in table.file_uris():
         # Spark may write timestamps as INT96, which read as nanoseconds end in the year 2262.
-        file = pq.ParquetFile(uri, coerce_int96_timestamp_unit="us")
+        file = pq.ParquetFile(opened(uri), coerce_int96_timestamp_unit="us")
         for batch in file.iter_batches(BATCH_ROWS, columns=list(shape.columns)):
             yield from shape.held(batch).cast(schema).to_batches()

@@ -82,7 +82,7 @@ class Serving:
             workers=settings.serving.workers,
         )  # fmt: skip
         self.door = Door(settings)
-        self._layout = Layout(settings.storage.path)
+        self._layout = Layout.of(settings)
         self._changes = Changes(self._layout)
         self.lookups, self.past = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(PAST_AT_ONCE)
 

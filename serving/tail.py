@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import CommitId, Judged, LedgerRow, VersionId, checked, follows
 from dovetail.shared.ledger_table import SCHEMA, broken_in, row_of
+from dovetail.shared.places import opened
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import refresh
 
@@ -71,7 +72,7 @@ class Tail:
 
     def _read(self, file: str, columns: list[str] | None = None) -> pa.Table:
         names = columns or self.schema.names
-        parquet = pq.ParquetFile(self._path / unquote(file), coerce_int96_timestamp_unit="us")
+        parquet = pq.ParquetFile(opened(self._path / unquote(file)), coerce_int96_timestamp_unit="us")
         rows = parquet.read(columns=names)
         for name in {*names} - {*rows.column_names}:
             rows = rows.append_column(name, pa.nulls(rows.num_rows))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ from dovetail.shared.duration import parse
 from dovetail.shared.errors import DeclarationError, IntegrityError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.options import REFERENCE
+from dovetail.shared.places import delete, opened, put
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -158,7 +158,7 @@ class Versions:
 
         path = self._folder / version.file
         try:
-            rows = pq.read_table(path)
+            rows = pq.read_table(opened(path))
         except (OSError, pa.ArrowInvalid) as error:
             raise IntegrityError(
                 f"version {version.n} of dimension {self.name} cannot be read", where=str(path), why=str(error)
@@ -178,10 +178,9 @@ class Versions:
             return None
         n = last.n + 1 if last else 1
         version = Version(n, digest, key, rows.num_rows, f"{n}-{digest}.parquet", time.time())
-        self._folder.mkdir(parents=True, exist_ok=True)
-        half = self._folder / f".{version.file}"
-        pq.write_table(rows, half)
-        half.rename(self._folder / version.file)
+        written = pa.BufferOutputStream()
+        pq.write_table(rows, written)
+        put(self._folder / version.file, written.getvalue().to_pybytes())
         failpoint("dimension.file_written")
         self._table.append(pa.Table.from_pylist([asdict(version)], schema=self._table.schema))
         failpoint("dimension.version_named")
@@ -203,7 +202,7 @@ class Versions:
                 file.unlink()
         for copy in self._folder.glob("*.delta"):  # what Trino reads of a version; it goes with it
             if f"{copy.stem}.parquet" not in named:
-                shutil.rmtree(copy)
+                delete(copy)
 
     def checked(self, *, problem: str = "") -> None:
         """Notes for people that the dimension was looked at now, and what was wrong."""

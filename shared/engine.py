@@ -16,6 +16,7 @@ from dovetail.shared.class_archive import ClassArchive, Program, class_archive
 from dovetail.shared.errors import UsageError
 from dovetail.shared.jars import ensure
 from dovetail.shared.java import find_java
+from dovetail.shared.places import is_remote, spark_conf
 from dovetail.shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def start(
         UsageError: pyspark is not installed.
     """
     java = find_java()
-    jars = ensure("spark", on_progress=on_progress)
+    remote = is_remote(settings.storage.path)
+    jars = [jar for which in ("spark", *(("s3",) if remote else ())) for jar in ensure(which, on_progress=on_progress)]
     try:
         import pyspark
     except ImportError:
@@ -88,14 +90,15 @@ def start(
         "spark.master": settings.spark.master,
         JAVA_OPTIONS: " ".join([f"-Dlog4j2.configurationFile={LOG_CONF.as_uri()}", *([] if heavy else QUICK)]),
         "spark.driver.memory": settings.spark.driver_memory,
-        "spark.sql.warehouse.dir": str(settings.storage.path / "scratch" / "warehouse"),
+        "spark.sql.warehouse.dir": str(settings.storage.here / "scratch" / "warehouse"),
+        **spark_conf(settings.storage.path),
         **_jars(jars, settings.spark.master),
         **(conf or {}),
         **settings.spark.resolved_conf(),
     }
     shipped = Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent) / "jars"
     archive = class_archive(java, [*every[CLASS_PATH].split(os.pathsep), *shipped.iterdir()])
-    return _session(every, settings.storage.path / "logs" / f"spark-{app}.log", archive)
+    return _session(every, settings.storage.here / "logs" / f"spark-{app}.log", archive)
 
 
 def _jars(jars: Sequence[Path], master: str) -> dict[str, str]:

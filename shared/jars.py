@@ -26,10 +26,10 @@ from xml.sax.saxutils import quoteattr
 from dovetail.shared.errors import IntegrityError, ServiceMissing, UsageError
 from dovetail.shared.java import find_java
 
-JarSet = Literal["spark", "broker", "trino"]
+JarSet = Literal["spark", "broker", "trino", "s3"]
 Progress = Callable[[str], None]
 
-MEGABYTES: dict[JarSet, int] = {"spark": 22, "broker": 44, "trino": 822}
+MEGABYTES: dict[JarSet, int] = {"spark": 22, "broker": 44, "trino": 822, "s3": 14}
 """What each set weighs, for a message before it is fetched."""
 
 _STALLED = 60.0  # seconds in which the registry neither confirmed nor sent anything
@@ -66,7 +66,7 @@ def ensure(which: JarSet, *, on_progress: Progress | None = None, fetch: Fetch |
     one fetches, the others wait.
 
     Args:
-        which: Spark's set, the broker's or Trino's archive; they never share a class path.
+        which: Spark's set, what it needs for S3 beside that, the broker's or Trino's archive.
         on_progress: called with lines such as "31 of 46 jars, 38 MB".
         fetch: a double for the registry, in tests.
 

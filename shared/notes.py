@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
+
+from dovetail.shared.places import put
 
 T = TypeVar("T")
 
 
 def keep(path: Path, fields: Mapping[str, Any]) -> None:
     """Puts the note in the place of the one that is there; a reader sees one of the two, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}-{os.getpid()}")
-    half.write_text(json.dumps(fields), "utf-8")
-    half.rename(path)
+    put(path, json.dumps(fields).encode())
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dovetail.shared.places import is_remote
+
 
 def write(file: Path, content: bytes) -> None:
-    """Puts a file in the place of the one that is there; a reader sees one of the two, whole, after a power cut too."""
+    """Puts a file in the place of the one that is there; a reader sees one of the two, whole, after a power cut too.
+
+    In an object store they are for whoever may read the bucket.
+    """
+    if is_remote(file):
+        file.write_bytes(content)
+        return
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     half = file.with_name(f".{file.name}-{os.getpid()}")
     half.unlink(missing_ok=True)

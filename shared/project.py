@@ -48,7 +48,7 @@ class Project:
         # Here, for the tables bring Arrow and delta-rs, which most of what a declaration is asked for does not need.
         from dovetail.shared.tables import Layout
 
-        return Layout(self.settings.storage.path)
+        return Layout.of(self.settings)
 
     @property
     def views(self) -> dict[str, View]:

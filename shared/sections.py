@@ -16,6 +16,7 @@ from dovetail.shared import duration
 from dovetail.shared.errors import DeclarationError
 from dovetail.shared.options import KAFKA_DENIED, SPARK_DENIED, refused, resolved
 from dovetail.shared.percentage import share
+from dovetail.shared.places import S3, is_remote, place
 
 FILE = "dovetail.toml"
 PREFIX = "DOVETAIL__"
@@ -71,9 +72,9 @@ def _receiver(address: str) -> str:
     return address
 
 
-def _local_root(root: str) -> str:
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", root):
-        raise ValueError("a folder, for now: object stores come in a later release")
+def _root(root: str) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", root) and not S3.fullmatch(root):
+        raise ValueError('a folder, or a prefix in a bucket of S3, as in "s3://bucket/prefix"')
     if not root.strip():
         raise ValueError('a folder, as in "data"')
     return root
@@ -173,14 +174,29 @@ class KafkaSettings(Section):
 class StorageSettings(Section):
     """[storage]: where tables are kept."""
 
-    root: Annotated[str, AfterValidator(_local_root)] = Field(
-        default="data", description="the folder of all tables, relative to dovetail.toml"
+    root: Annotated[str, AfterValidator(_root)] = Field(
+        default="data", description='the folder of all tables, relative to dovetail.toml, or "s3://bucket/prefix"'
+    )
+    local: str = Field(
+        default="",
+        description="the folder of what stays on this machine: locks, the index of ids, logs, keys and grants, the "
+        'embedded broker; "" for root, or for .dovetail/local where root is no folder',
     )
 
     @property
     def path(self) -> Path:
-        """The root as an absolute path."""
-        return (self._folder / Path(self.root).expanduser()).resolve()
+        """The root as an absolute path, or as a place in an object store that is handled as one."""
+        return place(self.root) if S3.fullmatch(self.root) else self._absolute(self.root)
+
+    @property
+    def here(self) -> Path:
+        """The folder of what stays on this machine, as an absolute path."""
+        if not self.local and not S3.fullmatch(self.root):
+            return self.path
+        return self._absolute(self.local or ".dovetail/local")
+
+    def _absolute(self, folder: str) -> Path:
+        return (self._folder / Path(folder).expanduser()).resolve()
 
 
 class SparkSettings(Section):
@@ -365,7 +381,8 @@ class TrinoSettings(Section):
         default="", description="its password, env:NAME or file:PATH; over https only"
     )
     root: str = Field(
-        default="", description='how Trino sees storage.root, as "local:///lake"; "" for local:// and its path'
+        default="",
+        description='how Trino sees storage.root, as "local:///lake"; "" for the same, or local:// and its path',
     )
     grant: str = Field(
         default="", description="as which grant the views show columns; empty: what any grant masks is left out"
@@ -380,7 +397,7 @@ class TrinoSettings(Section):
 
     def root_as_seen(self, root: Path) -> str:
         """The storage root as Trino names it."""
-        return (self.root or f"local://{root}").rstrip("/")
+        return (self.root or (str(root) if is_remote(root) else f"local://{root}")).rstrip("/")
 
     def resolved_password(self) -> str:
         """The password itself; for the client only, never to be shown."""

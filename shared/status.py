@@ -23,6 +23,7 @@ from dovetail.shared.log import Extent, Log, TopicMissing, Waiting
 from dovetail.shared.manifest import Manifest, RunId, needed, unnamed
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.pauses import Pause, paused
+from dovetail.shared.places import size
 from dovetail.shared.position import Position, RecordId
 from dovetail.shared.project import Project
 from dovetail.shared.proofs import Proved
@@ -221,7 +222,7 @@ def _view(project: Project, view: View, last: LedgerRow | None) -> ViewState:
     needs = {*(last.versions if last else ()), *(needed(manifest) if manifest else ())}
     every = layout.versions(view.name).glob("[!.]*/states")
     earlier = [f for f in every if f"{view.name}@{f.parent.name}" not in needs] if manifest else []
-    waste, most = sum(map(_bytes, [*garbage, *earlier])), project.settings.retention.warn_waste
+    waste, most = sum(map(size, [*garbage, *earlier])), project.settings.retention.warn_waste
     return replace(
         state,
         declared=declared,
@@ -233,10 +234,6 @@ def _view(project: Project, view: View, last: LedgerRow | None) -> ViewState:
         held_back=gates.held_back(layout, manifest) if manifest else None,
         trino=trino.behind(layout, view.name) if project.settings.trino.url else "",
     )
-
-
-def _bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _dimension(layout: Layout, dimension: Dimension) -> DimensionState:

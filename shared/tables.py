@@ -1,11 +1,14 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
-root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,forgotten,seen,proof.json}
+root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,forgotten,proof.json}
 root/sources/SOURCE/{imports,imported/FOLDER}
-root/{locks,paused}/    root/forget.key    root/push/NAME.json    root/scratch/   (Spark's checkpoints: never trusted)
+root/paused/    root/forget.key    root/push/NAME.json
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
 root/views/VIEW/{manifest,joins,sensitive.json,trino.json}
 root/views/VIEW/versions/FINGERPRINT/{bundle.json,code/,states,runs/RUN,failed/RUN}
+here/sources/SOURCE/seen/    here/{locks,logs,access,kafka}/    here/scratch/   (Spark's checkpoints: never trusted)
+
+`here` is a folder of this machine: the root itself, but where that is in an object store.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -28,6 +31,10 @@ from dovetail.shared.errors import IntegrityError, ServiceMissing
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.manifest import RunId
+from dovetail.shared.places import is_remote, opened
+
+if TYPE_CHECKING:
+    from dovetail.shared.settings import Settings
 
 PROPERTIES = {"delta.enableDeletionVectors": "false"}
 """Deletion vectors hide bytes instead of removing them, and not every reader knows them."""
@@ -43,9 +50,18 @@ every process that opens the table lists, and its week of deleted files 3 millio
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things lie under the storage root."""
+    """Where things lie under the storage root, and what stays on this machine."""
 
     root: Path
+    local: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Layout:
+        return cls(settings.storage.path, settings.storage.here)
+
+    @property
+    def here(self) -> Path:
+        return self.local or self.root
 
     def master(self, source: str) -> Path:
         return self.root / "sources" / source / "master"
@@ -69,7 +85,7 @@ class Layout:
         return self.root / "sources" / source / "repeats"
 
     def seen(self, source: str) -> Path:
-        return self.root / "sources" / source / "seen"
+        return self.here / "sources" / source / "seen"
 
     def failing(self, source: str) -> Path:
         return self.root / "sources" / source / "failing"
@@ -89,7 +105,7 @@ class Layout:
 
     @property
     def access(self) -> Path:
-        return self.root / "access"
+        return self.here / "access"
 
     def manifest(self, view: str) -> Path:
         return self.root / "views" / view / "manifest"
@@ -135,10 +151,10 @@ class Layout:
         return [folder for kind in ("runs", "failed") for folder in sorted(self.versions(view).glob(f"*/{kind}/*"))]
 
     def scratch(self, name: str) -> Path:
-        return self.root / "scratch" / name
+        return self.here / "scratch" / name
 
     def lock(self, name: str) -> Path:
-        return self.root / "locks" / f"{name}.lock"
+        return self.here / "locks" / f"{name}.lock"
 
     def pause(self, name: str) -> Path:
         return self.root / "paused" / f"{name}.json"
@@ -223,7 +239,7 @@ class AppendTable:
         files = set(table.file_uris())
         unseen = sorted(files - self._known)
         with _sound(self.path):
-            found = [pq.read_table(unquote(f), schema=self.schema, partitioning=None) for f in unseen]
+            found = [pq.read_table(opened(f), schema=self.schema, partitioning=None) for f in unseen]
         self._known, self._handed = files, table.version()
         return found
 
@@ -257,7 +273,7 @@ class AppendTable:
         names = (f"{end}.{column}" for end in ("min", "max"))
         known = [(actions[n] if n in actions.column_names else nothing).to_pylist() for n in names]
         files = [
-            str(self.path / unquote(file))
+            self.path / unquote(file)
             for file, low, high in zip(actions["path"].to_pylist(), *known, strict=True)
             if (high is None or high >= first) and (last is None or low is None or low <= last)
         ]
@@ -265,11 +281,8 @@ class AppendTable:
         if last is not None:
             wanted &= ds.field(column) <= last
         with _sound(self.path):
-            return (
-                pq.read_table(files, schema=self.schema, filters=wanted, partitioning=None)
-                if files
-                else self.schema.empty_table()
-            )
+            read = [pq.read_table(opened(f), schema=self.schema, filters=wanted, partitioning=None) for f in files]
+        return pa.concat_tables([self.schema.empty_table(), *read])
 
     def largest(self, column: str) -> int | None:
         """The largest value of an integer column, from file statistics; None for an empty table."""
@@ -349,6 +362,9 @@ def refresh(table: DeltaTable, path: Path) -> None:
 
     Where its own version is gone from the log, newer ones are there, and what came between was forgotten.
     """
+    if is_remote(path):  # where a look at two names costs as much as a list of those after the version
+        table.update_incremental()
+        return
     log, version = path / "_delta_log", table.version()
     if (log / f"{version + 1:020}.json").exists() or not (log / f"{version:020}.json").exists():
         table.update_incremental()
@@ -358,8 +374,10 @@ def refresh(table: DeltaTable, path: Path) -> None:
 def refuse_torn(table: DeltaTable, path: Path) -> None:
     """Raises IntegrityError where the newest entry of the log is empty, as a machine that went down may leave it.
 
-    The table would be read without that entry, and nothing said.
+    The table would be read without that entry, and nothing said. What is in an object store is there whole.
     """
+    if is_remote(path):
+        return
     entry = path / "_delta_log" / f"{table.version():020}.json"
     if entry.exists() and entry.stat().st_size == 0:
         raise IntegrityError(

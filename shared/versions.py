@@ -9,10 +9,8 @@ from __future__ import annotations
 import builtins
 import hashlib
 import json
-import shutil
 import sys
 import types
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +25,7 @@ from dovetail.shared.errors import DeclarationError, IntegrityError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.measures import Measure, measure_from_json
+from dovetail.shared.places import fetched, new_folder
 
 STATE_FORMAT = 1
 FILE = "bundle.json"
@@ -151,24 +150,11 @@ def store(view: View, project: Path, files: Sequence[Path], module: str, attribu
         "measures": {name: m.as_json() for name, m in view.measures.items()},
         "libraries": libraries_of(view, project),
     }
-    half = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
-    half.mkdir(parents=True)
-    for file in files:
-        copy = half / "code" / file.relative_to(project)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
-    for pinned, content in _pinned(view, project).items():
-        copy = half / "code" / pinned
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(content)
-    (half / FILE).write_text(json.dumps(stored, indent=2))
-    failpoint("attach.bundle_written")
-    try:
-        half.rename(folder)
-    except OSError:  # another process stored the same version first
-        shutil.rmtree(half)
-        if not (folder / FILE).exists():
-            raise
+    code = {str(file.relative_to(project)): file.read_bytes() for file in files}
+    code |= {str(pinned): content for pinned, content in _pinned(view, project).items()}
+    files_of = {f"code/{name}": content for name, content in code.items()}
+    with new_folder(folder, files_of, (FILE, json.dumps(stored, indent=2).encode())):
+        failpoint("attach.bundle_written")
 
 
 def _pinned(view: View, project: Path) -> dict[Path, bytes]:
@@ -202,7 +188,7 @@ def load(folder: Path) -> Bundle:
         bucket_seconds=stored["bucket_seconds"],
         measures={name: measure_from_json(m) for name, m in stored["measures"].items()},
         where=stored["where"],
-        folder=folder,
+        folder=fetched(folder),
         libraries=stored.get("libraries", {}),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from dovetail.shared import engine, settings
 
     folder = tmp_path_factory.mktemp("spark")
-    (folder / "dovetail.toml").write_text('[spark]\nmaster = "local[2]"\n')
+    root = os.environ.get("DOVETAIL_TEST_ROOT", "data")  # see tests/s3_store.py
+    (folder / "dovetail.toml").write_text(f'[spark]\nmaster = "local[2]"\n[storage]\nroot = "{root}"\n')
     session = engine.start(
         settings.load(folder),
         "tests",

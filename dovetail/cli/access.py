@@ -248,7 +248,7 @@ def _say_dry(output: Output, dry_run: bool) -> None:
 def _layout(settings: Settings) -> Layout:
     from dovetail.shared.tables import Layout
 
-    return Layout(settings.storage.path)
+    return Layout.of(settings)
 
 
 def _row(grant: Grant) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def run(folder: Path, output: Output, *, seconds: float) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     template.create(folder, "shop")
     project = projects.load(settings.load(folder))
-    with stack(folder, project.settings.storage.path / "logs") as (processes, outer):
+    with stack(folder, project.settings.storage.here / "logs") as (processes, outer):
         log = dev.start_layers(project, processes, outer, output)
         Demo(project, processes, outer, log, output, time.monotonic() + seconds if seconds else None).run()
 

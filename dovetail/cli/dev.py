@@ -25,7 +25,7 @@ START_S = 180
 
 def run(project: Project, output: Output) -> None:
     """Runs the project until SIGINT or SIGTERM; data stay in its folder."""
-    with stack(project.settings.folder, project.settings.storage.path / "logs") as (processes, outer):
+    with stack(project.settings.folder, project.settings.storage.here / "logs") as (processes, outer):
         log = start_layers(project, processes, outer, output)
         for source in project.sources.values():
             start_generator(project, log, source, outer, output)
@@ -62,7 +62,7 @@ def start_layers(project: Project, processes: Stack, outer: ExitStack, output: O
     """The broker (where embedded) and the topics, waited for; then serving and speed on their way."""
     settings = project.settings
     jars.ensure("spark", on_progress=output.progress())
-    folder = settings.storage.path / "kafka"
+    folder = settings.storage.here / "kafka"
     if settings.kafka.bootstrap == "embedded" and running(folder) is None:
         outer.enter_context(Broker.start(folder, port=settings.kafka.port or None, on_progress=output.progress()))
     log = find_log(settings)

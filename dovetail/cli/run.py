@@ -188,7 +188,7 @@ def kafka(context: typer.Context, as_json: bool = JSON) -> None:
 
     output, settings = Output(as_json=as_json), load_settings(context)
     with Broker.start(
-        settings.storage.path / "kafka", port=settings.kafka.port or None, on_progress=output.progress()
+        settings.storage.here / "kafka", port=settings.kafka.port or None, on_progress=output.progress()
     ) as broker:
         output.line(
             f"kafka runs at {broker.bootstrap}; Ctrl-C stops it, its data stay in {settings.storage.path / 'kafka'}"

@@ -12,6 +12,7 @@ import typer
 from dovetail.cli.output import Output
 from dovetail.shared import logs, project, settings
 from dovetail.shared.errors import ServiceMissing
+from dovetail.shared.places import is_remote, refuse_unconditional
 from dovetail.shared.project import Project
 from dovetail.shared.settings import Settings
 
@@ -38,7 +39,9 @@ def load_project(context: typer.Context, *, logged: bool = False) -> Project:
 
 def writable(of: Settings) -> None:
     """Raises ServiceMissing when the storage root cannot be written: said before an engine is started for nothing."""
-    root = of.storage.path
+    root = of.storage.here
+    if is_remote(of.storage.path):
+        refuse_unconditional(of.storage.path)
     there = next(folder for folder in (root, *root.parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise ServiceMissing(
@@ -50,7 +53,7 @@ def writable(of: Settings) -> None:
 
 
 def broker_folder(of: Settings) -> str:
-    return str(of.storage.path / "kafka")
+    return str(of.storage.here / "kafka")
 
 
 def find_log(of: Settings) -> Log:
@@ -60,7 +63,7 @@ def find_log(of: Settings) -> Log:
 
     if of.kafka.bootstrap != "embedded":
         return Log(of.kafka.bootstrap, of.kafka.resolved_options())
-    bootstrap = running(of.storage.path / "kafka")
+    bootstrap = running(of.storage.here / "kafka")
     if bootstrap is None:
         raise ServiceMissing(
             "the embedded Kafka broker of this project does not run",

@@ -120,7 +120,7 @@ def doctor(context: typer.Context, as_json: bool = JSON) -> None:
     try:
         settings = load_settings(context)
         hooks = of_hooks(settings)
-        folder, serving_port = settings.storage.path, settings.serving.port
+        folder, serving_port = settings.storage.here, settings.serving.port
         kafka_port = settings.kafka.port or kafka_port
     except SettingsError as error:  # a machine can be looked at anywhere
         output.note(f"{error.what}: looking at this machine alone")

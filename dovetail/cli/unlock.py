@@ -26,7 +26,7 @@ def unlock(
     from dovetail.shared.errors import UsageError, unknown
     from dovetail.shared.tables import Layout
 
-    output, layout = Output(as_json=as_json), Layout(load_settings(context).storage.path)
+    output, layout = Output(as_json=as_json), Layout.of(load_settings(context))
     path = layout.lock(name)
     if not path.exists():
         raise UsageError(unknown("lock", name, (p.stem for p in path.parent.glob("*.lock"))), where=str(path.parent))

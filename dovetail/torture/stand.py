@@ -96,7 +96,7 @@ class Stand:
         self.folder, self._end, self._tell = folder, end, tell
         _make(folder, views, _free_port())
         self.reload()
-        self.stack = Stack(folder, self.project.settings.storage.path / "logs")
+        self.stack = Stack(folder, self.project.settings.storage.here / "logs")
         self.away = threading.Event()
         """Set while the server may be gone."""
         self.recoveries: list[Recovery] = []
@@ -266,7 +266,7 @@ class Stand:
 
     @property
     def _kafka(self) -> Path:
-        return self.project.settings.storage.path / "kafka"
+        return self.project.settings.storage.here / "kafka"
 
     def _pid(self, what: Paused) -> int:
         return self.broker.pid if what == "broker" else self.stack.children[what].process.pid

@@ -57,7 +57,7 @@ def follow(settings: Settings, view: str) -> None:
 
 def preview(settings: Settings, views: Iterable[str]) -> list[Synced]:
     """What `sync` would make of these views; asks no Trino and writes nothing."""
-    layout = Layout(settings.storage.path)
+    layout = Layout.of(settings)
     tables = Tables(settings.trino, layout.root, lambda _: [])
     return [_synced(found) for view in views if (found := offer(settings.trino, layout, tables, view))]
 
@@ -71,7 +71,7 @@ def sync(settings: Settings, views: Iterable[str]) -> list[Synced]:
         ServiceMissing: Trino does not answer, or ended while it did.
         Busy: another process has been at it for a minute.
     """
-    layout, views = Layout(settings.storage.path), [*views]
+    layout, views = Layout.of(settings), [*views]
     done, problem = dict[str, Synced | None](), "it was cut short"
     with held(layout.lock("trino"), "a sync with Trino", patience=PATIENCE):
         try:

@@ -13,6 +13,7 @@ READ_BY = {
     "conf/grafana-dashboard.json": ("tests/docs/test_watching.py", "grafana-dashboard.json"),
     "conf/kubernetes/": ("tests/conf/test_kubernetes.py", '"kubernetes"'),
     "conf/spark-classes.txt": ("tests/conftest.py", "engine.start"),
+    "conf/s3-jars.lock": ("tests/s3/test_s3.py", "s3_store"),
     "conf/spark-jars.lock": ("tests/conftest.py", "engine.start"),
     "conf/spark-log4j2.properties": ("tests/conftest.py", "engine.start"),
     "conf/systemd/": ("tests/conf/test_systemd.py", '"systemd"'),

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import httpx
 import psutil
 from e2e_oracle import Groups, Oracle, report
+from s3_store import ROOT
 
 from dovetail.cli.stack import Child, Stack
 from dovetail.shared import project as projects
@@ -365,9 +367,11 @@ def make(example: Example, folder: Path, log: Log, topic: str) -> Path:
     assert text.count(f'"{example.topic}"') == 1
     views.write_text(text.replace(f'"{example.topic}"', f'"{topic}"'), "utf-8")
     toml = folder / "dovetail.toml"
-    theirs = ("[kafka]", "bootstrap", "partitions")
+    theirs = ("[kafka]", "bootstrap", "partitions", "[storage]", "root")
     kept = [line for line in toml.read_text("utf-8").splitlines() if not line.startswith(theirs)]
     added = ["[kafka]", f'bootstrap = "{log.bootstrap}"', "[serving]", f"port = {free_port()}", ""]
+    if ROOT in os.environ:
+        added += ["[storage]", f'root = "{os.environ[ROOT]}/{uuid.uuid4().hex}"']
     toml.write_text("\n".join([*kept, *added]), "utf-8")
     return folder
 
