@@ -56,6 +56,10 @@ constraints: $(READY)  ## renew conf/constraints.txt from what the package index
 test-cluster: $(READY)  ## the tests of the joint on a real Spark cluster of two workers, by settings alone
 	@$(BIN)/python tests/spark_cluster.py $(BIN)/python -m pytest tests/e2e/test_depot.py
 
+test-s3: $(READY)  ## storage roots in a store of S3's protocol: its faults, two writers, and the tests of the joint
+	@$(BIN)/python -m pytest tests/s3
+	@$(BIN)/python tests/s3_store.py $(BIN)/python -m pytest tests/e2e/test_depot.py
+
 setup: $(READY)  ## make the virtual environment
 
 test-trino: $(READY)  ## the views in a real Trino server, against the API and the records; fetches 822 MB once
@@ -76,4 +80,4 @@ $(READY): pyproject.toml conf/constraints.txt
 	fi
 	@touch $@
 
-.PHONY: help demo test test-long test-cluster test-trino soak check format docs classes mutants bench wheel constraints setup clean
+.PHONY: help demo test test-long test-cluster test-trino test-s3 soak check format docs classes mutants bench wheel constraints setup clean

@@ -1,4 +1,4 @@
-# The storage root is this volume: `[storage] root` is a folder. The bucket is for copies, until it may be s3://.
+# The storage root is this volume: `[storage] root` is a folder. The bucket is for copies, or for the root itself as s3://.
 
 resource "aws_kms_key" "this" {
   description             = "${var.name}: volumes, bucket, log, secrets"

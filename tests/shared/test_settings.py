@@ -97,9 +97,9 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ("kafka = 3", "kafka is 3: must be a table, as in [kafka]", "kafka"),
         ("views = []", "views is []: List should have at least 1 item", "views"),
         (
-            "[storage]\nroot = 's3://b/p'",
-            "storage.root is 's3://b/p': a folder, for now: object stores come in a later",
-            "",
+            "[storage]\nroot = 'gs://bucket/prefix'",
+            "storage.root is 'gs://bucket/prefix': a folder, or a prefix in a bucket of S3, as in",
+            "storage.root",
         ),
         ("[spark]\ndriver_memory = '1 gig'", "spark.driver_memory is '1 gig'", "spark.driver_memory"),
         ("[spark]\nconf = {'sql.x' = '1'}", "sql.x is no Spark setting", "spark.conf"),
@@ -196,7 +196,7 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
     values = {"bootstrap": "h:1", "options": '{"a": "b"}', "conf": '{"spark.a": "b"}', "host": "::1"}
     values |= {"stop_if_quarantined": "11%", "warn_if_quarantined": "11%", "warn_unread": "11%"}
     values |= {"warn_quarantine": "11 MB", "warn_waste": "11 MB", "rollback_window": "11 days", "every": "11 days"}
-    values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "master": "yarn", "generator": "g.py"}
+    values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "local": "here", "master": "yarn", "generator": "g.py"}
     values |= {"required": "true", "pepper": "env:P", "names": '["n"]', "jwt_keys": "https://issuer.example/keys"}
     values |= {"jwt_algorithms": '["PS256"]', "logs": "json", "traces": "http://h:1", "lineage": "http://h:1"}
     values |= {"on_promote": '["c"]', "on_problem": '["c"]', "timeout": "11 seconds"}
