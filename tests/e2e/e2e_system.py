@@ -124,7 +124,7 @@ class Topic:
     def end(self) -> Position:
         """Just above the last acknowledged record of each partition."""
         end = dict[int, int]()
-        for place in self.sent:
+        for place in list(self.sent):  # of a topic that another thread sends to, too
             end[place.partition] = max(end.get(place.partition, 0), place.offset + 1)
         return Position(end)
 
