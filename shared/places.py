@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from dovetail.shared.errors import ServiceMissing, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import fs
 
 S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?")
 """A bucket and a prefix in it."""
@@ -135,6 +136,17 @@ def opened(path: Path | str) -> Path | pa.NativeFile:
 
     store, name = fs.FileSystem.from_uri(text)
     return store.open_input_file(name)
+
+
+def together(paths: Sequence[Path]) -> tuple[fs.FileSystem | None, list[str]]:
+    """Files of one folder as Arrow reads several at once: what they are in, None for this machine, and their names."""
+    names = [str(path) for path in paths]
+    if not is_remote(paths[0]):
+        return None, names
+    from pyarrow import fs
+
+    store, _ = fs.FileSystem.from_uri(names[0])
+    return store, [name.removeprefix("s3://") for name in names]
 
 
 def refuse_unconditional(root: Path) -> None:

@@ -31,7 +31,7 @@ from dovetail.shared.errors import IntegrityError, ServiceMissing
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.manifest import RunId
-from dovetail.shared.places import is_remote, opened
+from dovetail.shared.places import is_remote, opened, together
 
 if TYPE_CHECKING:
     from dovetail.shared.settings import Settings
@@ -281,8 +281,10 @@ class AppendTable:
         if last is not None:
             wanted &= ds.field(column) <= last
         with _sound(self.path):
-            read = [pq.read_table(opened(f), schema=self.schema, filters=wanted, partitioning=None) for f in files]
-        return pa.concat_tables([self.schema.empty_table(), *read])
+            if not files:
+                return self.schema.empty_table()
+            store, names = together(files)
+            return pq.read_table(names, schema=self.schema, filters=wanted, partitioning=None, filesystem=store)
 
     def largest(self, column: str) -> int | None:
         """The largest value of an integer column, from file statistics; None for an empty table."""

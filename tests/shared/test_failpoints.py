@@ -42,6 +42,7 @@ def test_outside_test_mode_an_armed_one_is_refused():
 WRITING = {
     "write_deltalake", "append_if", "save", "vacuum", "delete", "compact", "swap", "_swapped",
     "rmtree", "rename", "unlink", "write_table", "write_text", "write_bytes", "copyfile", "copytree",
+    "put", "new_folder", "rm", "cp_file", "pipe_file", "rm_file",
 }  # fmt: skip
 """Calls that change what lies in the storage root; of `append` only those of tables and stores."""
 STORES = re.compile(r".*_table|table|ledger|store|self\._(quarantine|failing|repeats|claims)")
@@ -56,6 +57,13 @@ STEPS = {
     "shared/ledger_table.py:append": ["shared/commit.py:commit"],
     "shared/ledger_table.py:compact": ["shared/upkeep.py:tidy"],
     "shared/manifest_table.py:swap": ["batch/recompute.py:run", "batch/job.py:run"],
+    "shared/places.py:put": ["shared/dimensions.py:add"],
+    "shared/places.py:delete": ["batch/clean.py:_folder", "batch/import_drop.py:delete_unneeded"],
+    "shared/places.py:copy": ["batch/relabel.py:stage"],
+    "shared/places.py:_linked": ["batch/relabel.py:stage"],
+    "shared/places.py:new_folder": ["shared/versions.py:store"],
+    "shared/places.py:_write": ["shared/versions.py:store"],
+    "shared/places.py:refuse_unconditional": [],  # a probe that nothing reads
     "shared/pauses.py:resume": [],  # one write
     "shared/repeats.py:_opened": [],  # deletes an index that is of no use any more
     "shared/repeats_apart.py:_kept": [],  # the same
@@ -88,7 +96,7 @@ STEPS = {
     "batch/promote.py:drop_pins": ["batch/recompute.py:run"],
     "batch/promote.py:raise_floors": ["batch/job.py:run"],
     "batch/promote.py:_swapped": ["batch/recompute.py:run"],
-    "batch/relabel.py:_linked": ["batch/relabel.py:stage"],
+    "batch/forget_bundles.py:_withdraw": ["batch/forget_bundles.py:delete"],
     "batch/behind.py:on_disk": [],  # scratch
     "batch/recount.py:truth": [],  # scratch
 }

@@ -196,7 +196,14 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
     values = {"bootstrap": "h:1", "options": '{"a": "b"}', "conf": '{"spark.a": "b"}', "host": "::1"}
     values |= {"stop_if_quarantined": "11%", "warn_if_quarantined": "11%", "warn_unread": "11%"}
     values |= {"warn_quarantine": "11 MB", "warn_waste": "11 MB", "rollback_window": "11 days", "every": "11 days"}
-    values |= {"trigger": "7 seconds", "driver_memory": "2g", "root": "there", "local": "here", "master": "yarn", "generator": "g.py"}
+    values |= {
+        "trigger": "7 seconds",
+        "driver_memory": "2g",
+        "root": "there",
+        "local": "here",
+        "master": "yarn",
+        "generator": "g.py",
+    }
     values |= {"required": "true", "pepper": "env:P", "names": '["n"]', "jwt_keys": "https://issuer.example/keys"}
     values |= {"jwt_algorithms": '["PS256"]', "logs": "json", "traces": "http://h:1", "lineage": "http://h:1"}
     values |= {"on_promote": '["c"]', "on_problem": '["c"]', "timeout": "11 seconds"}

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from pathlib import Path
 
 import pytest
 from pyspark import cloudpickle
@@ -108,7 +109,7 @@ def test_a_bundle_is_whole_or_not_there(make, monkeypatch):
     def torn(*_args, **_kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr(versions.shutil, "copyfile", torn)
+    monkeypatch.setattr(Path, "write_bytes", torn)
     with pytest.raises(OSError, match="disk full"):
         project.store(project.view("totals"))
     assert not project.layout.version(version(project)).exists()
