@@ -111,6 +111,8 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ),
         ("[speed]\nwarn_if_quarantined = '101%'", "speed.warn_if_quarantined is '101%': a percentage", ""),
         ("[serving]\nworkers = 0", "serving.workers is 0: must be greater than or equal to 1", "serving.workers"),
+        ("[serving]\nengine = 'spark'", "serving.engine is 'spark': must be 'duckdb' or 'trino'", "serving.engine"),
+        ("[serving]\nengine = 'trino'", "serving.engine is 'trino', and trino.url is not set", "serving.engine"),
         ("[serving]\nhost = '0.0.0.0'", "serving.host is '0.0.0.0': only this machine", "serving.host"),
         ("[serving]\nhost = 'example.org'", "serving.host is 'example.org': only this machine", "serving.host"),
         (
