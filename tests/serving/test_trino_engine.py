@@ -1,4 +1,4 @@
-"""A server whose runs are in Trino says what one says that holds them; a double stands for Trino (see `tests/trino`)."""
+"""A server whose runs are in Trino says what one says that holds them. A double stands for Trino: see `tests/trino`."""
 
 from __future__ import annotations
 
@@ -104,6 +104,7 @@ def test_who_sees_less_sees_the_same_of_both(tmp_path: Path) -> None:
             key = {"authorization": f"Bearer {give(two.stand.layout, grant)}"}
             for client in (two.held, two.trino):
                 client.http.headers.update(key)
+            two.settled("sales")
             before = len(server.asked)
             for question in questions:
                 alike(two.asked("sales", measures=EXACT, **question))
@@ -200,7 +201,7 @@ def test_of_a_sum_beyond_its_type_both_say_the_same(two: Two, server: TrinoServe
 @pytest.mark.long
 def test_no_server_begins_without_its_trino(tmp_path: Path) -> None:
     (tmp_path / "dovetail.toml").write_text('[serving]\nengine = "trino"\n')
-    with pytest.raises(SettingsError, match="trino.url is not set"):
+    with pytest.raises(SettingsError, match=r"trino\.url is not set"):
         load(tmp_path)
     with serving_process(tmp_path, serving={"engine": "trino"}, trino=TRINO) as (process, address):
         _, said = process.communicate(timeout=30)

@@ -102,10 +102,13 @@ class Two:
         """Waits until both answer from the newest manifest."""
         now = self.stand.manifest(view).read()
         assert now is not None
+
+        def there(client: Client) -> bool:
+            answer = client.get(view, measures="lines")
+            return answer.status_code == 200 and answer.json()["receipt"]["id"].startswith(f"s{now.generation}.")
+
         for client in (self.held, self.trino):
-            client.until(
-                lambda of=client: of.receipt(view, measures="lines")["id"].startswith(f"s{now.generation}."), 60
-            )
+            client.until(lambda of=client: there(of), 60)  # type: ignore[misc]
 
 
 def alike(answers: Answers) -> None:

@@ -71,6 +71,7 @@ def test_who_sees_less_sees_the_same_of_both(lake: Lake) -> None:
         for grant in grants:
             for client in (two.held, two.trino):
                 client.http.headers["authorization"] = f"Bearer {give(lake.stand.layout, grant)}"
+            two.settled("sales")
             alike(two.asked("sales", measures=EXACT, by="country"))
             alike(two.asked("sales", measures=EXACT, by="product", where__country="FR,DE", bucket="1d"))
 
@@ -107,6 +108,7 @@ def test_every_answer_over_promotes_is_that_of_its_receipt(two: Two, lake: Lake)
 
 def test_a_query_that_takes_too_long_is_ended_in_trino_too(lake: Lake) -> None:
     with both(lake.folder, lake.stand, lake.settings.trino.model_dump(), limits={"seconds": 0.01}) as two:
+        two.trino.until(lambda: two.trino.get("sales", measures="lines").status_code == 422, 60)
         answers = [two.trino.answered("sales", by=by, measures="lines") for by in ("country", "product", "vendor")]
     assert {a.status_code for a in answers} == {422}
     ended = lake.rows("SELECT count(*) FROM system.runtime.queries WHERE error_code = 'USER_CANCELED'")
