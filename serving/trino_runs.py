@@ -140,7 +140,9 @@ class InTrino:
                         f"it takes longer than {self._seconds:g} s: limits.seconds",
                         next="ask for a shorter time, fewer keys, or set [limits] seconds",
                     )
-                pages += [arrow(page, kinds)] if page else []
+                if not page:
+                    continue
+                pages.append(arrow(page, kinds))
                 rows, size = rows + len(page), size + pages[-1].nbytes
                 if rows > MOST_GROUPS or size > MOST_BYTES:
                     raise TooMuch(
