@@ -21,6 +21,8 @@ from serving_world import some
 from dovetail.shared.dimensions import Joins, Versions
 from dovetail.shared.measures import Measure, approx_distinct, count, min_, sum_, variance
 
+LOADED = 300.0
+"""Seconds: a Trino that has just begun takes its time for its first statements."""
 EXACT = "lines,cancelled,revenue,pieces,least,most,average"
 KINDS: dict[str, Measure] = {
     "lines": count(), "total": sum_("ratio"), "least": min_("name"), "who": approx_distinct("sketch"),
@@ -108,7 +110,7 @@ class Two:
             return answer.status_code == 200 and answer.json()["receipt"]["id"].startswith(f"s{now.generation}.")
 
         for client in (self.held, self.trino):
-            client.until(lambda of=client: there(of), 60)  # type: ignore[misc]
+            client.until(lambda of=client: there(of), LOADED)  # type: ignore[misc]
 
 
 def alike(answers: Answers) -> None:

@@ -11,7 +11,7 @@ import pytest
 from access_stand import PEPPER, REQUIRED, give
 from trino_server import TrinoServer, running
 from trino_stand import Lake
-from two_engines import EXACT, Two, alike, attached, both, records
+from two_engines import EXACT, LOADED, Two, alike, attached, both, records
 
 from dovetail.shared.grants import Grant
 
@@ -108,7 +108,7 @@ def test_every_answer_over_promotes_is_that_of_its_receipt(two: Two, lake: Lake)
 
 def test_a_query_that_takes_too_long_is_ended_in_trino_too(lake: Lake) -> None:
     with both(lake.folder, lake.stand, lake.settings.trino.model_dump(), limits={"seconds": 0.01}) as two:
-        two.trino.until(lambda: two.trino.get("sales", measures="lines").status_code == 422, 60)
+        two.trino.until(lambda: two.trino.get("sales", measures="lines").status_code == 422, LOADED)
         answers = [two.trino.answered("sales", by=by, measures="lines") for by in ("country", "product", "vendor")]
     assert {a.status_code for a in answers} == {422}
     ended = lake.rows("SELECT count(*) FROM system.runtime.queries WHERE error_code = 'USER_CANCELED'")
@@ -134,7 +134,7 @@ def test_trino_killed_in_the_middle_gives_no_half_answer_and_answers_when_it_is_
     for a in refused:
         assert (a.status_code, a.json()["type"], a.headers["retry-after"]) == (503, "urn:dovetail:unavailable", "1")
     server.start()
-    two.trino.until(lambda: two.trino.get("kinds", by="vip").status_code == 200, 60)
+    two.trino.until(lambda: two.trino.get("kinds", by="vip").status_code == 200, LOADED)
     for q, a in zip(questions, answers, strict=True):
         alike(two.asked("kinds", **q))
         if a.status_code == 200:
