@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from dovetail.shared.errors import DovetailError, ServiceMissing, UsageError
 from dovetail.shared.sections import TrinoSettings
 
+SOURCE = "dovetail"
+"""What Trino's list of queries names as where ours come from."""
 TRIES = 3
 """How often a request is made that no server answers."""
 
@@ -21,7 +23,6 @@ class Trino:
         self._settings, parts = settings, urlsplit(settings.url)
         dbapi, auth = _modules()
         password = settings.resolved_password()
-        self._who = {"user": settings.user, "source": "dovetail"}
         self._at: dict[str, Any] = {
             "host": parts.hostname,
             "port": parts.port or (443 if parts.scheme == "https" else 8080),
@@ -30,7 +31,7 @@ class Trino:
             "request_timeout": settings.seconds,
             "max_attempts": TRIES,
         }
-        self._connection = dbapi.connect(**self._who, **self._at)
+        self._connection = dbapi.connect(user=settings.user, source=SOURCE, **self._at)
 
     def rows(self, statement: str) -> list[list[Any]]:
         """What a statement gives, read to its end: one that writes is done then.
@@ -42,7 +43,7 @@ class Trino:
         with _told(self._settings):
             return [list(row) for row in self._connection.cursor().execute(statement).fetchall()]
 
-    def pages(self, statement: str) -> Iterator[list[list[Any]]]:
+    def pages(self, statement: str) -> Generator[list[list[Any]], None, None]:
         """What a query gives, a page at a time, the values as JSON has them; an empty one each second while it runs.
 
         It was given whole where no error comes. Who closes it before has Trino end the query. Raises as `rows`.
@@ -51,17 +52,18 @@ class Trino:
         from trino.client import ClientSession, TrinoRequest
 
         with _told(self._settings), requests.Session() as http:
-            session = ClientSession(timezone="UTC", **self._who)
+            session = ClientSession(user=self._settings.user, source=SOURCE, timezone="UTC")
             request = TrinoRequest(client_session=session, http_session=http, **self._at)
             status = request.process(request.post(statement))
             try:
-                yield status.rows
+                yield cast(list[list[Any]], status.rows)
                 while status.next_uri:
                     status = request.process(request.get(status.next_uri))
-                    yield status.rows
+                    yield cast(list[list[Any]], status.rows)
             except GeneratorExit:
-                with suppress(requests.RequestException):  # it gives up by itself who is not asked for
-                    request.delete(status.next_uri)
+                if status.next_uri:
+                    with suppress(requests.RequestException):  # then it ends by itself, as nobody asks for more
+                        request.delete(status.next_uri)
                 raise
 
 
