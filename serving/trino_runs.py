@@ -154,11 +154,7 @@ class InTrino:
 
     def _register(self, name: str, path: Path) -> None:
         self._tables.prepare()
-        try:
-            self._tables.register(name, path)
-        except UsageError:
-            self._tables.prepare()  # a sync may have been first
-            self._tables.register(name, path)
+        self._tables.register(name, path)
 
 
 class TrinoRuns(Runs):

@@ -17,7 +17,9 @@ from two_engines import EXACT, Two, alike, attached, both, records
 from dovetail.serving import trino_runs
 from dovetail.shared.errors import ServiceMissing, SettingsError, UsageError
 from dovetail.shared.grants import Grant
+from dovetail.shared.sections import TrinoSettings
 from dovetail.shared.settings import load
+from dovetail.shared.trino.tables import Tables
 
 TRINO = {"url": "http://127.0.0.1:9", "catalog": "lake"}
 
@@ -176,6 +178,16 @@ def test_more_than_a_question_may_need_is_refused(two: Two, monkeypatch: pytest.
 def test_a_table_that_a_sync_took_away_is_registered_again(two: Two, server: TrinoServer) -> None:
     server.forget()
     alike(two.asked("sales", by="product", measures="lines,pieces"))
+
+
+def test_a_table_that_another_registers_meanwhile_is_no_trouble(two: Two, server: TrinoServer) -> None:
+    path, to = two.stand.layout.ledger(two.stand.source), TrinoSettings(catalog="lake")
+    one, other = (Tables(to, two.stand.layout.root, server.rows) for _ in range(2))
+    one.prepare()
+    other.prepare()
+    assert one.register("ledger", path)
+    assert other.register("ledger", path)
+    assert server.registered[one.name("ledger", path)] == str(path)
 
 
 @pytest.mark.long
