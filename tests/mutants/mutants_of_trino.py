@@ -145,7 +145,7 @@ TRINO = [
         "a sync fails where a server has registered the table first",
         "shared/trino/tables.py",
         'if "ALREADY_EXISTS" not in error.what:',
-        'if error.what:',
+        "if error.what:",
         f"{ENGINE}::test_a_table_that_another_registers_meanwhile_is_no_trouble",
     ),
 ]
