@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Receive, Scope, Send
 
-from dovetail.serving import figures, problems, routes, tracing
+from dovetail.serving import figures, problems, routes, tracing, trino_runs
 from dovetail.serving.behind import LogEnd
 from dovetail.serving.connections import bounded
 from dovetail.serving.door import Door, Guarded, Named
@@ -129,12 +129,15 @@ def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _:
     """Serves until SIGINT or SIGTERM; `on_listening` is called with the address once connections are accepted.
 
     Raises:
-        ServiceMissing: the port is in use.
+        ServiceMissing: the port is in use, or Trino is the engine and does not answer.
         SettingsError: a key is required and what keys are hashed under is not there, or none is and others could ask.
+        UsageError: Trino is the engine and lets nobody in, or its client is not installed.
     """
     host, port = settings.serving.host, settings.serving.port
     if not (settings.access.required or is_loopback(host)):  # also where the settings were not read from a file
         raise SettingsError(f"serving.host is '{host}': only this machine may ask where nobody needs a key")
+    if settings.serving.engine == "trino":
+        trino_runs.check(settings.trino)
     with _listening(host, port) as listener:
         on_listening(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
         if settings.serving.workers == 1:

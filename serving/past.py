@@ -126,7 +126,7 @@ class Past:
     def _drop_unused(self) -> None:
         used = {table for edition in self._kept.values() for table in edition.runs}
         for run in [run for run, table in self._loaded.items() if table not in used]:
-            self._database.drop(self._loaded.pop(run))
+            self._runs.drop(self._loaded.pop(run))
 
     def _manifest(self, view: str, receipt: Receipt) -> Manifest:
         history = DeltaManifest(self._layout.manifest(view)).history()

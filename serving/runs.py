@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -57,12 +58,13 @@ class Runs:
     def close(self) -> None:
         self._loader.shutdown(wait=True, cancel_futures=True)
 
+    def drop(self, table: str) -> None:
+        """Lets go of one that `load` gave and that no manifest names."""
+        self._database.drop(table)
+
     def load(self, shape: Shape, run: Run) -> str:
         """Puts a run's rows into a table of their own. For any thread."""
-        path = self._layout.run(run.version, run.id)
-        if not DeltaTable.is_deltatable(str(path)):
-            raise IntegrityError(f"the table of run {run.id} is missing", where=str(path), next="dovetail doctor")
-        table = DeltaTable(str(path))
+        table = DeltaTable(str(self.path(run)))
         schema = shape.held(pa.schema(table.schema().to_arrow()).empty_table()).schema
         rows = pa.RecordBatchReader.from_batches(schema, _batches(shape, table, schema))
         order = [*shape.keys, *([BUCKET] if shape.bucket_seconds else [])]
@@ -70,12 +72,22 @@ class Runs:
         count = self._database.count(loaded)
         if count != run.state_rows:
             self._database.drop(loaded)
-            raise IntegrityError(
-                f"run {run.id} of {run.version} holds {count} state rows, the manifest says {run.state_rows}",
-                where=str(path),
-                next="dovetail batch --full",
-            )
+            raise self.miscounted(run, count)
         return loaded
+
+    def path(self, run: Run) -> Path:
+        """Where a run's table lies; raises IntegrityError where it does not."""
+        path = self._layout.run(run.version, run.id)
+        if not DeltaTable.is_deltatable(str(path)):
+            raise IntegrityError(f"the table of run {run.id} is missing", where=str(path), next="dovetail doctor")
+        return path
+
+    def miscounted(self, run: Run, count: int) -> IntegrityError:
+        return IntegrityError(
+            f"run {run.id} of {run.version} holds {count} state rows, the manifest says {run.state_rows}",
+            where=str(self._layout.run(run.version, run.id)),
+            next="dovetail batch --full",
+        )
 
 
 def _batches(shape: Shape, table: DeltaTable, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -79,7 +79,7 @@ class Serving:
         self.metrics.streams.set_function(lambda: self.live.streams)
         self.store = Store(
             settings.storage.path, on_publish=self._published, on_fail=self.live.ring, seconds=limits.seconds,
-            workers=settings.serving.workers,
+            workers=settings.serving.workers, trino=settings.trino if settings.serving.engine == "trino" else None,
         )  # fmt: skip
         self.door = Door(settings)
         self._layout = Layout.of(settings)

@@ -13,8 +13,10 @@ from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.follow import Ledgers, ViewFollower
 from dovetail.serving.past import Past
 from dovetail.serving.runs import Runs
+from dovetail.serving.trino_runs import InTrino, TrinoRuns
 from dovetail.serving.view import View
 from dovetail.shared.errors import DovetailError
+from dovetail.shared.sections import TrinoSettings
 from dovetail.shared.tables import Layout
 
 ACTIVE, IDLE = 0.005, 0.02
@@ -30,17 +32,20 @@ log = logging.getLogger(__name__)
 class Store:
     """The views under a storage root. `start` follows them until `stop`; asked by any thread.
 
-    No look into the database takes longer than `seconds`.
+    No look into the database takes longer than `seconds`. With `trino` the runs stay there, and out of memory.
     """
 
     def __init__(
         self, root: Path, *, on_publish: Callable[[View], None] = lambda _: None,
         on_fail: Callable[[View], None] = lambda _: None, seconds: float = 60.0, workers: int = 1,
+        trino: TrinoSettings | None = None,
     ) -> None:  # fmt: skip
         self._layout = Layout(root)
         self._on_publish, self._on_fail = on_publish, on_fail
         self._database = Database(seconds=seconds, workers=workers)
-        self._runs = Runs(self._layout, self._database)
+        self._elsewhere = InTrino(trino, self._layout, seconds=seconds) if trino else None
+        held, elsewhere = (self._layout, self._database), self._elsewhere
+        self._runs = Runs(*held) if elsewhere is None else TrinoRuns(*held, elsewhere)
         self._ledgers = Ledgers(self._layout)
         self._dimensions = Dimensions(self._layout, self._database)
         self.past = Past(self._layout, self._database, self._runs, self._dimensions)
@@ -101,7 +106,7 @@ class Store:
         for folder in sorted((self._layout.root / "views").glob("*/manifest")):
             name = folder.parent.name
             if name not in self._followers:
-                view = View(name, self._database, self._dimensions)
+                view = View(name, self._database, self._dimensions, self._elsewhere)
                 self._followers[name] = ViewFollower(
                     self._layout, view, self._database, self._runs, self._ledgers, self._dimensions
                 )

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from dovetail.serving.dimensions import Joined
 from dovetail.serving.edition import Edition
+from dovetail.serving.elsewhere import FETCHED, Elsewhere
 from dovetail.serving.query import Plan
 from dovetail.serving.rows import matches
 from dovetail.serving.shape import Shape, alias, quoted
@@ -22,7 +23,8 @@ REMEMBERED = 32
 class Unmatched:
     """Remembers what is lacking for a table that does not change: of a run, or of speed in one edition."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Elsewhere | None = None) -> None:
+        self._elsewhere = elsewhere
         self._lacking: OrderedDict[tuple[str, int, str], pa.Table] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -40,7 +42,10 @@ class Unmatched:
         with self._lock:
             found = self._lacking.pop(named, None)
         if found is None:
-            found = _lacking(edition.shape, table, dimension, cursor)
+            held = table
+            if self._elsewhere is not None and table in edition.runs:
+                cursor.register(held := FETCHED, self._elsewhere.keys(edition.shape, dimension.key, table))
+            found = _lacking(edition.shape, held, dimension, cursor)
         with self._lock:
             self._lacking[named] = found
             while len(self._lacking) > REMEMBERED:

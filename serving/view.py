@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from dovetail.serving.answer import Rows, Shown, finished, groups, groups_of_key
 from dovetail.serving.database import Database
 from dovetail.serving.dimensions import Dimensions
 from dovetail.serving.edition import Edition
+from dovetail.serving.elsewhere import FETCHED, Elsewhere
 from dovetail.serving.fields import Fields
 from dovetail.serving.kept import Kept, KeptAnswers, Key
 from dovetail.serving.lookup import groups_of_keys, kept_of_keys, of_each_key, rows_of_kept, shown_of_keys
@@ -32,8 +33,10 @@ EARLIER = 8
 class View:
     """Asked by any thread; `publish`, `fail` and the patching of kept answers are the follower's alone."""
 
-    def __init__(self, name: str, database: Database, dimensions: Dimensions) -> None:
-        self.name, self.dimensions = name, dimensions
+    def __init__(
+        self, name: str, database: Database, dimensions: Dimensions, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self.name, self.dimensions, self._elsewhere = name, dimensions, elsewhere
         self.lock = threading.Lock()
         self.kept = KeptAnswers()
         self.problem, self.inside = "", ""
@@ -44,7 +47,7 @@ class View:
         self._edition: Edition | None = None
         self._editions: OrderedDict[int, Edition] = OrderedDict()
         self._plans: OrderedDict[str, Asked] = OrderedDict()
-        self._unmatched = Unmatched()
+        self._unmatched = Unmatched(elsewhere)
 
     @property
     def edition(self) -> Edition:
@@ -93,7 +96,7 @@ class View:
             key = plan.key(edition.shape)
             if key is None:
                 return edition, self._shown(edition, plan, cursor).as_json()
-            groups = groups_of_key(edition.shape, plan, edition.tables_of(plan), cursor)
+            groups = groups_of_key(edition.shape, plan, self._tables(edition, plan, cursor), cursor)
         found = Kept(edition.shape, plan, key, groups)
         rows = found.rows()
         self.keep(edition, [found])
@@ -110,11 +113,20 @@ class View:
             return self._shown(edition, plan, cursor)
 
     def _shown(self, edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Shown:
-        shape, tables = edition.shape, edition.tables_of(plan)
+        shape, tables = edition.shape, self._tables(edition, plan, cursor)
         if plan.keys is not None:
             return shown_of_keys(shape, plan, groups_of_keys(shape, plan, tables, cursor))
         found = finished(shape, plan, groups(shape, plan, tables, cursor))
         return replace(found, unmatched=self._unmatched.of(edition, plan, cursor))
+
+    def _tables(self, edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Sequence[str]:
+        """The tables that a plan is answered from: in place of runs that are elsewhere, what it needs of them."""
+        tables = edition.tables_of(plan)
+        runs = [table for table in tables if table in edition.runs]
+        if self._elsewhere is None or not runs:
+            return tables
+        cursor.register(FETCHED, self._elsewhere.rows(edition.shape, plan, runs))
+        return [FETCHED, *(table for table in tables if table not in runs)]
 
     def keep(self, edition: Edition, found: Iterable[Kept]) -> None:
         """Keeps answers that were read from an edition, unless a newer one has been published."""
@@ -136,7 +148,7 @@ class View:
         return (edition, rows_of_kept(shape, plan, kept)) if edition.shape is shape else None
 
     def _keys_looked_up(self, edition: Edition, plan: Plan, cursor: duckdb.DuckDBPyConnection) -> Rows:
-        found = groups_of_keys(edition.shape, plan, edition.tables_of(plan), cursor)
+        found = groups_of_keys(edition.shape, plan, self._tables(edition, plan, cursor), cursor)
         kept = kept_of_keys(edition.shape, plan, found)
         self.keep(edition, kept)
         return rows_of_kept(edition.shape, plan, {one.key: one for one in kept})

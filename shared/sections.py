@@ -227,6 +227,10 @@ class ServingSettings(Section):
     workers: Count = Field(
         default=1, description="processes that answer; each follows the storage and holds all views in memory by itself"
     )
+    engine: Literal["duckdb", "trino"] = Field(
+        default="duckdb",
+        description='"trino": the runs of the views stay out of memory and are asked of [trino] url; docs/trino.md',
+    )
     names: list[str] = Field(
         default=[], description="names that requests may call the server by, besides its address and loopback"
     )

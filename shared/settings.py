@@ -41,6 +41,12 @@ def load(start: Path | None = None, *, profile: str | None = None) -> Settings:
     except ValidationError as error:
         raise _explained(error, file, overlay, profile) from None
     _check_access(settings, file, overlay, profile)
+    if settings.serving.engine == "trino" and not settings.trino.url:
+        raise SettingsError(
+            "serving.engine is 'trino', and trino.url is not set",
+            where=f"{file}: {_origin(['serving', 'engine'], overlay, profile)}",
+            next='set [trino] url = "https://…", as in docs/trino.md, or leave out serving.engine',
+        )
     return settings
 
 

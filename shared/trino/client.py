@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from dovetail.shared.errors import DovetailError, ServiceMissing, UsageError
 from dovetail.shared.sections import TrinoSettings
 
+SOURCE = "dovetail"
+"""What Trino's list of queries names as where ours come from."""
 TRIES = 3
 """How often a request is made that no server answers."""
 
@@ -21,16 +23,15 @@ class Trino:
         self._settings, parts = settings, urlsplit(settings.url)
         dbapi, auth = _modules()
         password = settings.resolved_password()
-        self._connection = dbapi.connect(
-            host=parts.hostname,
-            port=parts.port or (443 if parts.scheme == "https" else 8080),
-            http_scheme=parts.scheme,
-            user=settings.user,
-            auth=auth.BasicAuthentication(settings.user, password) if password else None,
-            source="dovetail",
-            request_timeout=settings.seconds,
-            max_attempts=TRIES,
-        )
+        self._at: dict[str, Any] = {
+            "host": parts.hostname,
+            "port": parts.port or (443 if parts.scheme == "https" else 8080),
+            "http_scheme": parts.scheme,
+            "auth": auth.BasicAuthentication(settings.user, password) if password else None,
+            "request_timeout": settings.seconds,
+            "max_attempts": TRIES,
+        }
+        self._connection = dbapi.connect(user=settings.user, source=SOURCE, **self._at)
 
     def rows(self, statement: str) -> list[list[Any]]:
         """What a statement gives, read to its end: one that writes is done then.
@@ -41,6 +42,29 @@ class Trino:
         """
         with _told(self._settings):
             return [list(row) for row in self._connection.cursor().execute(statement).fetchall()]
+
+    def pages(self, statement: str) -> Generator[list[list[Any]], None, None]:
+        """What a query gives, a page at a time, the values as JSON has them; an empty one each second while it runs.
+
+        It was given whole where no error comes. Who closes it before has Trino end the query. Raises as `rows`.
+        """
+        import requests
+        from trino.client import ClientSession, TrinoRequest
+
+        with _told(self._settings), requests.Session() as http:
+            session = ClientSession(user=self._settings.user, source=SOURCE, timezone="UTC")
+            request = TrinoRequest(client_session=session, http_session=http, **self._at)
+            status = request.process(request.post(statement))
+            try:
+                yield cast(list[list[Any]], status.rows)
+                while status.next_uri:
+                    status = request.process(request.get(status.next_uri))
+                    yield cast(list[list[Any]], status.rows)
+            except GeneratorExit:
+                if status.next_uri:
+                    with suppress(requests.RequestException):  # then it ends by itself, as nobody asks for more
+                        request.delete(status.next_uri)
+                raise
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
 
+from dovetail.shared.errors import UsageError
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.sections import TrinoSettings
 from dovetail.shared.trino.names import literal, quoted
@@ -51,7 +52,11 @@ class Tables:
         table = self.name(name, path)
         if table in self._there:
             return False
-        self._call("register_table", schema_name=self._schema, table_name=table, table_location=self._place(path))
+        try:
+            self._call("register_table", schema_name=self._schema, table_name=table, table_location=self._place(path))
+        except UsageError as error:
+            if "ALREADY_EXISTS" not in error.what:  # by a sync, or a server that asks it, since `prepare`
+                raise
         self._there.add(table)
         return True
 

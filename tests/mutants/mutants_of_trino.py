@@ -7,6 +7,9 @@ from mutant import Mutant
 STATEMENT = "shared/trino/statement.py"
 SERVER = "tests/trino/test_trino.py"
 UNIT = "tests/shared/test_trino.py"
+ROWS = "serving/trino_rows.py"
+RUNS = "serving/trino_runs.py"
+ENGINE = "tests/serving/test_trino_engine.py"
 
 TRINO = [
     Mutant(
@@ -80,5 +83,69 @@ TRINO = [
         'FROM fitting WHERE fits")',
         'FROM fitting WHERE false")',
         f"{SERVER}::test_parts_that_do_not_fit_together_give_the_reason_and_no_number",
+    ),
+    Mutant(
+        "13",
+        "Trino adds up floating numbers, in whatever order",
+        ROWS,
+        "pa.types.is_floating(kind) or pa.types.is_nested(kind))",
+        "pa.types.is_nested(kind))",
+        f"{ENGINE}::test_both_engines_give_the_same_bytes_across_a_cut_and_over_a_batch",
+    ),
+    Mutant(
+        "a question",
+        "what lies in a bucket that begins before the start is fetched as of before it",
+        ROWS,
+        "    if plan.since is not None and (plan.since - origin) % width:",
+        "    if plan.since is None and width < 0:",
+        f"{ENGINE}::test_both_engines_give_the_same_bytes_across_a_cut_and_over_a_batch",
+    ),
+    Mutant(
+        "access",
+        "Trino compares what is stored with what is asked of a mask",
+        ROWS,
+        "if c.name not in masks]",
+        "]",
+        f"{ENGINE}::test_who_sees_less_sees_the_same_of_both",
+    ),
+    Mutant(
+        "a question",
+        "a time is answered as Trino reads it, to the millisecond",
+        ROWS,
+        "    _check_times(shape, plan, [*apart, *alike])\n",
+        "",
+        f"{ENGINE}::test_a_question_with_a_time_in_its_answer_is_refused_with_what_may_be_asked",
+    ),
+    Mutant(
+        "8",
+        "a run is answered from of which Trino does not see every row",
+        RUNS,
+        "if count != run.state_rows:",
+        "if count < 0:",
+        f"{ENGINE}::test_a_run_of_which_trino_sees_another_number_of_rows_gives_no_answer",
+    ),
+    Mutant(
+        "connections",
+        "a query in Trino goes on for as long as it likes",
+        RUNS,
+        "if time.monotonic() > until:",
+        "if until < 0:",
+        f"{ENGINE}::test_a_query_is_ended_after_the_seconds_that_are_allowed",
+    ),
+    Mutant(
+        "connections",
+        "a question fetches whatever it needs into memory",
+        RUNS,
+        "if rows > MOST_GROUPS or size > MOST_BYTES:",
+        "if rows > MOST_GROUPS:",
+        f"{ENGINE}::test_more_than_a_question_may_need_is_refused",
+    ),
+    Mutant(
+        "operations",
+        "a sync fails where a server has registered the table first",
+        "shared/trino/tables.py",
+        'if "ALREADY_EXISTS" not in error.what:',
+        "if error.what:",
+        f"{ENGINE}::test_a_table_that_another_registers_meanwhile_is_no_trouble",
     ),
 ]

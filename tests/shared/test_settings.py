@@ -111,6 +111,8 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ),
         ("[speed]\nwarn_if_quarantined = '101%'", "speed.warn_if_quarantined is '101%': a percentage", ""),
         ("[serving]\nworkers = 0", "serving.workers is 0: must be greater than or equal to 1", "serving.workers"),
+        ("[serving]\nengine = 'spark'", "serving.engine is 'spark': must be 'duckdb' or 'trino'", "serving.engine"),
+        ("[serving]\nengine = 'trino'", "serving.engine is 'trino', and trino.url is not set", "serving.engine"),
         ("[serving]\nhost = '0.0.0.0'", "serving.host is '0.0.0.0': only this machine", "serving.host"),
         ("[serving]\nhost = 'example.org'", "serving.host is 'example.org': only this machine", "serving.host"),
         (
@@ -207,7 +209,7 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
     values |= {"required": "true", "pepper": "env:P", "names": '["n"]', "jwt_keys": "https://issuer.example/keys"}
     values |= {"jwt_algorithms": '["PS256"]', "logs": "json", "traces": "http://h:1", "lineage": "http://h:1"}
     values |= {"on_promote": '["c"]', "on_problem": '["c"]', "timeout": "11 seconds"}
-    values |= {"url": "https://h:1", "schema_name": "s", "password": "env:P"}
+    values |= {"url": "https://h:1", "schema_name": "s", "password": "env:P", "engine": "trino"}
     text = "[access]\njwt_issuer = 'i'\njwt_audience = 'a'\n[trino]\nurl = 'https://h'"
     default = load(project(tmp_path, text))
     for section, field in Settings.model_fields.items():

@@ -55,20 +55,42 @@ JVM = [
 
 @dataclass
 class TrinoServer:
-    """One that runs."""
+    """One that runs, of the executable Java and the files at `home`."""
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes]
+    java: Path
+    home: Path
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def start(self) -> None:
+        """Returns once it answers; also again, after it was ended."""
+        config = self.folder / "etc" / "config.properties"
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(self.java), *JVM, f"-Dconfig={config}", "-cp", f"{self.home / 'lib'}/*",
+                 "io.trino.server.TrinoServer"],
+                cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        _wait(self)
+
     def kill(self) -> None:
         """Ends it in the middle of whatever it does."""
+        assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(30)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
 
 def unpacked() -> Path:
@@ -109,28 +131,17 @@ def running(folder: Path) -> Iterator[TrinoServer]:
     etc = folder / "etc"
     (etc / "config.properties").write_text(CONFIG.format(port=port, etc=etc, plugins=home / "plugin"))
     (etc / "catalog" / "lake.properties").write_text(CATALOG.format(metastore=folder / "metastore"))
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(executable), *JVM, f"-Dconfig={etc / 'config.properties'}", "-cp", f"{home / 'lib'}/*",
-             "io.trino.server.TrinoServer"],
-            cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    server = TrinoServer(folder, port, process)
+    server = TrinoServer(folder, port, executable, home)
     try:
-        _wait(server)
+        server.start()
         yield server
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
+        server.stop()
 
 
 def _wait(server: TrinoServer) -> None:
     end = time.monotonic() + UP_WITHIN
-    while time.monotonic() < end and server.process.poll() is None:
+    while time.monotonic() < end and server.process and server.process.poll() is None:
         try:
             if httpx.get(f"{server.url}/v1/info", timeout=5).json().get("starting") is False:
                 return
