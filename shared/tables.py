@@ -283,8 +283,8 @@ class AppendTable:
         with _sound(self.path):
             if not files:
                 return self.schema.empty_table()
-            store, names = together(files)
-            return pq.read_table(names, schema=self.schema, filters=wanted, partitioning=None, filesystem=store)
+            store, inside = together(files)
+            return pq.read_table(inside, schema=self.schema, filters=wanted, partitioning=None, filesystem=store)
 
     def largest(self, column: str) -> int | None:
         """The largest value of an integer column, from file statistics; None for an empty table."""
