@@ -41,7 +41,7 @@ def place(root: str) -> Path:
         raise UsageError(f"{root} needs s3fs", next="pip install 'dovetail[s3]'") from None
     allow_http()
     # Listings that are kept would hide what other processes write.
-    return cast(Path, UPath(root.rstrip("/"), use_listings_cache=False, skip_instance_cache=False))
+    return cast(Path, UPath(root.rstrip("/"), use_listings_cache=False))
 
 
 def is_remote(path: Path) -> bool:
