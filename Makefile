@@ -73,10 +73,10 @@ $(READY): pyproject.toml conf/constraints.txt
 	@echo "installing into $(VENV) (pyspark is built from source: about a minute the first time)"
 	@if command -v uv >/dev/null; then \
 		uv venv -q --allow-existing $(VENV) && \
-		uv pip install -q --python $(BIN)/python -c conf/constraints.txt -e '.[spark,trino,otel,lineage,test]' --group dev; \
+		uv pip install -q --python $(BIN)/python -c conf/constraints.txt -e '.[spark,trino,s3,otel,lineage,test]' --group dev; \
 	else \
 		python3 -m venv $(VENV) && $(BIN)/python -m pip install -q --upgrade 'pip>=25.1' && \
-		$(BIN)/python -m pip install -q -c conf/constraints.txt -e '.[spark,trino,otel,lineage,test]' --group dev; \
+		$(BIN)/python -m pip install -q -c conf/constraints.txt -e '.[spark,trino,s3,otel,lineage,test]' --group dev; \
 	fi
 	@touch $@
 

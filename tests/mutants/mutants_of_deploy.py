@@ -17,7 +17,7 @@ DEPLOYS = [
            f"{IMAGES}::test_an_image_runs_its_layer_as_nobody_in_particular"),
     Mutant("deploy", "a base is whatever is newest", "docker/Dockerfile", "FROM python:3.11.13-slim-bookworm AS",
            "FROM python:latest AS", f"{IMAGES}::test_a_base_is_a_stage_above_or_pinned_by_its_version"),
-    Mutant("deploy", "serving brings Spark", "docker/Dockerfile", "'.[otel]'", "'.[otel,spark]'",
+    Mutant("deploy", "serving brings Spark", "docker/Dockerfile", "'.[otel,s3]'", "'.[otel,spark]'",
            f"{IMAGES}::test_serving_has_neither_java_nor_spark_and_the_others_have_one_that_fits"),
     Mutant("deploy", "a build sends whatever lies about", "docker/Dockerfile.dockerignore", "\n*\n", "\n",
            f"{IMAGES}::test_what_is_sent_to_the_builder_is_what_a_wheel_is_made_of_and_is_there"),

@@ -75,7 +75,7 @@ WORKERS = [
     Mutant("connections", "each page of an answer loads all runs anew", "serving/past.py",
            "        if (run.version, run.id) not in self._loaded:\n", "        if True:\n", OF_SHARED),
     Mutant("connections", "runs that no answer of the past needs stay in memory", "serving/past.py",
-           "self._database.drop(self._loaded.pop(run))", "self._loaded.pop(run)", OF_SHARED),
+           "self._runs.drop(self._loaded.pop(run))", "self._loaded.pop(run)", OF_SHARED),
     Mutant("connections", "what a receipt was made of is asked for without end", "serving/routes.py",
            "        with serving.admitted(who):\n            told =", "        if True:\n            told =",
            "tests/serving/test_limits.py::test_who_asks_too_much_is_told_when_to_come_again_and_others_are_not"),
