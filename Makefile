@@ -68,7 +68,7 @@ test-trino: $(READY)  ## the views in a real Trino server, against the API and t
 clean:  ## remove what was made
 	@rm -rf $(VENV) .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(READY): pyproject.toml conf/constraints.txt
+$(READY): pyproject.toml conf/constraints.txt Makefile
 	@command -v java >/dev/null || { echo "Java 17 or newer is needed: apt-get install openjdk-17-jre-headless, or brew install openjdk@17"; exit 3; }
 	@echo "installing into $(VENV) (pyspark is built from source: about a minute the first time)"
 	@if command -v uv >/dev/null; then \
