@@ -69,7 +69,7 @@ class DeltaMaster:
 
     def held(self) -> Position:
         """The largest offset held plus one, per partition, where it lies above the last claim."""
-        return beyond(Path(self._path), self.claim())
+        return beyond(self._layout.master(self._source.name), self.claim())
 
     def exists(self) -> bool:
         return DeltaTable.is_deltatable(self._path)
