@@ -17,7 +17,7 @@ from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, decode, decoded, decoder_id, judged, parsed, parser
-from dovetail.shared.engine import arrow, arrow_slices
+from dovetail.shared.engine import arrow, arrow_slices, too_large
 from dovetail.shared.failing import MOST, sparing
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import fold, folded, places, without
@@ -146,17 +146,17 @@ class DeltaMaster:
             states = fold(decoded(some, bundle.decoder, placed=bundle.placed), bundle)
             return (states if copies is None else states.unionByName(copies.select(states.columns))).persist()
 
-        states = states_of(rows)
+        states, held = states_of(rows), list[pa.Table]()
         try:
-            count, found = _tried(states, rows, version, states_of, most=MOST * len(inside))
+            count, found = _tried(states, rows, version, states_of, held, most=MOST * len(inside))
             failed = pa.concat_tables([known, *([found.select(known.column_names)] if found is not None else [])])
             if found is not None:
                 states.unpersist()
                 states = states_of(self._without(found, rows))
-                count = states.count()
+                held, count = [], states.count()
             if failed.num_rows:
                 self._write_failed(version, run, inside[-1].seq, failed)
-            self._write_states(states, count, bundle, self._layout.run(version, run))
+            self._write_states(states, count, held, bundle, self._layout.run(version, run))
             return Written(count, failed.num_rows, admitted)
         finally:
             states.unpersist()
@@ -186,12 +186,14 @@ class DeltaMaster:
         table.append(stamped(failed, CommitId(run), seq).select(FAILING.names))
         failpoint("batch.failed_written")
 
-    def _write_states(self, states: DataFrame, count: int, bundle: Bundle, path: Path) -> None:
-        """Writes the table of a run, from states that are persisted."""
+    def _write_states(
+        self, states: DataFrame, count: int, held: Sequence[pa.Table], bundle: Bundle, path: Path
+    ) -> None:
+        """Writes the table of a run, from states that are persisted, or `held` here already."""
         if count > ARROW_RUN_ROWS:
             states.sortWithinPartitions(*bundle.keys).write.format("delta").save(str(path))
             return
-        for table in arrow_slices(states, bundle.keys):
+        for table in held or arrow_slices(states, bundle.keys):
             ordered = table.sort_by([(k, "ascending") for k in bundle.keys]) if bundle.keys else table
             with written(path):
                 write_deltalake(str(path), ordered, mode="append", configuration=dict(PROPERTIES))
@@ -219,9 +221,17 @@ class DeltaMaster:
 
 
 def _tried(
-    states: DataFrame, rows: DataFrame, version: VersionId, states_of: Callable[[DataFrame], DataFrame], *, most: int
+    states: DataFrame,
+    rows: DataFrame,
+    version: VersionId,
+    states_of: Callable[[DataFrame], DataFrame],
+    held: list[pa.Table],
+    *,
+    most: int,
 ) -> tuple[int, pa.Table | None]:
     """The number of state rows, and the records that make the version raise: without them they are to be had again.
+
+    The states are brought to this process on the way, into `held`, where they are so few that the engine lets them go.
 
     Raises:
         VersionFails: it raises for more than `most` records, or only for all of them together.
@@ -234,7 +244,16 @@ def _tried(
         finally:
             made.unpersist()
 
-    return sparing(rows, version, lambda some: states.count() if some is rows else attempt(some), most=most)
+    def whole() -> int:
+        try:
+            held.append(arrow(states))
+        except Exception as error:
+            if not too_large(error):
+                raise
+            return states.count()  # what was computed of them is kept by the engine
+        return len(held[0])
+
+    return sparing(rows, version, lambda some: whole() if some is rows else attempt(some), most=most)
 
 
 def _blocks(commits: Sequence[LedgerRow]) -> tuple[int, pa.Table]:

@@ -240,7 +240,8 @@ def _taken(rows: Sequence[LedgerRow], claim: Position, *, goal: int, size: int) 
     """The first of the rows up to `goal` that lie in the master whole, as many as hold `size` records."""
     taken, records = list[LedgerRow](), 0
     for row in rows:
-        if row.seq > goal or records >= size or not claim.reaches(row.to):
+        full = records >= size and row.books.consumed > 0  # a part of no records would cost a run of its own
+        if row.seq > goal or full or not claim.reaches(row.to):
             break
         taken.append(row)
         records += row.books.consumed

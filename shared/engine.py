@@ -183,13 +183,18 @@ def arrow(frame: DataFrame) -> pa.Table:
     return table
 
 
+def too_large(error: Exception) -> bool:
+    """Whether rows were refused because the driver is to hold no more at once."""
+    return "maxResultSize" in str(error)
+
+
 def arrow_slices(frame: DataFrame, keys: Sequence[str], *, parts: int = 1, part: int = 0) -> Iterator[pa.Table]:
     """The rows of `frame` in one Arrow table where the driver's limit allows, else in slices by a hash of `keys`."""
     piece = frame.where(f"pmod({_hash(keys)}, {parts}) = {part}") if parts > 1 else frame
     try:
         table = arrow(piece)
     except Exception as error:
-        if "maxResultSize" not in str(error) or parts >= SLICES**5 or not keys:
+        if not too_large(error) or parts >= SLICES**5 or not keys:
             raise
         for k in range(SLICES):  # a hash that is `part` modulo `parts` is one of these modulo SLICES times as many
             yield from arrow_slices(frame, keys, parts=parts * SLICES, part=part + k * parts)
