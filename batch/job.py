@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from pyspark.sql import SparkSession
 
@@ -130,7 +130,8 @@ def delete_unnamed_runs(layout: Layout, manifest: Manifest) -> None:
     stored = layout.of_runs(manifest.view)
     gone = unnamed((RunId(folder.name) for folder in stored), manifest)
     for folder in (f for f in stored if f.name in gone):
-        delete(folder)
+        with suppress(OSError):  # it is named by nothing: the next one tries again
+            delete(folder)
         failpoint("batch.run_deleted")
 
 

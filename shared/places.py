@@ -67,11 +67,13 @@ def put(path: Path, content: bytes) -> None:
 
 
 def delete(folder: Path) -> None:
-    """Deletes a folder with all that is in it; nothing where there is none."""
-    if not is_remote(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-    elif folder.exists():
+    """Deletes a folder with all that is in it; nothing where there is none. Raises OSError where it cannot."""
+    if not folder.exists():
+        return
+    if is_remote(folder):
         _store(folder).rm(_name(folder), recursive=True)
+    else:
+        shutil.rmtree(folder)
 
 
 def copy(folder: Path, to: Path) -> None:

@@ -191,7 +191,7 @@ def kafka(context: typer.Context, as_json: bool = JSON) -> None:
         settings.storage.here / "kafka", port=settings.kafka.port or None, on_progress=output.progress()
     ) as broker:
         output.line(
-            f"kafka runs at {broker.bootstrap}; Ctrl-C stops it, its data stay in {settings.storage.path / 'kafka'}"
+            f"kafka runs at {broker.bootstrap}; Ctrl-C stops it, its data stay in {settings.storage.here / 'kafka'}"
         )
         output.result({"ready": broker.bootstrap})
         wait_for_stop()
