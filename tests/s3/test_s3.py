@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from ledger_rivals import race
 from s3_faults import CUT, FORGETFUL, LOST, REFUSED, through
 from s3_store import BUCKET, store
 
@@ -29,19 +27,6 @@ from dovetail.shared.tables import AppendTable
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
-RIVAL = """
-import sys
-from dovetail.shared.commit import attach, open_source
-from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.places import place
-from dovetail.shared.position import Position, Range
-
-ledger = DeltaLedger(place(sys.argv[1]))
-sys.stdin.readline()
-open_source(ledger, topic_id="t", origin=Position())
-for n in range(8):
-    attach(ledger, f"{sys.argv[2]}@{n}")
-"""
 RUN = Run(RunId("1"), VersionId("sales@a"), -1, 4, Range(Position(), Position({0: 9})), state_rows=5, records=8)
 ROWS = pa.schema([("n", pa.int64())])
 
@@ -63,15 +48,8 @@ def rows(*numbers: int) -> pa.Table:
     return pa.table({"n": [*numbers]}, ROWS)
 
 
-def test_three_processes_that_append_to_one_ledger_get_each_seq_once_without_any_lock(root, variables):
-    command = [sys.executable, "-c", RIVAL, str(root / "ledger")]
-    rivals = [
-        subprocess.Popen([*command, name], stdin=subprocess.PIPE, env={**os.environ, **variables}) for name in "abc"
-    ]
-    for rival in rivals:
-        assert rival.stdin is not None
-        rival.stdin.close()
-    assert [rival.wait(120) for rival in rivals] == [0, 0, 0]
+def test_three_processes_that_append_to_one_ledger_get_each_seq_once_without_any_lock(root):
+    race(root / "ledger")
     ledger = DeltaLedger(root / "ledger").rows()
     assert [row.seq for row in ledger] == [*range(len(ledger))]
     assert {*ledger[-1].versions} == {f"{name}@{n}" for name in "abc" for n in range(8)}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from ledger_rivals import race
 
 from dovetail.shared import commit as steps
 from dovetail.shared import ledger_table
@@ -22,20 +21,6 @@ from dovetail.shared.position import Position, Range
 
 A = VersionId("sales@a")
 ORIGIN = Position({0: 3, 1: 0})
-
-RIVAL = """
-import sys
-from pathlib import Path
-from dovetail.shared.commit import attach, open_source
-from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.position import Position
-
-ledger = DeltaLedger(Path(sys.argv[1]))
-sys.stdin.readline()
-open_source(ledger, topic_id="t", origin=Position())
-for n in range(8):
-    attach(ledger, f"{sys.argv[2]}@{n}")
-"""
 
 
 @pytest.fixture
@@ -120,16 +105,7 @@ def test_a_writer_that_lost_its_ground_between_look_and_write_is_refused(ledger,
 
 
 def test_three_processes_that_race_give_contiguous_seqs(path):
-    rivals = [
-        subprocess.Popen([sys.executable, "-c", RIVAL, str(path), name], stdin=subprocess.PIPE, text=True)
-        for name in ("one", "two", "three")
-    ]
-    for rival in rivals:
-        rival.stdin.write("go\n")
-        rival.stdin.flush()
-    for rival in rivals:
-        with rival.stdin:
-            assert rival.wait(timeout=120) == 0
+    race(path)
     rows = DeltaLedger(path).rows()
     assert [r.seq for r in rows] == list(range(25))
     assert len(rows[-1].versions) == 24
