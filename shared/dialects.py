@@ -220,7 +220,10 @@ def _pem(name: str, path: str, what: Literal["CERTIFICATE", "PRIVATE KEY"]) -> s
         text = Path(path).read_text("ascii")
     except OSError as error:
         raise SettingsError(
-            f"{path} cannot be read", where=where, why=error.strerror or "", next="name a PEM file, from dovetail.toml on"
+            f"{path} cannot be read",
+            where=where,
+            why=error.strerror or "",
+            next="name a PEM file, from dovetail.toml on",
         ) from None
     except ValueError:
         raise SettingsError(

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
-from dovetail.shared.dialects import CA, KEYSTORE, MECHANISM, PASSWORD, PROTOCOL, USER, WHERE, for_librdkafka
+from dovetail.shared.dialects import (
+    CA,
+    KEY_PASSWORD,
+    KEYSTORE,
+    MECHANISM,
+    PASSWORD,
+    PROTOCOL,
+    USER,
+    WHERE,
+    for_librdkafka,
+)
 from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.secrets import redacted
 
@@ -37,14 +49,14 @@ def out_of_reach(bootstrap: str, options: Mapping[str, str], error: Exception) -
     its time is over, whatever it is told. librdkafka says what it is told.
     """
     said = _said(bootstrap, options)
-    for name, why in said:
-        if name in ("_AUTHENTICATION", "_SSL") or PROTOCOL in why:
+    for why, name in said.items():
+        if _decides(name, why):
             what, then = _refusal(name, why)
             return ServiceMissing(f"Kafka at {bootstrap} {what}", where=WHERE, why=why, next=then)
     return ServiceMissing(
         f"no Kafka broker answers at {bootstrap}",
         where="kafka.bootstrap in dovetail.toml",
-        why="; ".join(why for _, why in said) or str(error),
+        why="; ".join(said) or str(error),
         next="start it (dovetail kafka runs one), or correct kafka.bootstrap",
     )
 
@@ -52,6 +64,8 @@ def out_of_reach(bootstrap: str, options: Mapping[str, str], error: Exception) -
 def _refusal(name: str, why: str) -> tuple[str, str]:
     if name == "_AUTHENTICATION":
         return "refuses the login", f"correct {USER}, what {PASSWORD} refers to, and {MECHANISM}"
+    if "ssl.key" in why:
+        return "was not asked: our key cannot be read", f"set {KEY_PASSWORD} to a reference to its password"
     if "does not match" in why or "mismatch" in why:
         return "has a certificate for another name", "call it in kafka.bootstrap as its certificate does"
     if "verify failed" in why:
@@ -61,25 +75,35 @@ def _refusal(name: str, why: str) -> tuple[str, str]:
     return "does not understand us", f"set {PROTOCOL} to what that listener speaks, or name another port"
 
 
-def _said(bootstrap: str, options: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What librdkafka is told by the servers: a name of a kind, and a sentence, each once."""
+def _decides(name: str, why: str) -> bool:
+    """Whether this is how a server answered, and not that none did."""
+    return name in ("_AUTHENTICATION", "_SSL") or PROTOCOL in why
+
+
+def _said(bootstrap: str, options: Mapping[str, str]) -> dict[str, str]:
+    """The sentences that librdkafka has for what the servers told it, with the name of their kind."""
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient
 
     told = dict[str, str]()
 
     def tell(error: KafkaError) -> None:
-        told.setdefault(redacted(re.sub(r" \(after \d+ms.*", "", error.str())), error.name())
+        if error.name() != "_ALL_BROKERS_DOWN":
+            told[redacted(re.sub(r" \(after \d+ms.*", "", error.str()))] = error.name()
 
     own: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": tell}
     known = {n: v for n, v in for_librdkafka(options).items() if n.startswith(("security.", "sasl.", "ssl."))}
+    until = time.monotonic() + ASKED_S
     try:
         client = AdminClient({**known, **own})
-        client.list_topics(timeout=ASKED_S)
-    except KafkaException as error:
-        if not told:
-            tell(error.args[0])
-    return [(name, sentence) for sentence, name in told.items() if name != "_ALL_BROKERS_DOWN"]
+    except KafkaException as error:  # of a key with another password, or none
+        return {redacted(error.args[0].str()): "_SSL"}
+    while time.monotonic() < until and not any(_decides(name, why) for why, name in told.items()):
+        with suppress(KafkaException):
+            client.list_topics(timeout=0.5)
+            break
+        client.poll(0)
+    return told
 
 
 def _takes(server: str) -> bool:

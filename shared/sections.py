@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dovetail.shared import duration
-from dovetail.shared.errors import DeclarationError
 from dovetail.shared.dialects import located, wrong
+from dovetail.shared.errors import DeclarationError
 from dovetail.shared.options import KAFKA_DENIED, SPARK_DENIED, refused, resolved
 from dovetail.shared.percentage import share
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from secure_broker import certificates
 
 from dovetail.shared.dialects import access, for_librdkafka, for_python, for_spark
 from dovetail.shared.errors import SettingsError
 from dovetail.shared.log import Log
-from dovetail.shared.reach import listening
+from dovetail.shared.reach import listening, out_of_reach
 from dovetail.shared.secrets import redacted
 from dovetail.shared.settings import load
 
@@ -161,3 +162,16 @@ def test_of_several_servers_those_that_are_off_are_left_out() -> None:
         assert listening(f"127.0.0.1:1, 127.0.0.1:{port}") == [f"127.0.0.1:{port}"]
     assert listening("127.0.0.1:1,127.0.0.1:2") == ["127.0.0.1:1", "127.0.0.1:2"]
     assert listening("127.0.0.1:1") == ["127.0.0.1:1"]
+
+
+def test_a_key_that_cannot_be_opened_is_told_without_asking_anybody(pem: Path) -> None:
+    held, password = pem / "held.pem", "canary-7f3a"
+    parts = (pem / "client.pem").read_bytes()
+    key = serialization.load_pem_private_key(parts[parts.index(b"-----BEGIN PRIVATE") :], None)
+    kept = serialization.BestAvailableEncryption(password.encode())
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    held.write_bytes((pem / "ca.pem").read_bytes() + key.private_bytes(*form, kept))
+    options = {"security.protocol": "SSL", "ssl.keystore.location": str(held), "ssl.key.password": "canary-other"}
+    refused = out_of_reach("127.0.0.1:1", options, TimeoutError())
+    assert "our key cannot be read" in refused.what
+    assert "canary" not in str(refused)
