@@ -149,7 +149,7 @@ def _start(at: Path, cluster: str, *, first: bool) -> subprocess.Popen[bytes]:
 
 
 def _wait(secure: Secure) -> None:
-    until = time.monotonic() + 150
+    until = time.monotonic() + 300
     while True:
         try:
             admin = secure.log(ADMIN).admin()

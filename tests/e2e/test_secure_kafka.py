@@ -225,7 +225,7 @@ def test_who_is_not_let_in_is_told_why_within_30_seconds(
     assert CANARY not in str(refused.value)
 
 
-def test_a_topic_that_one_has_no_right_to_is_not_taken_for_one_that_is_missing(secure: Secure, spark: Any) -> None:
+def test_a_topic_that_one_has_no_right_to_is_not_taken_for_one_that_is_missing(secure: Secure) -> None:
     with pytest.raises(ServiceMissing, match=f"no right to topic {TOPIC}") as refused:
         secure.log(STRANGER).extent(TOPIC)
     assert not isinstance(refused.value, TopicMissing)
