@@ -1,4 +1,4 @@
-"""What Prometheus sees. Labels take only declared names: routes, status classes, views and rules that exist; and words
+"""What Prometheus sees. Labels take only what is there: routes, status classes, views, rules, partitions; and words
 of fixed sets. Never a key, a path, a value of a question or a position: the number of series is bounded by the project.
 """
 
@@ -53,6 +53,12 @@ class Metrics:
             "dovetail_view_behind_records",
             "Records between answers and the log's end",
             ["view"],
+            registry=self.registry,
+        )
+        self.lag = Gauge(
+            "dovetail_view_partition_behind_records",
+            "The same of one partition: its consumer lag",
+            ["view", "partition"],
             registry=self.registry,
         )
         self.seconds = Gauge(

@@ -278,6 +278,10 @@ class Serving:
                     (self.metrics.seconds, behind["seconds"]),
                 ):
                     gauge.labels(name).set(float("nan") if value is None else value)
+                end = self.behind.end(edition.shape.topic)
+                for p in end or edition.position:
+                    lag = max(end[p] - edition.position[p], 0) if end else float("nan")
+                    self.metrics.lag.labels(name, str(p)).set(lag)
 
     async def _looked_up(
         self, who: Principal, look: Callable[[P], T], asked: P, view: str = "", seq: int | None = None

@@ -1,4 +1,5 @@
-"""What this machine has and lacks for Dovetail, and how to mend each lack. Starts nothing but `java -version`."""
+"""What this machine has and lacks for Dovetail, and how to mend each lack. Starts nothing but `java -version`,
+and asks Kafka where it is another than the embedded one."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from typing import Literal
 
 from dovetail.shared import jars
 from dovetail.shared.broker import is_free
-from dovetail.shared.errors import ServiceMissing
+from dovetail.shared.errors import DovetailError, ServiceMissing
 from dovetail.shared.java import find_java
 from dovetail.shared.settings import Settings
 
@@ -105,6 +106,23 @@ def of_hooks(settings: Settings) -> list[Check]:
             mend = "" if shutil.which(name) else f"make it executable, or set hooks.{hook} to a command that is there"
             found.append(Check(hook, "warn" if mend else "ok", command[0], mend))
     return found
+
+
+def of_kafka(settings: Settings) -> list[Check]:
+    """Whether Kafka lets us in, where it is not the embedded one."""
+    from dovetail.shared.log import Log
+    from dovetail.shared.reach import answering
+
+    bootstrap = settings.kafka.bootstrap
+    if bootstrap == "embedded":
+        return []
+    if not answering(bootstrap):  # a client would wait for it
+        return [Check("Kafka", "warn", f"nothing answers at {bootstrap}", "start it, or correct kafka.bootstrap")]
+    try:
+        Log(bootstrap, settings.kafka.resolved_options()).admin().close()
+    except DovetailError as error:
+        return [Check("Kafka", "fail", "; ".join(p for p in (error.what, error.why) if p), error.next)]
+    return [Check("Kafka", "ok", bootstrap)]
 
 
 def _python() -> Check:

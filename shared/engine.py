@@ -35,6 +35,8 @@ JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 CHECKPOINTING = "org.apache.spark.sql.execution.streaming.checkpointing"
 CONF = {
     "spark.ui.enabled": "false",
+    # Spark's own, and a login and a key in the words of Kafka's client: a printed plan has its source's options.
+    "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|jaas[.]config|keystore[.]key",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.sql.session.timeZone": "UTC",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail.shared.errors import IntegrityError, ServiceMissing
+from dovetail.shared.dialects import WHERE, for_librdkafka, for_python, for_spark
+from dovetail.shared.errors import IntegrityError, ServiceMissing, SettingsError
 from dovetail.shared.position import Position, Range, RecordId
+from dovetail.shared.reach import listening, out_of_reach
 
 NEW_NAME = "give the source another name in views.py, and its views too: they begin with the topic as it is now"
 PATIENCE_S = 10
 """How long a broker may take to answer before it counts as unreachable."""
+TOPIC_AUTHORIZATION_FAILED = 29
 OUTAGE_S = 120
 """How long a running layer waits for a broker that has stopped answering: as long as a restart takes, and more."""
 
@@ -61,12 +65,7 @@ class Log:
         """Raises ServiceMissing when no broker answers, TopicMissing when the topic is not there."""
         with closing(self.admin()) as admin:
             described = admin.describe_topics([topic])[0]
-        if described["error_code"]:
-            raise TopicMissing(
-                f"topic {topic} is not there",
-                where=self.bootstrap,
-                next="dovetail dev creates it, and so does dovetail load … --create; or create it yourself",
-            )
+        _usable(topic, described, self.bootstrap)
         partitions = [p["partition_index"] for p in described["partitions"]]
         with closing(self.consumer()) as consumer:
             from kafka import TopicPartition
@@ -175,26 +174,29 @@ class Log:
 
     def producer(self, *, transactional_id: str = "") -> Any:
         """A confluent-kafka producer, idempotent, waiting for all replicas: ten times the rate of kafka-python's."""
-        from confluent_kafka import Producer
+        from confluent_kafka import KafkaException, Producer
 
-        own = {"transactional.id": transactional_id} if transactional_id else {}
-
-        return Producer(
-            {
-                **self.options,
-                "bootstrap.servers": self.bootstrap,
-                "enable.idempotence": True,
-                "linger.ms": 5,
-                "message.timeout.ms": 30_000,
-                "log_level": 2,
-                **own,
-            }
-        )
+        given = for_librdkafka(self.options)
+        own = {
+            "bootstrap.servers": self.bootstrap,
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "message.timeout.ms": 30_000,
+            "log_level": 2,
+            **({"transactional.id": transactional_id} if transactional_id else {}),
+        }
+        while True:
+            try:
+                return Producer({**given, **own})
+            except KafkaException as error:
+                foreign = re.search(r'No such configuration property: "(.+?)"', str(error))
+                if foreign is None or given.pop(foreign[1], None) is None:
+                    raise SettingsError("Kafka's options are refused", where=WHERE, why=str(error)) from None
 
     def spark_options(self, topic: str, start: Position, *, max_records: int) -> dict[str, str]:
         """Options of Spark's Kafka source; every partition of the topic must be named in `start`."""
         return {
-            **{f"kafka.{name}": value for name, value in self.options.items()},
+            **{f"kafka.{name}": value for name, value in for_spark(self.options).items()},
             "kafka.bootstrap.servers": self.bootstrap,
             # Spark's own default is read_uncommitted, which would count what a producer took back.
             "kafka.isolation.level": "read_committed",
@@ -220,19 +222,28 @@ class Log:
     def _connected(self, client: Any, **config: Any) -> Any:
         from kafka.errors import KafkaError
 
-        known = {name.replace(".", "_"): value for name, value in self.options.items()}
-        own = {name: value for name, value in known.items() if name in client.DEFAULT_CONFIG}
+        given = for_python(self.options, client.DEFAULT_CONFIG)
+        own = {"bootstrap_servers": listening(self.bootstrap), "bootstrap_timeout_ms": PATIENCE_S * 1000}
         try:
-            return client(
-                bootstrap_servers=self.bootstrap.split(","), bootstrap_timeout_ms=PATIENCE_S * 1000, **own, **config
-            )
+            return client(**{**given, **own, **config})
         except (KafkaError, OSError) as error:
-            raise ServiceMissing(
-                f"no Kafka broker answers at {self.bootstrap}",
-                where="kafka.bootstrap in dovetail.toml",
-                why=str(error),
-                next="start it (dovetail kafka runs one), or correct kafka.bootstrap",
-            ) from None
+            raise out_of_reach(self.bootstrap, self.options, error) from None
+
+
+def _usable(topic: str, described: Mapping[str, Any], bootstrap: str) -> None:
+    """Raises where a topic is not there, or not for this user."""
+    if described["error_code"] == TOPIC_AUTHORIZATION_FAILED:
+        raise ServiceMissing(
+            f"this login has no right to topic {topic}",
+            where=bootstrap,
+            next="let it be granted: docs/kafka.md says who needs which",
+        )
+    if described["error_code"]:
+        raise TopicMissing(
+            f"topic {topic} is not there",
+            where=bootstrap,
+            next="dovetail dev creates it, and so does dovetail load … --create; or create it yourself",
+        )
 
 
 def resumable(

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dovetail.shared import duration
+from dovetail.shared.dialects import located, wrong
 from dovetail.shared.errors import DeclarationError
 from dovetail.shared.options import KAFKA_DENIED, SPARK_DENIED, refused, resolved
 from dovetail.shared.percentage import share
@@ -92,7 +93,7 @@ def _kafka_options(options: dict[str, str]) -> dict[str, str]:
     for name, value in options.items():
         if name.startswith("kafka."):
             raise ValueError(f"write {name} without its 'kafka.'")
-        if reason := refused(name, value, KAFKA_DENIED):
+        if reason := refused(name, value, KAFKA_DENIED) or wrong(name, value):
             raise ValueError(f"{name} {reason}")
     return options
 
@@ -168,7 +169,8 @@ class KafkaSettings(Section):
 
     def resolved_options(self) -> dict[str, str]:
         """`options` with every reference replaced by its secret; for the client only, never to be shown."""
-        return resolved(self.options, folder=self._folder, where=f"{self._folder / FILE}: kafka.options")
+        found = resolved(self.options, folder=self._folder, where=f"{self._folder / FILE}: kafka.options")
+        return located(found, self._folder)
 
 
 class StorageSettings(Section):

@@ -19,6 +19,7 @@ from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
 from dovetail.shared.log import Log
 from dovetail.shared.offsets import end_of_batch
 from dovetail.shared.position import Position, Range
+from dovetail.shared.secrets import redacted
 
 Step = Callable[[DataFrame, Range], None]
 
@@ -110,6 +111,11 @@ def _told(failure: list[BaseException], exception: Exception | None, topic: str)
         why = text.partition("Reason: ")[2].partition("\n")[0] or text[:500]
         what = "Kafka no longer holds records that were not read yet, or the topic is another one"
         return IntegrityError(what, where=topic, why=why, next="dovetail status tells which, and how to go on")
+    if refused := re.search(r"\w*(?:Authorization|Authentication|SslHandshake)\w*Exception[^\n]*", text):
+        return ServiceMissing(
+            "Kafka lets us in no more, or not at this topic", where=topic, why=redacted(refused[0]),
+            next="dovetail doctor looks at the login; reading needs Read and Describe on the topic",
+        )  # fmt: skip
     if "TimeoutException" in text or "Connection" in text:
         return ServiceMissing("the Kafka broker stopped answering", where=topic, why=text[:300], next="dovetail doctor")
     return DovetailError("the stream stopped", where=topic, why=text[:2000])

@@ -112,14 +112,14 @@ def check(
 
 def doctor(context: typer.Context, as_json: bool = JSON) -> None:
     """Check this machine: Java, memory, disk, ports, jars, versions."""
-    from dovetail.shared.doctor import Check, checks, of_hooks
+    from dovetail.shared.doctor import Check, checks, of_hooks, of_kafka
     from dovetail.shared.errors import SettingsError
 
     output = Output(as_json=as_json)
     folder, kafka_port, serving_port, hooks = Path("data").resolve(), 9092, 8000, list[Check]()
     try:
         settings = load_settings(context)
-        hooks = of_hooks(settings)
+        hooks = [*of_kafka(settings), *of_hooks(settings)]
         folder, serving_port = settings.storage.here, settings.serving.port
         kafka_port = settings.kafka.port or kafka_port
     except SettingsError as error:  # a machine can be looked at anywhere

@@ -10,7 +10,7 @@ from dovetail.feeding import marks as kept
 from dovetail.feeding import shape as shapes
 from dovetail.feeding.parts import Marks, Part, Reader
 from dovetail.feeding.write import Writer
-from dovetail.shared.errors import Mend, UsageError
+from dovetail.shared.errors import Mend, UsageError, unknown
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.feed import Feed, Files, Rest, Table
 from dovetail.shared.log import Log
@@ -83,7 +83,7 @@ class Feeding:
             self.told.fed(part)
 
     def _checked(self, part: Part, marks: Marks) -> Part:
-        known, columns = marks.get(SHAPE), self.feed.source.columns
+        known, columns = marks.get(SHAPE), {*self.feed.source.columns, *self.feed.key}
         if known is None:
             for doubt in doubts(self.feed.source, part.shape) if part.shape else ():
                 self.told.doubt(doubt)
@@ -93,6 +93,13 @@ class Feeding:
                 why="nothing of it is sent; what was fed before is in the log",
                 next=f"mend it, or take it as it is now: dovetail feed {self.feed.name} --new-shape",
             )  # fmt: skip
+        for name in self.feed.key if part.shape else ():
+            if name not in part.shape and shapes.OPTIONAL not in (known or {}).get(name, ()):
+                raise Mend(
+                    unknown("column", name, part.shape), where=part.of,
+                    why="it is the key of this feed; nothing is sent, for records without one are in no order",
+                    next=f"mend it, or correct key= of {self.feed.name}",
+                )  # fmt: skip
         for row in part.rows:
             if row.bad and self.feed.bad == "stop":
                 raise Mend(row.bad, where=row.place, why="nothing of its part is sent", next="mend it, then feed again")

@@ -148,6 +148,23 @@ def test_a_file_of_another_shape_stops_the_feed_and_nothing_of_it_is_sent(
     assert run(log, tmp_path, given) == 0
 
 
+@pytest.mark.parametrize(("form", "first"), [("csv", "id,nr\n1,1\n"), ("jsonl", '{"id":1,"nr":1}\n')])
+def test_a_key_that_is_gone_or_was_never_there_stops_the_feed_also_where_the_source_ignores_it(
+    tmp_path: Path, form: str, first: str
+) -> None:
+    (tmp_path / f"a.{form}").write_text(first)
+    log, given = MemoryLog(), feed(form, key="nr")
+    with pytest.raises(Mend, match="unknown column 'number': did you mean 'nr'"):
+        run(log, tmp_path, feed(form, key="number"))
+    assert run(log, tmp_path, given) == 1
+    (tmp_path / f"b.{form}").write_text(first.replace("nr", "no"))
+    with pytest.raises(Mend, match="column nr is gone"):
+        run(log, tmp_path, given)
+    with pytest.raises(Mend, match="unknown column 'nr'"):
+        run(log, tmp_path, given, new_shape=True)
+    assert [row.key for row in log.rows] == [b"1"]
+
+
 def test_a_parquet_column_of_another_type_stops_the_feed(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1], "price": ["1"]}), tmp_path / "a.parquet")
     log = MemoryLog()

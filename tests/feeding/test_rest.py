@@ -164,6 +164,26 @@ def test_items_of_another_shape_stop_the_feed_but_one_bad_item_does_not(api: Api
     assert [row.bad for row in log.rows] == ["", "", "", "not a JSON object"]
 
 
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        ('{"id":2,"price":"2","nr":2}', "column price is text: it was number"),
+        ('{"id":2,"price":2}', "column nr is gone"),
+    ],
+)
+def test_an_api_of_another_type_or_without_its_key_stops_the_feed_and_goes_on_once_mended(
+    api: Api, second: str, says: str
+) -> None:
+    api.pages = {"/o": '{"data":[{"id":1,"price":1,"nr":1}],"next":"/o?p=2"}', "/o?p=2": f'{{"data":[{second}]}}'}
+    log, given = MemoryLog(), feed(api, key="nr")
+    with pytest.raises(Mend, match=says):
+        run(log, given)
+    assert ids(log) == [1]
+    api.pages["/o?p=2"] = '{"data":[{"id":2,"price":2,"nr":2}]}'
+    assert run(log, given) == 1
+    assert [row.key for row in log.rows] == [b"1", b"2"]
+
+
 def test_it_asks_no_faster_than_it_may(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     api.pages = {f"/o?p={n}": f'{{"data":[{{"id":{n}}}],"next":"/o?p={n + 1}"}}' for n in range(1, 5)}
     api.pages["/o"] = '{"data":[{"id":0}],"next":"/o?p=1"}'

@@ -133,6 +133,7 @@ def test_a_table_of_another_shape_stops_the_feed(
     ("change", "given", "says"),
     [
         ("select 1", {"table": "nope"}, "table nope cannot be read"),
+        ("alter table orders rename id to nr", {}, "unknown column 'id'"),
         ("select 1", {"changed": "updated"}, "unknown column 'updated': did you mean 'updated_at'"),
         ("select 1", {"changed": "price"}, r"column price is numeric\(20,2\): it has to be timestamptz"),
         ("alter table orders alter updated_at type timestamp", {}, "it has to be timestamptz"),

@@ -93,6 +93,7 @@ RULES = {
     "watching": "Metrics, logs, traces and lineage hold no secret and nothing that was asked, and stop no job.",
     "a push": "Each change is delivered, signed; what a crash repeats is the same delivery under the same key.",
     "a feed": "Each row is in the log once, wherever a feeder is killed; what has changed is never half fed.",
+    "Kafka": "Every client is let in by the same options, or says why not; none of them is left out, or shown.",
     "forgetting": "Of who is forgotten nothing counts, is stored or is left; a killed round ends as a whole one.",
     "proof": "The proof sees what is lost, doubled or altered, and books that do not tell the truth.",
     "deploy": "What deploys Dovetail names what is there, is pinned, and gives nobody a right too many.",

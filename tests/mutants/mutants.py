@@ -15,6 +15,7 @@ from mutants_of_forget import FORGETS
 from mutants_of_gates import HOLDING
 from mutants_of_hooks import CALLED
 from mutants_of_imports import IMPORTS
+from mutants_of_kafka import KAFKA
 from mutants_of_ledger import LEDGERS
 from mutants_of_live import LIVES
 from mutants_of_operations import OPERATIONS
@@ -31,6 +32,6 @@ from mutants_of_workers import WORKERS
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
     *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING, *CALLED, *IMPORTS, *FORGETS, *DEPLOYS, *FEEDS,
-    *TRINO,
+    *TRINO, *KAFKA,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

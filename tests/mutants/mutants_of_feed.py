@@ -184,4 +184,12 @@ FEEDS = [
         "            True\n        ):",
         f"{OF_DECLARED}::test_a_feed_that_cannot_be_is_refused_with_its_line",
     ),
+    Mutant(
+        "a feed",
+        "a key that the source ignores may be gone",
+        RUN,
+        "marks.get(SHAPE), {*self.feed.source.columns, *self.feed.key}",
+        "marks.get(SHAPE), {*self.feed.source.columns}",
+        f"{OF_REST}::test_an_api_of_another_type_or_without_its_key_stops_the_feed_and_goes_on_once_mended",
+    ),
 ]

@@ -179,6 +179,8 @@ def test_metrics_count_by_route_and_view(sales: ViewSpec, stand: Stand, serving:
     text = serving.http.get("/metrics").text
     assert 'dovetail_view_seq{view="sales"} 2.0' in text
     assert 'dovetail_view_behind_records{view="sales"} 10.0' in text
+    assert 'dovetail_view_partition_behind_records{partition="1",view="sales"} 10.0' in text
+    assert 'dovetail_view_partition_behind_records{partition="0",view="sales"} 0.0' in text
     assert 'dovetail_view_answerable{view="sales"} 1.0' in text
     assert 'dovetail_http_requests_total{route="/v1/views/{view}/query",status="2xx"}' in text
     assert 'dovetail_http_requests_total{route="/v1/views/{view}/query",status="4xx"} 1.0' in text
