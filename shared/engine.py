@@ -16,6 +16,7 @@ from dovetail.shared.class_archive import ClassArchive, Program, class_archive
 from dovetail.shared.errors import UsageError
 from dovetail.shared.jars import ensure
 from dovetail.shared.java import find_java
+from dovetail.shared.registry import session_conf
 from dovetail.shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def start(
         "spark.driver.memory": settings.spark.driver_memory,
         "spark.sql.warehouse.dir": str(settings.storage.path / "scratch" / "warehouse"),
         **_jars(jars, settings.spark.master),
+        **session_conf(str(settings.storage.path), settings.folder, **settings.registry.given),
         **(conf or {}),
         **settings.spark.resolved_conf(),
     }

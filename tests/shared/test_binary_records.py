@@ -1,0 +1,54 @@
+"""Values of Avro and Protobuf as Spark's types: to the last digit, or not at all. No Spark runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from pyspark.sql import types as T
+
+from dovetail.shared.binary_records import Misfit, fitted
+
+AWARE, NAIVE = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 1)
+PRICE = T.DecimalType(5, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "found"),
+    [
+        (T.IntegerType(), 2**31 - 1, 2**31 - 1),
+        (T.DoubleType(), 3, 3.0),
+        (T.FloatType(), 0.5, 0.5),
+        (PRICE, Decimal("1.5"), Decimal("1.50")),
+        (PRICE, "999.99", Decimal("999.99")),
+        (PRICE, Decimal("0.000"), Decimal("0.00")),
+        (PRICE, 7, Decimal("7.00")),
+        (T.TimestampType(), AWARE, AWARE),
+        (T.TimestampNTZType(), NAIVE, NAIVE),
+        (T.DateType(), date(2026, 10, 1), date(2026, 10, 1)),
+        (T.MapType(T.StringType(), T.IntegerType()), {"a": 1, "b": None}, [("a", 1), ("b", None)]),
+        (T.StructType().add("a", T.IntegerType()), {"b": 1}, {"a": None}),
+        (T.ArrayType(T.BinaryType()), [b"x", None], [b"x", None]),
+        (T.IntegerType(), None, None),
+    ],
+)
+def test_a_value_that_fits_keeps_what_it_says(kind, value, found):
+    assert fitted(kind, value) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (T.IntegerType(), 2**31), (T.IntegerType(), True), (T.IntegerType(), 1.0), (T.IntegerType(), "1"),
+        (T.DoubleType(), 2**53 + 1), (T.DoubleType(), "1"), (T.FloatType(), 0.1), (T.FloatType(), 1e300),
+        (PRICE, Decimal("1.005")), (PRICE, Decimal("1000")), (PRICE, 1.5), (PRICE, "x"), (PRICE, "NaN"), (PRICE, ""),
+        (T.StringType(), 1), (T.StringType(), b"x"), (T.BinaryType(), "x"), (T.BooleanType(), 1),
+        (T.TimestampType(), NAIVE), (T.TimestampType(), 1), (T.TimestampNTZType(), AWARE), (T.DateType(), AWARE),
+        (T.ArrayType(T.StringType()), "ab"), (T.ArrayType(T.StringType()), ["a", 1]), (T.StructType(), [1]),
+        (T.MapType(T.StringType(), T.StringType()), [("a", "b")]),
+    ],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_is_not_bent(kind, value):
+    with pytest.raises(Misfit):
+        fitted(kind, value)
