@@ -57,7 +57,7 @@ def decode(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
 
 
 def asks(decoder: Mapping[str, Any]) -> bool:
-    """Whether the records have to be looked at before they can be decoded: not as a stream, only once they are there."""
+    """Whether records have to be looked at before they can be decoded: not as a stream, only once they are there."""
     return "registry" in decoder.get(decoder["format"], {})
 
 

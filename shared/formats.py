@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from dovetail.shared import ddl
 from dovetail.shared.caller import Place, place
-from dovetail.shared.errors import DeclarationError
+from dovetail.shared.errors import DeclarationError, UsageError
 
 LIMIT = 4_000_000
 """Bytes of a file: its content is part of the stored version."""
@@ -168,6 +168,12 @@ def refuse_misfit(given: object, columns: Mapping[str, str], where: str) -> None
                 f"column {name} is of type {kind}, which a field of CSV cannot be", where=where,
                 next=f"declare {name} string, and make it of that in a transform",
             )  # fmt: skip
+
+
+def refuse_unless_json(given: object, what: str, *, next: str, where: str = "") -> None:  # noqa: A002
+    """Raises UsageError where records are none of JSON: `what` would send such."""
+    if isinstance(given, Csv | Avro | Protobuf):
+        raise UsageError(f"{what} writes JSON, and records of this source are {given.name}", where=where, next=next)
 
 
 def _address(text: str, where: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT, FOLDER, ACCESS = "spark.dovetail.root", "spark.dovetail.folder", "spark.dovetail.registry."
 """What a session of Spark is told: the storage, the project's folder, and by reference how a registry lets it in."""
 UNKNOWN = 40403
-"""The registry's own code for an id that it does not have. A bare 404 may as well come from a proxy, or a wrong path."""
+"""The registry's own code for an id that it does not have. A bare 404 may come from a proxy, or of a wrong path."""
 WAITS = (0.0, 0.5, 2.0, 5.0)
 """Seconds before each try."""
 TIMEOUT_S = 10.0

@@ -79,7 +79,7 @@ def _refuse_misread(plan: Plan) -> None:
     """Raises DeclarationError for a file by which no record can be read."""
     try:
         binary_records.READERS[plan.format](plan)
-    except Exception as error:  # the libraries raise what they like
+    except Exception as error:  # noqa: BLE001  the libraries raise what they like
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         message = plan.how.get("message")
         what = f"the descriptor tells no message {message}" if message else "the Avro schema is none"

@@ -173,7 +173,7 @@ def store(view: View, project: Path, files: Sequence[Path], module: str, attribu
 
 
 def _pinned(view: View, project: Path) -> dict[Path, bytes]:
-    """What lookups, and the format of a source, read when they were declared, by its place under the project's folder."""
+    """What lookups and the source's format read when they were declared, by its place under the project's folder."""
     reached = [step for transform in view.transform for step in steps(transform, project)]
     found: dict[Path, bytes] = {}
     pinned = [(file, content) for step in reached for file, content in step.files.items()]

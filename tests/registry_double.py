@@ -1,4 +1,4 @@
-"""A schema registry by its HTTP contract, on loopback: ids that are registered, a way to be down, and what was asked."""
+"""A schema registry by its HTTP contract, on loopback: what is registered, a way to be down, and what was asked."""
 
 from __future__ import annotations
 

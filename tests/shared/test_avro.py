@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import uuid
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +15,10 @@ import pytest
 from registry_double import RegistryDouble
 
 import dovetail as dv
+from dovetail.shared import project as projects
 from dovetail.shared import registry as seam
+from dovetail.shared import settings
+from dovetail.shared.check import look
 from dovetail.shared.decode import REASON, decode
 from dovetail.shared.errors import DeclarationError, ServiceMissing
 from dovetail.shared.inforce import RAW
@@ -28,6 +33,7 @@ FIRST = {
         {"name": "price", "type": ["null", {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3}]},
     ],
 }  # fmt: skip
+MORE = {"type": "record", "name": "More", "fields": [{"name": "a", "type": "int"}]}
 SECOND = {
     **FIRST, "fields": [
         {"name": "name", "type": {"type": "string", "logicalType": "uuid"}},
@@ -35,7 +41,7 @@ SECOND = {
         {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
         {"name": "day", "type": {"type": "int", "logicalType": "date"}},
         {"name": "tags", "type": {"type": "array", "items": "string"}},
-        {"name": "more", "type": ["null", {"type": "record", "name": "More", "fields": [{"name": "a", "type": "int"}]}]},
+        {"name": "more", "type": ["null", MORE]},
         {"name": "ignored", "type": "double"},
     ],
 }  # fmt: skip
@@ -52,8 +58,8 @@ def written(schema, record, number=None):
 
 
 def source(address="", columns=COLUMNS, **rest):
-    format = dv.avro(registry=address, **rest) if address else dv.avro(**rest)
-    return dv.source("orders", format=format, schema=columns, event_time="at" if " at " in columns else None)
+    how = dv.avro(registry=address, **rest) if address else dv.avro(**rest)
+    return dv.source("orders", format=how, schema=columns, event_time="at" if " at " in columns else None)
 
 
 def read(spark, values, of, *, first=0):
@@ -138,6 +144,44 @@ def test_the_content_of_a_schema_file_and_not_its_layout_is_part_of_how_a_source
         file.write_text(text)
         told.append(source(schema=file).as_json())
     assert told[0] == told[1] != told[2]
+
+
+VIEWS = """
+import dovetail as dv
+
+orders = dv.source("orders", format=dv.avro(schema="schemas/order.avsc"), schema="id bigint")
+totals = dv.view("totals", source=orders, measures={"n": dv.count()})
+"""
+
+
+def test_a_stored_version_holds_the_schema_of_its_records(tmp_path, monkeypatch):
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "order.avsc").write_text(json.dumps(FIRST))
+    (tmp_path / "dovetail.toml").write_text('views = ["avro_pinned.py"]\n')
+    (tmp_path / "avro_pinned.py").write_text(VIEWS)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    project = projects.load(settings.load(tmp_path))
+    bundle = project.store(project.view("totals"))
+    (tmp_path / "schemas" / "order.avsc").unlink()
+    (tmp_path / "avro_pinned.py").unlink()
+    assert bundle.view.source.as_json() == bundle.decoder
+
+
+def test_a_check_says_where_a_schema_file_is_missed(tmp_path, monkeypatch):
+    (tmp_path / "dovetail.toml").write_text('views = ["avro_missed.py"]\n')
+    (tmp_path / "avro_missed.py").write_text(VIEWS)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (found,) = look(settings.load(tmp_path)).problems
+    assert (found.subject, found.where) == ("source orders", "avro_missed.py:4")
+    assert "order.avsc is not there" in found.message
+
+
+def test_declaring_formats_brings_no_library_of_theirs(tmp_path):
+    (tmp_path / "views.py").write_text(VIEWS + 'dv.protobuf(descriptor="x", message="a.B"); dv.csv()\n')
+    heavy = ("pyspark", "pyarrow", "numpy", "fastavro", "google.protobuf", "httpx")
+    script = f"import sys, views; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_what_cannot_be_avro_is_refused_at_its_line(tmp_path):

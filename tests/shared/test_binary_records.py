@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import types as T
 
-from dovetail.shared.binary_records import Misfit, fitted
+from dovetail.shared.binary_records import Misfit, Plan, Unread, avro, fitted
 
 AWARE, NAIVE = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 1)
 PRICE = T.DecimalType(5, 2)
@@ -52,3 +52,32 @@ def test_a_value_that_fits_keeps_what_it_says(kind, value, found):
 def test_a_value_that_does_not_fit_is_not_bent(kind, value):
     with pytest.raises(Misfit):
         fitted(kind, value)
+
+
+LONG = '{"type": "record", "name": "R", "fields": [{"name": "n", "type": "long"}]}'
+
+
+def reader(**known):
+    return avro(Plan({}, T.StructType(), "avro", {"registry": "r"}, {7: ("AVRO", (LONG,))}, **known))
+
+
+def test_bytes_that_are_not_one_record_of_their_schema_are_not_read():
+    read = reader()
+    assert read(b"\0\0\0\0\7\2", 0, 0) == {"n": 1}
+    for value in (b"\0\0\0\0\7", b"\0\0\0\0\7\2\0", b"\0\0\0\0\7\xff"):
+        with pytest.raises(Unread, match="not Avro of schema 7"):
+            read(value, 0, 0)
+
+
+def test_a_record_below_where_its_id_was_unknown_stays_unread():
+    read = reader(unknown={7: {0: 5}})
+    assert read(b"\0\0\0\0\7\2", 0, 5) == read(b"\0\0\0\0\7\2", 1, 4) == {"n": 1}
+    with pytest.raises(Unread, match="schema 7 is unknown to the registry"):
+        read(b"\0\0\0\0\7\2", 0, 4)
+
+
+def test_a_schema_is_read_with_those_it_refers_to():
+    money = '{"type": "record", "name": "shop.Money", "fields": [{"name": "cents", "type": "long"}]}'
+    order = '{"type": "record", "name": "shop.Order", "fields": [{"name": "total", "type": "shop.Money"}]}'
+    read = avro(Plan({}, T.StructType(), "avro", {"registry": "r"}, {7: ("AVRO", (money, order))}))
+    assert read(b"\0\0\0\0\7\2", 0, 0) == {"total": {"cents": 1}}

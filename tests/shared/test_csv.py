@@ -16,8 +16,8 @@ SCHEMA = (
 GOOD = "1,a,2026-10-01T09:20:00Z,2026-10-01,1.25,2.5e1,true,xy,7"
 
 
-def source(schema=SCHEMA, **format):
-    return dv.source("lines", format=dv.csv(**format), schema=schema, event_time="at" if "at " in schema else None)
+def source(schema=SCHEMA, **how):
+    return dv.source("lines", format=dv.csv(**how), schema=schema, event_time="at" if "at " in schema else None)
 
 
 def read(spark, values, of):
