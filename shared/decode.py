@@ -94,9 +94,9 @@ def parsed(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
     columns: dict[str, str] = decoder["schema"]
     if "sign" in decoder:
         return _changes(records, decoder)
-    if decoder["format"] == "csv":
+    if decoder.get("format") == "csv":
         return _csv(records, decoder)
-    if decoder["format"] in LIBRARIES:
+    if decoder.get("format") in LIBRARIES:
         return _binary(records, decoder)
     fields = ", ".join(f"`{name}`: {kind}" for name, kind in columns.items())
     rows = records.withColumn("_json", _read(f"struct<{fields}>"))

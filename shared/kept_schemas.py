@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+from deltalake.exceptions import CommitFailedError
 
 from dovetail.shared.registry import Schema
 from dovetail.shared.tables import AppendTable
@@ -24,6 +26,8 @@ SCHEMA = pa.schema(
         ("decoder", pa.string()), ("partition", pa.int32()), ("below", pa.int64()),
     ]
 )  # fmt: skip
+FILES = 50
+"""So many small files are joined."""
 Seen = Mapping[int, Mapping[int, int]]
 """By schema id and partition the largest offset of the records that name it."""
 Ask = Callable[[int], Schema | None]
@@ -68,6 +72,9 @@ class KeptSchemas:
             rows = [row for number in missing for row in self._rows(number, said[number], seen[number])]
             # Only next to what was read: who was faster may have found an id unknown, and is believed.
             self._table.append_if(pa.Table.from_pylist(rows, SCHEMA), lambda read=count: self._read()[0] == read)  # type: ignore[misc]
+            if self._table.files > FILES:  # of an id that stays unknown a row comes with every commit
+                with suppress(CommitFailedError):  # another process did the same
+                    self._table.compact()
 
     def _rows(self, number: int, said: Schema | None, offsets: Mapping[int, int]) -> list[dict[str, object]]:
         row = {"registry": self._registry, "id": number}

@@ -18,13 +18,17 @@ from pyspark.sql.pandas.types import to_arrow_type
 from dovetail.shared import binary_records
 from dovetail.shared.binary_records import Plan
 from dovetail.shared.errors import DeclarationError, UsageError
+from dovetail.shared.kept_schemas import KeptSchemas, Known
 from dovetail.shared.options import resolved
 from dovetail.shared.registry import ACCESS, FOLDER, ROOT, Registry
 from dovetail.shared.sections import FILE
+from dovetail.shared.tables import Layout
 
 LIBRARIES = {"avro": "fastavro", "protobuf": "google.protobuf"}
 _LOOKED: set[tuple[str, str]] = set()
 """Applications whose executors were found to have the library of a format."""
+_KNOWN: dict[tuple[Path, str, str], Known] = {}
+"""What tables were found to say: of what is not open there, none says anything else later."""
 ID = "conv(hex(substring(_value, 2, 4)), 16, 10)"
 
 
@@ -88,8 +92,6 @@ def _refuse_misread(plan: Plan) -> None:
 
 def _asked(plan: Plan, records: DataFrame, decoder: Mapping[str, Any]) -> Plan:
     from dovetail.shared.decode import decoder_id, parser
-    from dovetail.shared.kept_schemas import KeptSchemas
-    from dovetail.shared.tables import Layout
 
     seen = _seen(records)
     if not seen:
@@ -98,9 +100,11 @@ def _asked(plan: Plan, records: DataFrame, decoder: Mapping[str, Any]) -> Plan:
     root = session.conf.get(ROOT, None)
     if root is None:
         raise UsageError("this session knows of no storage to keep schemas in", next="start it by dovetail shell")
-    path = Layout(Path(root)).schemas(how["source"])
-    kept = KeptSchemas(path, how["registry"], decoder_id(parser(decoder)))
-    known = kept.settled(seen, lambda number: _registry(session, how["registry"]).schema(number))
+    place = Layout(Path(root)).schemas(how["source"]), how["registry"], decoder_id(parser(decoder))
+    known = _KNOWN.get(place, Known())
+    if known.open(seen):
+        kept = KeptSchemas(*place)
+        known = _KNOWN[place] = kept.settled(seen, lambda number: _registry(session, how["registry"]).schema(number))
     schemas = {number: (s.kind, s.texts) for number, s in known.schemas.items() if number in seen}
     return replace(plan, schemas=schemas, unknown={n: o for n, o in known.unknown.items() if n in seen})
 

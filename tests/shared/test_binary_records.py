@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
+from pyspark import cloudpickle
 from pyspark.sql import types as T
 
-from dovetail.shared.binary_records import Misfit, Plan, Unread, avro, fitted
+from dovetail.shared import binary_records
+from dovetail.shared.binary_records import Misfit, Plan, Unread, avro, columns, fitted
 
 AWARE, NAIVE = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 1)
 PRICE = T.DecimalType(5, 2)
@@ -81,3 +87,24 @@ def test_a_schema_is_read_with_those_it_refers_to():
     order = '{"type": "record", "name": "shop.Order", "fields": [{"name": "total", "type": "shop.Money"}]}'
     read = avro(Plan({}, T.StructType(), "avro", {"registry": "r"}, {7: ("AVRO", (money, order))}))
     assert read(b"\0\0\0\0\7\2", 0, 0) == {"total": {"cents": 1}}
+
+
+ELSEWHERE = """
+import base64, pickle, sys
+import pyarrow as pa
+sys.modules["dovetail"] = None  # an import of it raises
+read = pickle.loads(base64.b64decode(sys.argv[1]))
+batch = pa.array([bytes([0, 0, 0, 0, 7, 2]), b"x"]), pa.array([0, 0]), pa.array([0, 1])
+print(*[array.to_pylist() for array in read(iter([batch]))])
+"""
+
+
+def test_a_worker_reads_records_without_dovetail():
+    types = T.StructType().add("n", T.LongType())
+    plan = Plan({"n": "bigint"}, types, "avro", {"registry": "r"}, {7: ("AVRO", (LONG,))})
+    cloudpickle.register_pickle_by_value(binary_records)
+    made = columns(plan, "why", pa.struct({"n": pa.int64(), "why": pa.string()}))
+    sent = base64.b64encode(cloudpickle.dumps(made)).decode()
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE, sent], capture_output=True, text=True, check=False)
+    reason = "no schema id: it does not begin as Confluent's serializers write it"
+    assert (done.stdout, done.stderr) == (f"{[{'n': 1, 'why': None}, {'n': None, 'why': reason}]}\n", "")
