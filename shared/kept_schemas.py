@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,10 +72,13 @@ class KeptSchemas:
             said |= {number: ask(number) for number in missing if number not in said}
             rows = [row for number in missing for row in self._rows(number, said[number], seen[number])]
             # Only next to what was read: who was faster may have found an id unknown, and is believed.
-            self._table.append_if(pa.Table.from_pylist(rows, SCHEMA), lambda read=count: self._read()[0] == read)  # type: ignore[misc]
+            self._table.append_if(pa.Table.from_pylist(rows, SCHEMA), partial(self._is_at, count))
             if self._table.files > FILES:  # of an id that stays unknown a row comes with every commit
                 with suppress(CommitFailedError):  # another process did the same
                     self._table.compact()
+
+    def _is_at(self, count: int) -> bool:
+        return self._read()[0] == count
 
     def _rows(self, number: int, said: Schema | None, offsets: Mapping[int, int]) -> list[dict[str, object]]:
         row = {"registry": self._registry, "id": number}

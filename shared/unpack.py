@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -24,6 +23,7 @@ from dovetail.shared.registry import ACCESS, FOLDER, ROOT, Registry
 from dovetail.shared.sections import FILE
 from dovetail.shared.tables import Layout
 
+_CLOUDPICKLE = importlib.import_module("pyspark.cloudpickle")  # without types
 LIBRARIES = {"avro": "fastavro", "protobuf": "google.protobuf"}
 _LOOKED: set[tuple[str, str]] = set()
 """Applications whose executors were found to have the library of a format."""
@@ -49,10 +49,12 @@ def unpacked(records: DataFrame, decoder: Mapping[str, Any], reason: str) -> Col
     else:
         _refuse_misread(plan)
     # Sent whole, so that workers need no Dovetail.
-    cloudpickle.register_pickle_by_value(binary_records)
+    _CLOUDPICKLE.register_pickle_by_value(binary_records)
     made = T.StructType([*types, T.StructField(reason, T.StringType())])
     read = binary_records.columns(plan, reason, to_arrow_type(made, timezone="UTC"))
-    return F.arrow_udf(read, made)("_value", "_partition", "_offset")  # type: ignore[no-any-return]
+    made_of: Any = F.arrow_udf  # whose stubs know of no structs
+    found: Column = made_of(read, made)("_value", "_partition", "_offset")
+    return found
 
 
 def _refuse_without_library(name: str, session: SparkSession) -> None:
@@ -61,7 +63,7 @@ def _refuse_without_library(name: str, session: SparkSession) -> None:
     if not lacking and not context.master.startswith("local") and (context.applicationId, name) not in _LOOKED:
         # An executor that lacks it would look like a transform that raises at every record.
         tasks = context.defaultParallelism
-        cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        _CLOUDPICKLE.register_pickle_by_value(sys.modules[__name__])
         lacking = any(context.range(tasks, numSlices=tasks).map(lambda _: _lacks(library)).collect())
         _LOOKED.add((context.applicationId, name))
     if lacking:

@@ -125,10 +125,10 @@ def run(
             lineage.of_speed(project, source, log, opened)
             archived = held(layout, source.name)
             decoder = source.as_json()
-            if asks(decoder):
-                prepare, step = named, lambda records, span: job.step(decode(records, decoder), span)
-            else:
-                prepare, step = lambda raw: decode(named(raw), decoder), job.step
+
+            def decoding(records: DataFrame, span: Range) -> None:
+                job.step(decode(records, decoder), span)
+
             span, most = dropped(extent, opened.to, archived), settings.max_records_per_commit
             try:
                 catch_up(span, job.step, source, layout, log, spark, max_records=most, go_on=go_on)
@@ -139,8 +139,8 @@ def run(
                     log,
                     source.topic,
                     start,
-                    step,
-                    prepare=prepare,
+                    decoding if asks(decoder) else job.step,
+                    prepare=named if asks(decoder) else lambda raw: decode(named(raw), decoder),
                     scratch=layout.scratch(f"speed-{source.name}"),
                     trigger=settings.trigger,
                     max_records=most,

@@ -22,8 +22,8 @@ FORMATS = [
         "decoding",
         "two processes that ask at a time believe themselves",
         KEPT,
-        "lambda read=count: self._read()[0] == read",
-        "lambda read=count: True",
+        "return self._read()[0] == count",
+        "return True",
         f"{OF_REGISTRY}::test_who_was_faster_to_find_an_id_unknown_is_believed",
     ),
     Mutant(
