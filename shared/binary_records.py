@@ -244,7 +244,8 @@ def protobuf(plan: Plan) -> Reader:
 def _path(descriptor: Any) -> list[int]:
     """Where a message stands in its file: its index there, or that of the one it is in, and so on to its own."""
     around = descriptor.containing_type
-    return [*(_path(around) if around else ()), descriptor.index]
+    beside = around.nested_types_by_name if around else descriptor.file.message_types_by_name
+    return [*(_path(around) if around else ()), [*beside].index(descriptor.name)]
 
 
 def _unframed(value: bytes, path: list[int], name: str) -> bytes:
