@@ -25,6 +25,7 @@ from dovetail.batch.import_look import Found, Wanted, looked
 from dovetail.shared.declare import Source
 from dovetail.shared.errors import IntegrityError, UsageError, unknown
 from dovetail.shared.failpoints import failpoint
+from dovetail.shared.formats import refuse_unless_json
 from dovetail.shared.imports import File, Import, Imports
 from dovetail.shared.locks import held
 from dovetail.shared.log import Log
@@ -77,6 +78,7 @@ def run(
         Busy: another import into this source is running.
         RuleBroken: a rule of the source says `fail` of a row.
     """
+    refuse_unless_json(source.format, "an import", next="send old records to the topic by a producer of yours")
     layout = project.layout
     chosen = parts(wanted.files, wanted.form)
     matching = _columns(chosen, source, wanted)

@@ -18,6 +18,7 @@ from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, decode, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices, too_large
+from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.failing import MOST, sparing
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import fold, folded, places, without
@@ -78,17 +79,24 @@ class DeltaMaster:
         """Appends records (columns of META) with their decoded columns, in one Delta commit.
 
         No rule is looked at: what a record is holds for good, what rules say of it changes, and the archive goes on
-        whatever they say. Of who is forgotten nothing is stored but that there was a record.
+        whatever they say. Of who is forgotten nothing is stored but that there was a record. While a schema registry
+        does not answer only the bytes are stored, and decoded when they are read: Kafka would drop them some day.
         """
         decoder = parser(self._source.as_json())
-        rows, forgotten = parsed(records, decoder), ForgetList.of(self._layout, self._source.name)
+        forgotten, bare = ForgetList.of(self._layout, self._source.name), False
+        try:
+            rows = parsed(records, decoder)
+        except ServiceMissing:
+            if forgotten:  # whose records they are is not known
+                raise
+            rows, bare = records.select(*META), True
         if forgotten:
             rows = forgotten.blanked(rows)
         clashing = self._clashing(rows)
         (
             rows.drop(*clashing)
             .withColumn("_topic_id", F.lit(topic_id))
-            .withColumn("_decoder", F.lit("" if clashing else decoder_id(decoder)))
+            .withColumn("_decoder", F.lit("" if clashing or bare else decoder_id(decoder)))
             .coalesce(4)
             .write.format("delta")
             .mode("append")

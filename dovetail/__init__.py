@@ -6,7 +6,8 @@ from dovetail.shared import feed, mask, transforms
 from dovetail.shared.changes import Changes, changes
 from dovetail.shared.declare import Json, Source, View, json, source, view
 from dovetail.shared.dimensions import Dimension, dimension
-from dovetail.shared.errors import DeclarationError, DovetailError
+from dovetail.shared.errors import DovetailError
+from dovetail.shared.formats import Avro, Csv, Protobuf, avro, csv, protobuf
 from dovetail.shared.gates import Gate, gate
 from dovetail.shared.measures import (
     Measure,
@@ -40,13 +41,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Avro",
     "Changes",
     "CommitRule",
+    "Csv",
     "Dimension",
     "DovetailError",
     "Gate",
     "Json",
     "Measure",
+    "Protobuf",
     "Push",
     "Rule",
     "Source",
@@ -56,6 +60,7 @@ __all__ = [
     "approx_quantiles",
     "approx_top_k",
     "avg",
+    "avro",
     "bool_and",
     "bool_or",
     "changes",
@@ -63,6 +68,7 @@ __all__ = [
     "connect",
     "connect_async",
     "count",
+    "csv",
     "dimension",
     "feed",
     "first",
@@ -75,6 +81,7 @@ __all__ = [
     "max",
     "measure",
     "min",
+    "protobuf",
     "push",
     "ratio",
     "rule",
@@ -91,7 +98,6 @@ __all__ = [
 
 _OF_CLIENT = frozenset({"connect", "connect_async"})
 """What loads the client, with HTTP and Arrow, only once it is used."""
-_LATER = frozenset("avro protobuf csv".split())
 
 
 def __getattr__(name: str) -> Any:
@@ -99,6 +105,4 @@ def __getattr__(name: str) -> Any:
         from dovetail import client
 
         return getattr(client, name)
-    if name in _LATER:
-        raise DeclarationError(f"dv.{name} is not there yet: it comes with a later release")
     raise AttributeError(f"module 'dovetail' has no attribute '{name}'")

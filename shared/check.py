@@ -62,7 +62,8 @@ def look(settings: Settings) -> Report:
         project = projects.load(settings)
     except DeclarationError as error:
         return Report(None, (Problem(", ".join(settings.views), _said(error), error.where, error.next),))
-    found = [p for view in project.views.values() for p in _of_view(view, settings.folder)]
+    found = [p for source in project.sources.values() for p in _of_source(source)]
+    found += [p for view in project.views.values() for p in _of_view(view, settings.folder)]
     found += [p for dimension in project.dimensions.values() for p in _of_dimension(dimension, settings.folder)]
     found += [p for file in settings.views for p in _repeated_measures(settings.folder / file, file)]
     return Report(project, tuple(found))
@@ -85,6 +86,13 @@ def unknown_columns(view: View, columns: Iterable[str]) -> Iterator[Problem]:
     for kind, column in dict.fromkeys(named):
         if column.lower() not in folded:
             yield Problem(view.name, unknown(kind, column, known), view.where)
+
+
+def _of_source(source: Source) -> Iterator[Problem]:
+    try:
+        source.as_json()
+    except DeclarationError as error:
+        yield Problem(subject(source), _said(error), error.where, error.next)
 
 
 def _of_view(view: View, folder: Path) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ import orjson
 
 from dovetail.shared.declare import Source
 from dovetail.shared.errors import DovetailError, QueryError, UsageError, unknown
+from dovetail.shared.formats import Avro, Csv, Protobuf, refuse_unless_json
 from dovetail.shared.position import RecordId
 from dovetail.shared.quarantine import Held, Quarantine, text
 
@@ -41,6 +42,7 @@ def settings(given: Iterable[str], source: Source) -> dict[str, str]:
         column, equals, value = each.partition("=")
         if not equals or not _is_json(value):
             raise UsageError(f"'{each}' is not COLUMN=JSON", next="quote text twice: --set 'country=\"FR\"'")
+        refuse_unless_json(source.format, "--set", next="resend --file, with value_base64 for what is no text")
         if source.sign:
             raise UsageError("a record of changes has no columns to be set", next="resend --edit, or --file")
         if column not in source.columns:
@@ -122,11 +124,13 @@ def from_file(lines: Iterable[bytes], quarantine: Quarantine) -> list[Correction
     return [Correction(held, value) for held, changed in found for value in changed]
 
 
-def refuse_unfit(correction: Correction) -> None:
+def refuse_unfit(correction: Correction, source: Source) -> None:
     """Raises UsageError for bytes that are as they were, or that every version would put in quarantine again."""
     held = correction.held
     if correction.value == held.value:
         raise UsageError(f"{held.place} is as it was: there is nothing to send", next=_by_hand(held))
+    if isinstance(source.format, Csv | Avro | Protobuf):
+        return  # only its reader can tell
     try:
         good = isinstance(orjson.loads(correction.value), dict)
     except orjson.JSONDecodeError:

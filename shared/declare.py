@@ -14,6 +14,7 @@ from dovetail.shared.changes import CHANGE, TOMBSTONES, Changes, refuse_taking_o
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
+from dovetail.shared.formats import Avro, Csv, Other, Protobuf, refuse_misfit
 from dovetail.shared.gates import Gate, checked
 from dovetail.shared.grants import Mask
 from dovetail.shared.mask import checked as checked_masks
@@ -55,7 +56,7 @@ class Source:
 
     name: str
     topic: str
-    format: Json | Changes
+    format: Json | Changes | Other
     schema: str
     event_time: str | None
     owner: str
@@ -86,6 +87,8 @@ class Source:
         decoder = {"format": self.format.name, "schema": self.columns, "event_time": self.event_time}
         if isinstance(self.format, Changes):
             decoder |= {"schema": self.format.columns(self.columns), "sign": self.format.sign}
+        if isinstance(self.format, Csv | Avro | Protobuf):
+            decoder |= self.format.as_json(self.name, self.where)
         deciding = [r.as_json() for r in self.rules if isinstance(r, Rule) and r.decides]
         parts = {"event_id": [*self.event_id], "rules": deciding}
         return decoder | {name: part for name, part in parts.items() if part}
@@ -117,7 +120,7 @@ def source(
     name: str,
     *,
     topic: str | None = None,
-    format: Json | Changes | None = None,  # noqa: A002
+    format: Json | Changes | Other | None = None,  # noqa: A002
     schema: str,
     event_time: str | None = None,
     event_id: str | Sequence[str] = (),
@@ -133,7 +136,8 @@ def source(
     Args:
         name: how commands and files call it: a lower-case letter, then letters, digits and _, 63 at most.
         topic: the Kafka topic; the name where not given.
-        format: how a record's value is read; `dv.json()` where not given. `dv.changes()` of changes of a table.
+        format: how a record's value is read; `dv.json()` where not given. `dv.changes()` of changes of a table;
+            `dv.csv()`, `dv.avro()`, `dv.protobuf()`.
         schema: the columns as Spark DDL: "order_number bigint, price decimal(10,2), …".
         event_time: the timestamp or date column that says when it happened; needed for buckets. A column of the schema,
             then a record without it goes to quarantine; or one that each view's transform makes.
@@ -161,6 +165,7 @@ def source(
     if not TOPIC.fullmatch(topic) or topic in (".", ".."):
         raise DeclarationError(f"topic '{topic}': use letters, digits, '.', '_' and '-', 249 at most", where=where)
     columns = ddl.columns(schema, where=where)
+    refuse_misfit(format, columns, where)
     if event_time in columns and not columns[event_time].lower().startswith(("timestamp", "date")):
         raise DeclarationError(
             f"event_time {event_time} is of type {columns[event_time]}: it must be a timestamp or a date", where=where

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from dovetail.shared import changes
+from dovetail.shared import changes, csv_records
 from dovetail.shared.conditions import quoted
 from dovetail.shared.rules import reason_of
+from dovetail.shared.unpack import LIBRARIES, unpacked
 
 META = ("_partition", "_offset", "_timestamp", "_key", "_value", "_headers")
 POSITION = META[:2]
@@ -24,6 +25,13 @@ IS_BLANK = f"coalesce(_value is null and exists(_headers, h -> h.key = '{MARK}')
 """SQL: the record was blanked."""
 REASON = "_reason"
 """Why no view sees a record: what it is in quarantine for, or which rule dropped it; null for one that views see."""
+
+
+AT_ONCE = "spark_partition_id() >= 0"
+"""SQL that is true, but not known to be: else a filter on the reason would be pushed below what parses a record, which
+would be done once for each column."""
+NO_TEXT = [(IS_BLANK, FORGOTTEN), ("_value is null", "no value"), ("not is_valid_utf8(_value)", "not UTF-8")]
+"""SQL conditions in their order, and what each says of a record that is no text."""
 
 
 def named(records: DataFrame) -> DataFrame:
@@ -46,6 +54,11 @@ def decode(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
             is one, and the rules that take records out, if any.
     """
     return judged(parsed(records, decoder), decoder)
+
+
+def asks(decoder: Mapping[str, Any]) -> bool:
+    """Whether records have to be looked at before they can be decoded: not as a stream, only once they are there."""
+    return "registry" in decoder.get(decoder["format"], {})
 
 
 def judged(rows: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
@@ -81,6 +94,10 @@ def parsed(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
     columns: dict[str, str] = decoder["schema"]
     if "sign" in decoder:
         return _changes(records, decoder)
+    if decoder.get("format") == "csv":
+        return _csv(records, decoder)
+    if decoder.get("format") in LIBRARIES:
+        return _binary(records, decoder)
     fields = ", ".join(f"`{name}`: {kind}" for name, kind in columns.items())
     rows = records.withColumn("_json", _read(f"struct<{fields}>"))
     return rows.select(
@@ -95,6 +112,35 @@ def _changes(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
     rows = read.selectExpr("*", f"{changes.ENVELOPE} as _envelope", f"{changes.GIVEN} as _given")
     columns = [*(f"`{name}`" for name in records.columns), *changes.decoded_columns(decoder)]
     return rows.selectExpr(*columns, f"{changes.unreadable(decoder)} as {REASON}")
+
+
+def _csv(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
+    lines = records.withColumn("_line", F.regexp_replace(F.col("_value").cast("string"), r"\r?\n\z", ""))
+    read = F.from_csv(F.col("_line"), csv_records.fields_type(decoder), csv_records.options(decoder))
+    rows = lines.withColumn("_csv", F.when(F.expr(AT_ONCE), read))
+    columns = [*(f"`{name}`" for name in records.columns), *csv_records.columns(decoder)]
+    kept = rows.selectExpr(*columns, "_csv", "_line")
+    whens = [*NO_TEXT, *csv_records.unreadable(decoder), *_lacking(decoder)]
+    return kept.selectExpr(
+        *(f"`{name}`" for name in (*records.columns, *decoder["schema"])), f"{_case(whens)} as {REASON}"
+    )
+
+
+def _binary(records: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
+    unpacked_once = F.when(F.expr(AT_ONCE), unpacked(records, decoder, REASON))
+    rows = records.withColumn("_fields", unpacked_once).select(*records.columns, "_fields.*")
+    kept = (f"`{name}`" for name in (*records.columns, *decoder["schema"]))
+    whens = [*NO_TEXT[:2], *_lacking(decoder)]
+    return rows.selectExpr(*kept, f"coalesce({REASON}, {_case(whens)}) as {REASON}")
+
+
+def _lacking(decoder: Mapping[str, Any]) -> list[tuple[str, str]]:
+    wanted = dict.fromkeys([decoder["event_time"], *decoder.get("event_id", ())])
+    return [(f"`{column}` is null", f"no {column}") for column in wanted if column in decoder["schema"]]
+
+
+def _case(whens: Sequence[tuple[str, str]]) -> str:
+    return f"case {' '.join(f'when {sql} then {quoted(said)}' for sql, said in whens)} end"
 
 
 def _read(kind: str) -> Column:
@@ -112,8 +158,7 @@ def _read(kind: str) -> Column:
             "locale": "de-CH",
         },
     )
-    # True, but not known to be: else a filter on the reason would be pushed below it, and parse once for each column.
-    return F.when(F.expr("spark_partition_id() >= 0"), read)
+    return F.when(F.expr(AT_ONCE), read)
 
 
 def decoded(rows: DataFrame, decoder: Mapping[str, Any], *, placed: bool = False) -> DataFrame:

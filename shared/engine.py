@@ -17,6 +17,7 @@ from dovetail.shared.errors import UsageError
 from dovetail.shared.jars import ensure
 from dovetail.shared.java import find_java
 from dovetail.shared.places import is_remote, spark_conf
+from dovetail.shared.registry import session_conf
 from dovetail.shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def start(
         "spark.sql.warehouse.dir": str(settings.storage.here / "scratch" / "warehouse"),
         **spark_conf(settings.storage.path),
         **_jars(jars, settings.spark.master),
+        **session_conf(str(settings.storage.path), settings.folder, **settings.registry.given),
         **(conf or {}),
         **settings.spark.resolved_conf(),
     }

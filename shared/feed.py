@@ -11,6 +11,7 @@ from dovetail.shared.caller import caller
 from dovetail.shared.declare import NAME, TOPIC, Source
 from dovetail.shared.duration import parse
 from dovetail.shared.errors import DeclarationError, unknown
+from dovetail.shared.formats import refuse_unless_json
 from dovetail.shared.options import REFERENCE
 from dovetail.shared.push import is_here
 
@@ -250,6 +251,7 @@ def _check(name: str, source: Source, bad: str, where: str, **lengths: str) -> N
         )
     if not isinstance(source, Source):
         raise DeclarationError(f"feed {name}: source must be a dv.source, not {source!r}", where=where)
+    refuse_unless_json(source.format, f"feed {name}", where=where, next="feed a source of JSON")
     if bad not in BADS:
         raise DeclarationError(f"feed {name}: bad: {unknown('choice', bad, BADS)}", where=where)
     if not TOPIC.fullmatch(f"{source.topic}.feed.{name}"):

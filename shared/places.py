@@ -44,6 +44,11 @@ def place(root: str) -> Path:
     return cast(Path, UPath(root.rstrip("/"), use_listings_cache=False))
 
 
+def rooted(root: str) -> Path:
+    """A root as a path: of an object store, or a folder of this machine."""
+    return place(root) if S3.fullmatch(root) else Path(root)
+
+
 def is_remote(path: Path) -> bool:
     """Whether a path is in an object store."""
     return not isinstance(path, Path)

@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from dovetail.shared.declare import Source, View
+from dovetail.shared.changes import Changes
+from dovetail.shared.declare import Json, Source, View
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DovetailError, ServiceMissing, UsageError, unknown
 from dovetail.shared.log import Log
@@ -87,6 +88,11 @@ def doubts(source: Source, names: Iterable[str]) -> list[str]:
     if source.event_time in columns and source.event_time not in given:
         found.append(f"there is no {source.event_time}: the record will go to quarantine")
     return found
+
+
+def doubts_of(source: Source, value: str | bytes) -> list[str]:
+    """The same of a record's text; raises UsageError where it is to be JSON, and is no object."""
+    return doubts(source, parsed(value)) if isinstance(source.format, Json | Changes) else []
 
 
 def send(log: Log, source: Source, value: bytes, *, key: bytes | None = None) -> Sent:

@@ -173,6 +173,20 @@ class KafkaSettings(Section):
         return located(found, self._folder)
 
 
+class RegistrySettings(Section):
+    """[registry]: how schema registries let Dovetail in."""
+
+    user: str = Field(default="", description="the name that a schema registry wants, as text, env:NAME or file:PATH")
+    password: Annotated[str, AfterValidator(lambda text: text and _reference(text))] = Field(
+        default="", description="its password, env:NAME or file:PATH"
+    )
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Both, as they are written."""
+        return {"user": self.user, "password": self.password}
+
+
 class StorageSettings(Section):
     """[storage]: where tables are kept."""
 
@@ -450,6 +464,7 @@ class Settings(BaseSettings):
         default=["views.py"], description="the Python files that declare views, relative to dovetail.toml"
     )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    registry: RegistrySettings = Field(default_factory=RegistrySettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)

@@ -164,7 +164,7 @@ def _told(error: dict[str, Any], file: Path, overlay: dict[str, Any], profile: s
         section = path[0] if len(path) > 1 else None
         return unknown(f"key in [{section}]:" if section else "setting", path[-1], _keys(section)), where
     value = error["input"]
-    hidden = path[1:2] in (["options"], ["conf"], ["traces"], ["lineage"])  # a secret may be among them
+    hidden = path[1:2] in (["options"], ["conf"], ["traces"], ["lineage"], ["password"])  # a secret may be among them
     received = "" if hidden or isinstance(value, dict) else f" is {value!r}"
     allowed = f"must be a table, as in [{dotted}]" if error["type"] == "model_type" else error["msg"]
     return f"{dotted}{received}: {allowed.removeprefix('Value error, ').replace('Input should', 'must')}", where

@@ -1,7 +1,7 @@
 """Delta tables that Dovetail writes itself with delta-rs, and where every table lies.
 
 root/sources/SOURCE/{master,claims,ledger,quarantine,superseded,sent,failing,repeats,forgotten,proof.json}
-root/sources/SOURCE/{imports,imported/FOLDER}
+root/sources/SOURCE/{imports,imported/FOLDER,schemas}
 root/paused/    root/forget.key    root/push/NAME.json
 root/dimensions/DIMENSION/{versions,N-DIGEST.parquet}
 root/views/VIEW/{manifest,joins,sensitive.json,trino.json}
@@ -99,6 +99,10 @@ class Layout:
 
     def forgotten(self, source: str) -> Path:
         return self.root / "sources" / source / "forgotten"
+
+    def schemas(self, source: str) -> Path:
+        """What a schema registry has said of the ids that its records name."""
+        return self.root / "sources" / source / "schemas"
 
     def proof(self, source: str) -> Path:
         return self.root / "sources" / source / "proof.json"

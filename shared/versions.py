@@ -23,6 +23,7 @@ from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, IntegrityError
 from dovetail.shared.failpoints import failpoint
+from dovetail.shared.formats import Avro, Csv, Protobuf
 from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.measures import Measure, measure_from_json
 from dovetail.shared.places import fetched, new_folder
@@ -158,10 +159,13 @@ def store(view: View, project: Path, files: Sequence[Path], module: str, attribu
 
 
 def _pinned(view: View, project: Path) -> dict[Path, bytes]:
-    """What the lookups of a view read when they were declared, by its place under the project's folder."""
+    """What lookups and the source's format read when they were declared, by its place under the project's folder."""
     reached = [step for transform in view.transform for step in steps(transform, project)]
     found: dict[Path, bytes] = {}
-    for file, content in [(file, content) for step in reached for file, content in step.files.items()]:
+    pinned = [(file, content) for step in reached for file, content in step.files.items()]
+    if isinstance(view.source.format, Csv | Avro | Protobuf) and (said := view.source.format.file) is not None:
+        pinned.append((said.path, said.needed(view.source.where)))
+    for file, content in pinned:
         if not file.is_relative_to(project.resolve()):
             raise DeclarationError(f"{file} is not under the project's folder {project}", where=view.where)
         if found.setdefault(file.relative_to(project.resolve()), content) != content:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from dovetail.shared import aside, lineage, pauses
 from dovetail.shared.commit import Folded, commit, open_epoch
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import decode, named
+from dovetail.shared.decode import asks, decode, named
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.fold import folded
@@ -124,6 +124,11 @@ def run(
             job = SpeedJob(project, source, ledger, states, epoch, on_commit, judge, same_topic)
             lineage.of_speed(project, source, log, opened)
             archived = held(layout, source.name)
+            decoder = source.as_json()
+
+            def decoding(records: DataFrame, span: Range) -> None:
+                job.step(decode(records, decoder), span)
+
             span, most = dropped(extent, opened.to, archived), settings.max_records_per_commit
             try:
                 catch_up(span, job.step, source, layout, log, spark, max_records=most, go_on=go_on)
@@ -134,8 +139,8 @@ def run(
                     log,
                     source.topic,
                     start,
-                    job.step,
-                    prepare=lambda raw: decode(named(raw), source.as_json()),
+                    decoding if asks(decoder) else job.step,
+                    prepare=named if asks(decoder) else lambda raw: decode(named(raw), decoder),
                     scratch=layout.scratch(f"speed-{source.name}"),
                     trigger=settings.trigger,
                     max_records=most,

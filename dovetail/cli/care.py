@@ -33,11 +33,14 @@ def send(
 ) -> None:
     """Send one record, and wait until Kafka has it."""
     from dovetail.shared import produce
+    from dovetail.shared.formats import refuse_unless_json
 
     output, project = Output(as_json=as_json), load_project(context)
     named = project.source(source)
     if not raw:
-        for doubt in produce.doubts(named, produce.parsed(record)):
+        if named.format.name != "csv":  # a line is written as easily as an object
+            refuse_unless_json(named.format, "send", next="send such bytes by a producer of yours")
+        for doubt in produce.doubts_of(named, record):
             output.warn(doubt)
     value, key_bytes = record.encode("utf-8", "surrogateescape"), key.encode() if key is not None else None
     if dry_run:
@@ -77,9 +80,11 @@ def load(
     By confluent-kafka, whose records were acknowledged at 133,000 a second where kafka-python's came to 11,700.
     """
     from dovetail.shared import lines, produce
+    from dovetail.shared.formats import refuse_unless_json
 
     output, project = Output(as_json=as_json), load_project(context)
     named = project.source(source)
+    refuse_unless_json(named.format, "load", next="send its records by a producer of yours")
     with opened(file) as (stream, size):
         records = lines.records(stream, named, form=lines.form_of(file, form), key=key, on_doubt=output.warn)
         if dry_run:

@@ -58,7 +58,7 @@ def resend(
     chosen += found.waiting(reason=reason, put_right=again) if reason is not None else []
     corrections = _corrected(found, named, chosen, file, columns or ())
     for each in corrections:
-        correct.refuse_unfit(each)
+        correct.refuse_unfit(each, named)
     reader = _Reader(project, output)
     if dry_run or not corrections:
         sending.refuse(project.layout, named.name, [c.held for c in corrections], again=again, reader=reader)
@@ -68,7 +68,7 @@ def resend(
         told = [{"supersedes": str(c.held.place), "record": None} for c in corrections]
         output.result({"source": named.name, "topic": named.topic, "seq": None, "records": told, "sent": False})
         return
-    for doubt in produce.doubts(named, produce.parsed(corrections[0].value)):
+    for doubt in produce.doubts_of(named, corrections[0].value):
         output.warn(doubt)
     log = find_log(project.settings)
     done = sending.resend(project.layout, named, log, corrections, again=again, reader=reader)

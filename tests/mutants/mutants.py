@@ -12,6 +12,7 @@ from mutants_of_contract import CONTRACTS
 from mutants_of_deploy import DEPLOYS
 from mutants_of_feed import FEEDS
 from mutants_of_forget import FORGETS
+from mutants_of_formats import FORMATS
 from mutants_of_gates import HOLDING
 from mutants_of_hooks import CALLED
 from mutants_of_imports import IMPORTS
@@ -32,6 +33,6 @@ from mutants_of_workers import WORKERS
 EVERY = [
     *LEDGERS, *RUNS, *RECORDS, *SET_APARTS, *ANSWERS, *STATEMENTS, *OPERATIONS, *CHECKS, *STARTS, *CLIENTS, *ACCESS,
     *CHANGES, *WATCHING, *LIVES, *PUSHES, *CONTRACTS, *WORKERS, *HOLDING, *CALLED, *IMPORTS, *FORGETS, *DEPLOYS, *FEEDS,
-    *TRINO, *KAFKA,
+    *TRINO, *KAFKA, *FORMATS,
 ]  # fmt: skip
 MUTANTS = sorted(EVERY, key=lambda m: [*RULES].index(m.rule))

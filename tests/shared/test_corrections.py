@@ -126,5 +126,12 @@ def test_a_file_that_is_none_of_export_is_refused(quarantine: Quarantine, lines:
 )
 def test_what_would_come_back_to_quarantine_is_refused(value: bytes, what: str) -> None:
     with pytest.raises(UsageError, match=what):
-        refuse_unfit(Correction(held(b"broken"), value))
-    refuse_unfit(Correction(held(b"broken"), b"{}"))
+        refuse_unfit(Correction(held(b"broken"), value), SOURCE)
+    refuse_unfit(Correction(held(b"broken"), b"{}"), SOURCE)
+
+
+def test_of_another_format_only_its_reader_can_tell_what_comes_back_and_no_column_is_set() -> None:
+    lines = dv.source("lines", format=dv.csv(), schema="country string, price int")
+    refuse_unfit(Correction(held(b"broken"), b"FR,1"), lines)
+    with pytest.raises(UsageError, match="--set writes JSON, and records of this source are csv"):
+        settings(['country="FR"'], lines)

@@ -35,11 +35,6 @@ def test_both_forms_of_a_view_declare_the_same():
     assert dv.view(source=source, **rest)(sales) == dv.view("sales", source=source, transform=[sales], **rest)
 
 
-def test_what_comes_later_says_so():
-    with pytest.raises(DeclarationError, match=r"dv\.avro is not there yet"):
-        dv.avro  # noqa: B018
-
-
 def test_an_unknown_argument_is_answered_with_the_nearest_known_one():
     with pytest.raises(DeclarationError, match="unknown argument 'event_tme': did you mean 'event_time'"):
         dv.source("orders", schema=COLUMNS, event_tme="at")

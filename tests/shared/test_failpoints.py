@@ -54,6 +54,7 @@ STEPS = {
     "shared/notes.py:keep": [],  # one write
     "shared/dimensions.py:set": [],  # one write: which dimensions a view's questions may use
     "shared/imports.py:_append": ["shared/imports.py:add", "shared/imports.py:drop"],
+    "shared/kept_schemas.py:settled": [],  # one write: what a registry has said
     "shared/ledger_table.py:append": ["shared/commit.py:commit"],
     "shared/ledger_table.py:compact": ["shared/upkeep.py:tidy"],
     "shared/manifest_table.py:swap": ["batch/recompute.py:run", "batch/job.py:run"],

@@ -209,7 +209,7 @@ def test_every_key_can_be_set_by_a_variable(tmp_path: Path, monkeypatch: pytest.
     values |= {"required": "true", "pepper": "env:P", "names": '["n"]', "jwt_keys": "https://issuer.example/keys"}
     values |= {"jwt_algorithms": '["PS256"]', "logs": "json", "traces": "http://h:1", "lineage": "http://h:1"}
     values |= {"on_promote": '["c"]', "on_problem": '["c"]', "timeout": "11 seconds"}
-    values |= {"url": "https://h:1", "schema_name": "s", "password": "env:P", "engine": "trino"}
+    values |= {"url": "https://h:1", "schema_name": "s", "password": "env:P", "engine": "trino", "user": "me"}
     text = "[access]\njwt_issuer = 'i'\njwt_audience = 'a'\n[trino]\nurl = 'https://h'"
     default = load(project(tmp_path, text))
     for section, field in Settings.model_fields.items():
