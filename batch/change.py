@@ -9,9 +9,9 @@ from dovetail.batch import promote
 from dovetail.shared import hooks
 from dovetail.shared.declare import View
 from dovetail.shared.errors import Busy, UsageError
-from dovetail.shared.ledger import LedgerRow, VersionId, covered
+from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.manifest import Manifest, Run
+from dovetail.shared.manifest import Manifest, Run, go_on, ready
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
 from dovetail.shared.trino import sync as trino
@@ -76,12 +76,6 @@ def to_go_back(manifest: Manifest, named: str = "") -> tuple[Run, ...]:
     return (others or earlier)[0]
 
 
-def ready(manifest: Manifest, runs: tuple[Run, ...], rows: Sequence[LedgerRow]) -> bool:
-    """Whether speed answers for every record of `rows` after these runs: it folded each, and has kept its states."""
-    version, seq = runs[-1].version, runs[-1].to_seq
-    return covered(version, seq, rows) and manifest.floor(version) <= seq
-
-
 def refuse_unready(manifest: Manifest, runs: tuple[Run, ...], rows: Sequence[LedgerRow]) -> None:
     """Raises Busy where these runs cannot answer: they are computed in part only, or not kept up to date."""
     if ready(manifest, runs, rows):
@@ -92,11 +86,6 @@ def refuse_unready(manifest: Manifest, runs: tuple[Run, ...], rows: Sequence[Led
             f"{version} is computed up to seq {seq} of {rows[-1].seq}", next=f"{go_on(manifest, version)} goes on"
         )
     raise Busy(f"{version} is not kept up to date", next=go_on(manifest, version))
-
-
-def go_on(manifest: Manifest, version: VersionId) -> str:
-    """The command that computes the rest of what is staged of a version, while that is the one declared."""
-    return f"dovetail reprocess {manifest.view}{' --from-scratch' if version == manifest.live else ''}"
 
 
 def switch(

@@ -15,7 +15,6 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dovetail.batch.change import ready
 from dovetail.batch.diff import common, compared, presented
 from dovetail.batch.held import OWNER, merged, stored
 from dovetail.shared.declare import View
@@ -23,7 +22,7 @@ from dovetail.shared.errors import GateClosed
 from dovetail.shared.gates import Gate, Held, hold
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.manifest import Manifest, Run
+from dovetail.shared.manifest import Manifest, Run, ready
 from dovetail.shared.project import Project
 from dovetail.shared.versions import Bundle, load
 

@@ -16,7 +16,7 @@ from dovetail.batch.recompute import Written
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import META, decode, decoded, decoder_id, judged, parsed, parser
+from dovetail.shared.decode import META, REASON, decode, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.engine import arrow, arrow_slices, too_large
 from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.failing import MOST, sparing
@@ -112,8 +112,14 @@ class DeltaMaster:
             rows.write.format("delta").mode("ignore").save(self._path)
 
     def rows(self, span: Range, decoder: Mapping[str, Any]) -> DataFrame:
-        """The records of `span` as `decode` gives them, from stored columns where they were decoded alike."""
-        return judged(self._parsed(self._held(span), decoder), decoder)
+        """The records of `span`, all of which it holds, as `decode` gives them: from stored columns where they were
+        decoded alike.
+        """
+        stored = self._held(span)
+        if self._all_were(decoder_id(parser(decoder))):
+            columns = (f"`{name}`" for name in (*META, *decoder["schema"], REASON))
+            return judged(stored.selectExpr(*columns), decoder)
+        return judged(self._parsed(stored, decoder), decoder)
 
     def bytes_of(self, span: Range) -> DataFrame:
         """The records of `span` as they came, columns of META."""
@@ -213,6 +219,15 @@ class DeltaMaster:
         if not {*afresh.dtypes} <= {*stored.dtypes}:  # a column is new or of another type: none was decoded alike
             return parsed(stored.select(*META), decoder)
         return stored.where(alike).select(*afresh.columns).unionByName(afresh)
+
+    def _all_were(self, decoder: str) -> bool:
+        """Whether every file says that all of its records were decoded so: then the table is read once, not twice."""
+        files = pa.table(DeltaTable(self._path).get_add_actions(flatten=True))
+        said = {"min._decoder", "max._decoder", "null_count._decoder"}
+        if not said <= {*files.column_names}:  # of a table this wide no statistics are kept
+            return False
+        ends = {*files["min._decoder"].to_pylist(), *files["max._decoder"].to_pylist()}
+        return ends == {decoder} and set(files["null_count._decoder"].to_pylist()) == {0}
 
     def _held(self, span: Range) -> DataFrame:
         return self._frame().where(within(span))

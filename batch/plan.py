@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from deltalake import DeltaTable
 
-from dovetail.batch.change import ready
 from dovetail.batch.estimate import measured
 from dovetail.batch.plan_id import plan_id
 from dovetail.batch.reprocessing import ahead
@@ -19,7 +18,7 @@ from dovetail.shared.duration import bucket_seconds, length
 from dovetail.shared.imports import Imports, coming, going
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.manifest import Manifest
+from dovetail.shared.manifest import Manifest, ready
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.project import Project
 from dovetail.shared.tables import AppendTable

@@ -10,7 +10,8 @@ from typing import Any
 
 from dovetail.shared import gates, last_diff
 from dovetail.shared.errors import DovetailError
-from dovetail.shared.manifest import Manifest
+from dovetail.shared.ledger_table import DeltaLedger
+from dovetail.shared.manifest import Manifest, Run, go_on, ready
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.tables import Layout
 
@@ -21,19 +22,21 @@ class Changes:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._stores = dict[str, DeltaManifest]()
+        self._ledgers = dict[str, DeltaLedger]()
         self._last = dict[str, tuple[int, dict[str, Any] | None]]()
         self._lock = threading.Lock()
 
-    def of(self, view: str) -> dict[str, Any] | None:
+    def of(self, view: str, source: str) -> dict[str, Any] | None:
         """None where the view has no manifest that can be read; what is wrong with it is told of the view itself."""
         with self._lock:
             try:
-                return self._of(view)
+                return self._of(view, source)
             except DovetailError:
-                del self._stores[view]  # opened anew at the next look
+                self._stores.pop(view, None)  # opened anew at the next look
+                self._ledgers.pop(source, None)
                 return None
 
-    def _of(self, view: str) -> dict[str, Any] | None:
+    def _of(self, view: str, source: str) -> dict[str, Any] | None:
         if view not in self._stores:
             self._stores[view] = DeltaManifest(self._layout.manifest(view))
         store = self._stores[view]
@@ -44,11 +47,21 @@ class Changes:
             self._last[view] = now.generation, changed(store.history())
         held = gates.held_back(self._layout, now)
         return {
-            **_ways(now),
+            "staged": [self._waiting(now, runs, source) for runs in now.staged],
+            "back": _back(now),
             "changed": self._last[view][1],
             "diff": self._diff(now),
             "held_back": asdict(held) if held else None,
         }
+
+    def _waiting(self, now: Manifest, runs: tuple[Run, ...], source: str) -> dict[str, Any]:
+        """What was computed beside: may it answer, or is a part of it still to be computed?"""
+        if source not in self._ledgers:
+            self._ledgers[source] = DeltaLedger(self._layout.ledger(source))
+        version, seq = runs[-1].version, runs[-1].to_seq
+        whole = ready(now, runs, self._ledgers[source].rows(after=seq - 1))
+        way = f"dovetail promote {now.view} --to {version}" if whole else go_on(now, version)
+        return {"version": version, "seq": seq, "ready": whole, "next": way}
 
     def _diff(self, now: Manifest) -> Mapping[str, Any] | None:
         """The last diff, while what it compared still waits."""
@@ -65,13 +78,6 @@ def changed(history: Sequence[Manifest]) -> dict[str, Any] | None:
     return None
 
 
-def _ways(now: Manifest) -> dict[str, Any]:
-    back = next((runs[-1].version for runs in now.rollback if runs[-1].version != now.live), None)
-    return {
-        "staged": [
-            {"version": runs[-1].version, "seq": runs[-1].to_seq,
-             "next": f"dovetail promote {now.view} --to {runs[-1].version}"}
-            for runs in now.staged
-        ],
-        "back": back and {"version": back, "next": f"dovetail rollback {now.view} --to {back}"},
-    }  # fmt: skip
+def _back(now: Manifest) -> dict[str, Any] | None:
+    version = next((runs[-1].version for runs in now.rollback if runs[-1].version != now.live), None)
+    return {"version": version, "next": f"dovetail rollback {now.view} --to {version}"} if version else None

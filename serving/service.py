@@ -242,9 +242,10 @@ class Serving:
     async def status(self, who: Principal) -> dict[str, Any]:
         """How the views stand that somebody may ask."""
         views = [*self.views(who).values()]
+        sources = {view.name: view.published.shape.source for view in views if view.published}
 
         def change(view: str) -> dict[str, Any] | None:
-            return self._changes.of(view) if who.operates(view) else None
+            return self._changes.of(view, sources[view]) if view in sources and who.operates(view) else None
 
         return await anyio.to_thread.run_sync(status.whole, views, self.behind, self._layout, change, who.operates)
 

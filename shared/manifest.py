@@ -6,12 +6,12 @@ Pure rules and the seam to storage; `manifest_table.py` keeps it in Delta, each 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NewType, Protocol
 
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.ledger import VersionId
+from dovetail.shared.ledger import LedgerRow, VersionId, covered
 from dovetail.shared.position import Position, Range
 
 RunId = NewType("RunId", str)
@@ -243,6 +243,17 @@ def given_up(old: Manifest, versions: Iterable[VersionId], seq: int) -> Manifest
     """Floors of versions that nothing needs raised to `seq`; those that something needs stay as they are."""
     gone = {v: max(old.floor(v), seq) for v in versions if v not in needed(old)}
     return replace(old, revision=old.revision + 1, floors={**old.floors, **gone}, note="clean")
+
+
+def ready(manifest: Manifest, runs: tuple[Run, ...], rows: Sequence[LedgerRow]) -> bool:
+    """Whether speed answers for every record of `rows` after these runs: it folded each, and has kept its states."""
+    version, seq = runs[-1].version, runs[-1].to_seq
+    return covered(version, seq, rows) and manifest.floor(version) <= seq
+
+
+def go_on(manifest: Manifest, version: VersionId) -> str:
+    """The command that computes the rest of what is staged of a version, while that is the one declared."""
+    return f"dovetail reprocess {manifest.view}{' --from-scratch' if version == manifest.live else ''}"
 
 
 def runs_of(manifest: Manifest | None, version: VersionId) -> dict[RunId, Run]:

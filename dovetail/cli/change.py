@@ -230,6 +230,7 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
     """Show what answered for a view when, who changed it and why, and what it can go to."""
     from dovetail.batch import change
     from dovetail.shared.ledger_table import DeltaLedger
+    from dovetail.shared.manifest import go_on, ready
     from dovetail.shared.manifest_table import DeltaManifest
 
     output, project = Output(as_json=as_json), load_project(context)
@@ -244,7 +245,7 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
     )
     kept = [("back", runs) for runs in manifest.rollback] + [("forth", runs) for runs in manifest.staged]
     for way, runs in kept:
-        version, ready = runs[-1].version, change.ready(manifest, runs, rows)
+        version, whole = runs[-1].version, ready(manifest, runs, rows)
         if way == "back":
             lacks, commands = ", but is not kept up to date any more", [f"dovetail rollback {view} --to {version}"]
         else:
@@ -252,11 +253,11 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
                 f" of {rows[-1].seq}",
                 [f"dovetail reprocess {view} --give-up --to {version} lets go of it"],
             )
-            if ready:
+            if whole:
                 commands.insert(0, f"dovetail promote {view} --to {version}")
             elif version == declared:
-                commands.insert(0, f"{change.go_on(manifest, version)} goes on")
-        output.line(f"{way:<5} {version} up to seq {runs[-1].to_seq}{'' if ready else lacks}: {'; '.join(commands)}")
+                commands.insert(0, f"{go_on(manifest, version)} goes on")
+        output.line(f"{way:<5} {version} up to seq {runs[-1].to_seq}{'' if whole else lacks}: {'; '.join(commands)}")
     output.result(
         {
             "view": view, "live": manifest.live, "declared": declared,
@@ -264,7 +265,7 @@ def history(context: typer.Context, view: str = VIEW, as_json: bool = JSON) -> N
             "kept": [
                 {
                     "way": way, "version": runs[-1].version, "seq": runs[-1].to_seq,
-                    "ready": change.ready(manifest, runs, rows),
+                    "ready": ready(manifest, runs, rows),
                 }
                 for way, runs in kept
             ],

@@ -16,8 +16,8 @@ export function changes({ change }, now) {
   const { staged, diff, changed, back, held_back: held } = change;
   const told = [
     ...(held ? [make("p", { className: "bad" }, held.what, make("code", {}, held.next))] : []),
-    ...staged.flatMap(({ version, seq, next }) => [
-      make("p", {}, `${short(version)} waits, computed up to seq ${seq}`, make("code", {}, next)),
+    ...staged.flatMap(({ version, seq, ready, next }) => [
+      make("p", {}, `${short(version)} ${ready ? "waits" : "is not whole yet"}, computed up to seq ${seq}`, make("code", {}, next)),
       ...(diff?.after === version ? differs(diff, now) : []),
     ]),
     ...(changed ? [make("p", {}, `${short(changed.before)} → ${short(changed.version)} ${ago(now - changed.at)}: ${changed.note}`)] : []),

@@ -158,6 +158,14 @@ RECORDS = [
     ),
     Mutant(
         "13",
+        "one file that was decoded so speaks for all",
+        "batch/master.py",
+        "return ends == {decoder} and",
+        "return decoder in ends and",
+        "tests/batch/test_master.py::test_records_archived_under_another_schema_are_decoded_from_their_bytes",
+    ),
+    Mutant(
+        "13",
         "sums of decimals are as narrow as their column",
         "shared/fold.py",
         ".cast(DecimalType(38, t.scale))",

@@ -107,10 +107,18 @@ RUNS = [
     Mutant(
         "5",
         "what is computed in part counts as whole, though speed's states above it are gone",
-        "batch/change.py",
+        MANIFEST,
         " and manifest.floor(version) <= seq\n",
         "\n",
         "tests/batch/test_change.py::test_what_is_computed_in_part_is_neither_compared_nor_judged_nor_promoted",
+    ),
+    Mutant(
+        "a change",
+        "the page offers to promote what is computed in part",
+        "serving/changes.py",
+        "whole = ready(now, runs, self._ledgers[source].rows(after=seq - 1))",
+        "whole = True",
+        "tests/serving/test_changes.py::test_what_is_computed_in_part_is_gone_on_with",
     ),
     Mutant(
         "a change",

@@ -11,6 +11,7 @@ from serving_stand import Client, Stand, ViewSpec, event
 
 from dovetail.shared import gates, last_diff
 from dovetail.shared import manifest as rules
+from dovetail.shared.commit import attach
 from dovetail.shared.grants import Grant
 from dovetail.shared.last_diff import LastDiff
 from dovetail.shared.ledger import VersionId
@@ -29,8 +30,9 @@ def swapped(stand: Stand, change: Any) -> Manifest:
 
 
 def stage(stand: Stand) -> Manifest:
-    """Another version of `sales` was computed, and compared with what answers."""
-    made = swapped(stand, lambda now: rules.staged(now, (replace(now.runs[0], version=NEW),), note="part"))
+    """Another version of `sales` is in force, was computed, and compared with what answers."""
+    seq = attach(stand.ledger, NEW).seq
+    made = swapped(stand, lambda now: rules.staged(now, (replace(now.runs[0], version=NEW, to_seq=seq),), note="part"))
     measures = {"lines": {"differing": 2, "before": "3", "after": "4321987"}}
     last_diff.keep(stand.layout, "sales", LastDiff(made.live, NEW, 7, 12.5, 0.01, 40, 1, 2, measures))
     return made
@@ -58,7 +60,8 @@ def test_what_waits_is_told_with_its_diff_and_what_is_held_back_with_its_command
     told = change_of(serving.http)
     assert told is not None
     (waits,) = told["staged"]
-    assert (waits["version"], waits["next"]) == (NEW, f"dovetail promote sales --to {NEW}")
+    assert waits.pop("seq") > 0
+    assert waits == {"version": NEW, "ready": True, "next": f"dovetail promote sales --to {NEW}"}
     assert told["diff"]["measures"] == {"lines": {"differing": 2, "before": "3", "after": "4321987"}}
     now = stand.manifest("sales").read()
     assert now is not None
@@ -66,6 +69,18 @@ def test_what_waits_is_told_with_its_diff_and_what_is_held_back_with_its_command
     told = change_of(serving.http)
     assert told is not None
     assert told["held_back"] == {"what": "lines 10 → 1", "next": "dovetail batch sales"}
+
+
+def test_what_is_computed_in_part_is_gone_on_with(sales: ViewSpec, stand: Stand, serving: Client) -> None:
+    def in_part(now: Manifest) -> Manifest:
+        return rules.staged(now, (replace(now.runs[0], version=NEW),), note="the first part")
+
+    attach(stand.ledger, NEW)
+    swapped(stand, in_part)
+    told = change_of(serving.http)
+    assert told is not None
+    (waits,) = told["staged"]
+    assert (waits["ready"], waits["next"]) == (False, "dovetail reprocess sales")
 
 
 def test_who_promoted_and_the_way_back_are_told_and_the_diff_no_more(
