@@ -29,7 +29,7 @@ from dovetail.shared.inforce import RAW, bundles
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger
-from dovetail.shared.manifest import Admitted, RunId, runs_of
+from dovetail.shared.manifest import Admitted, Manifest, RunId, runs_of
 from dovetail.shared.manifest_table import DeltaManifest
 from dovetail.shared.position import Position, Range
 from dovetail.shared.records import outside, within
@@ -153,20 +153,23 @@ class DeltaMaster:
         rows = counted(read, version, inside, source=self._source.name, ledger=ledger, layout=self._layout)
         copies = only_copies(self._layout, version, kept, self._spark) if kept else None
         rows, admitted = self._with(imports, rows, bundle.decoder)
-        known = self._known(version, span, imports)
+        manifest = DeltaManifest(self._layout.manifest(view_of(version))).read()
+        known = self._known(manifest, version, span, imports)
         rows = self._without(known, rows)
 
         def states_of(some: DataFrame) -> DataFrame:
             states = fold(decoded(some, bundle.decoder, placed=bundle.placed), bundle)
-            return (states if copies is None else states.unionByName(copies.select(states.columns))).persist()
+            return states if copies is None else states.unionByName(copies.select(states.columns))
 
         states, held = states_of(rows), list[pa.Table]()
+        if _many(manifest, sum(row.books.consumed for row in inside)):
+            states.persist()
         try:
             count, found = _tried(states, rows, version, states_of, held, most=MOST * len(inside))
             failed = pa.concat_tables([known, *([found.select(known.column_names)] if found is not None else [])])
             if found is not None:
                 states.unpersist()
-                states = states_of(self._without(found, rows))
+                states = states_of(self._without(found, rows)).persist()
                 held, count = [], states.count()
             if failed.num_rows:
                 self._write_failed(version, run, inside[-1].seq, failed)
@@ -184,9 +187,9 @@ class DeltaMaster:
         ids, old = [each.id for each in imports], imported.held(self._layout, self._source.name, imports, self._spark)
         return rows.unionByName(decode(imported.once(old, ids), decoder)), imported.books(old, ids, decoder)
 
-    def _known(self, version: VersionId, span: Range, imports: Sequence[Import]) -> pa.Table:
+    def _known(self, manifest: Manifest | None, version: VersionId, span: Range, imports: Sequence[Import]) -> pa.Table:
         """The records of `span` and of imports that earlier runs of the version have set apart."""
-        runs = runs_of(DeltaManifest(self._layout.manifest(view_of(version))).read(), version)
+        runs = runs_of(manifest, version)
         rows, old = failed_in(self._layout, runs.values()), {-each.id for each in imports}
         places = zip(rows["partition"].to_pylist(), rows["offset"].to_pylist(), strict=True)
         here = [p in old or span.includes(p, o) for p, o in places]
@@ -243,6 +246,15 @@ class DeltaMaster:
         return [f.name for f in rows.schema.fields if held.get(f.name, f.dataType) != f.dataType]
 
 
+def _many(manifest: Manifest | None, records: int) -> bool:
+    """Whether the states of so many records will be too many to be brought here, if what answers has as many a record:
+    then the engine keeps them while they are counted and written, which costs a quarter more.
+    """
+    runs = manifest.runs if manifest else ()
+    computed = sum(run.computed for run in runs)
+    return records * (sum(run.state_rows for run in runs) / computed if computed else 1) > ARROW_RUN_ROWS
+
+
 def _tried(
     states: DataFrame,
     rows: DataFrame,
@@ -261,11 +273,7 @@ def _tried(
     """
 
     def attempt(some: DataFrame) -> int:
-        made = states_of(some)
-        try:
-            return made.count()
-        finally:
-            made.unpersist()
+        return states_of(some).count()
 
     def whole() -> int:
         try:
@@ -273,7 +281,7 @@ def _tried(
         except Exception as error:
             if not too_large(error):
                 raise
-            return states.count()  # what was computed of them is kept by the engine
+            return states.persist().count()
         return len(held[0])
 
     return sparing(rows, version, lambda some: whole() if some is rows else attempt(some), most=most)

@@ -31,7 +31,7 @@ from dovetail.shared.manifest import Manifest
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-RECORDS, COMMITS, ROUNDS, PARTS, SWITCHES = 1_000_000, 50, 5, 10, 10
+RECORDS, COMMITS, ROUNDS, PARTS, SWITCHES = 4_000_000, 50, 4, 10, 10
 POLL_S = 0.002
 VIEWS = """
 import dovetail as dv

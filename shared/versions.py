@@ -13,7 +13,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -117,8 +117,14 @@ def code_of(view: View) -> list[Callable[..., Any]]:
 def libraries_of(view: View, project: Path) -> dict[str, str]:
     """The installed versions of the packages that the code of `view` reaches, by the names they are imported under."""
     names = {name for code in code_of(view) for name in libraries(code, project)}
-    packages = metadata.packages_distributions() if names else {}
+    packages = _packages() if names else {}
     return {name: metadata.version(packages[name][0]) for name in sorted(names) if name in packages}
+
+
+@cache
+def _packages() -> Mapping[str, list[str]]:
+    """The installed packages by what they are imported as; a fifth of a second, as all of their files are looked at."""
+    return metadata.packages_distributions()
 
 
 def short(version: VersionId) -> str:
