@@ -129,7 +129,7 @@ def for_spark(options: Mapping[str, str]) -> dict[str, str]:
     said = {**of.others, PROTOCOL: of.protocol}
     if of.sasl:
         login = f"{MECHANISMS[of.mechanism]} required username={_quoted(of.user)} password={_quoted(of.password)};"
-        said |= {MECHANISM: of.mechanism, JAAS: know(login)}
+        said |= {MECHANISM: of.mechanism, JAAS: login}
     if of.tls:
         said[HOSTNAME] = "https" if of.by_name else ""
     if of.tls and of.ca:

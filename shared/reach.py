@@ -53,12 +53,15 @@ def out_of_reach(bootstrap: str, options: Mapping[str, str], error: Exception) -
         if _decides(name, why):
             what, then = _refusal(name, why)
             return ServiceMissing(f"Kafka at {bootstrap} {what}", where=WHERE, why=why, next=then)
+    what, why = f"no Kafka broker answers at {bootstrap}", "; ".join(said) or str(error)
+    if answering(bootstrap):  # as a broker does that is hung, and one that waits for the first words of TLS
+        why = f"{why}: connections are taken, and nothing is said"
+        then = f"set {PROTOCOL} to what that listener speaks, if the broker is well"
+        return ServiceMissing(what, where=WHERE, why=why, next=then)
     return ServiceMissing(
-        f"no Kafka broker answers at {bootstrap}",
-        where="kafka.bootstrap in dovetail.toml",
-        why="; ".join(said) or str(error),
+        what, where="kafka.bootstrap in dovetail.toml", why=why,
         next="start it (dovetail kafka runs one), or correct kafka.bootstrap",
-    )
+    )  # fmt: skip
 
 
 def _refusal(name: str, why: str) -> tuple[str, str]:
@@ -77,7 +80,7 @@ def _refusal(name: str, why: str) -> tuple[str, str]:
 
 def _decides(name: str, why: str) -> bool:
     """Whether this is how a server answered, and not that none did."""
-    return name in ("_AUTHENTICATION", "_SSL") or PROTOCOL in why
+    return name in ("_AUTHENTICATION", "_SSL") or PROTOCOL in why or "SSL alert" in why
 
 
 def _said(bootstrap: str, options: Mapping[str, str]) -> dict[str, str]:

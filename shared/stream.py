@@ -104,6 +104,11 @@ def _told(failure: list[BaseException], exception: Exception | None, topic: str)
             "the disk refuses what the stream writes", where=topic, why=full[0],
             next="dovetail doctor says how much space is left; then start it again, nothing is lost",
         )  # fmt: skip
+    if refused := re.search(r"kafka\.common\.errors\.(\w*(?:Authorization|Authentication)\w*Exception[^\n]*)", text):
+        return ServiceMissing(
+            "Kafka lets us in no more, or not at this topic", where=topic, why=redacted(refused[1]),
+            next="dovetail doctor looks at the login; reading needs Read and Describe on the topic",
+        )  # fmt: skip
     if failure and not is_gone(failure[0]):
         return failure[0]
     text = str(exception)
@@ -111,11 +116,6 @@ def _told(failure: list[BaseException], exception: Exception | None, topic: str)
         why = text.partition("Reason: ")[2].partition("\n")[0] or text[:500]
         what = "Kafka no longer holds records that were not read yet, or the topic is another one"
         return IntegrityError(what, where=topic, why=why, next="dovetail status tells which, and how to go on")
-    if refused := re.search(r"\w*(?:Authorization|Authentication|SslHandshake)\w*Exception[^\n]*", text):
-        return ServiceMissing(
-            "Kafka lets us in no more, or not at this topic", where=topic, why=redacted(refused[0]),
-            next="dovetail doctor looks at the login; reading needs Read and Describe on the topic",
-        )  # fmt: skip
     if "TimeoutException" in text or "Connection" in text:
         return ServiceMissing("the Kafka broker stopped answering", where=topic, why=text[:300], next="dovetail doctor")
     return DovetailError("the stream stopped", where=topic, why=text[:2000])

@@ -45,7 +45,14 @@ def ready(log: Log, feed: Feed) -> None:
     log.create(feed.id, partitions=1, compacted=True)
     with closing(log.admin()) as admin:
         found = admin.describe_configs([ConfigResource("topic", feed.id)], config_filter="all")
-    policy = str(found["topic"][feed.id]["cleanup.policy"]["value"])
+    told = found["topic"].get(feed.id, {}).get("cleanup.policy")
+    if told is None:
+        raise ServiceMissing(
+            f"this login may not see whether {feed.id}, which keeps how far the feed has read, is compacted",
+            where=log.bootstrap,
+            next="let DescribeConfigs on it be granted, and more: docs/kafka.md says who needs which",
+        )
+    policy = str(told["value"])
     if policy != "compact":
         raise Mend(
             f"the topic that keeps how far feed {feed.name} has read is not compacted but cleanup.policy={policy}",

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import orjson
 import psutil
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
@@ -43,7 +44,7 @@ arriving = dv.feed.files("arriving", source=lines, folder="arriving", format="js
 sent_on = dv.push(totals, to=dv.topic("{PUSHED}"), by=["city"], every="1s")
 """
 PAGE = (Path(__file__).parents[2] / "docs" / "kafka.md").read_text("utf-8")
-CANARY = "7f3a"
+CANARY = "canary"
 
 
 def line(n: int) -> str:
@@ -61,7 +62,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
         started.grant(*(("TOPIC", TOPIC, each) for each in rights))
         started.grant(("TOPIC", PUSHED, "WRITE"), ("TOPIC", PUSHED, "DESCRIBE"))
         feed = f"{TOPIC}.feed.arriving"
-        started.grant(*(("TOPIC", feed, each) for each in ("READ", "WRITE", "DESCRIBE", "CREATE")))
+        started.grant(*(("TOPIC", feed, each) for each in ("READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS", "CREATE")))
         started.grant(*(("TRANSACTIONAL_ID", feed, each) for each in ("WRITE", "DESCRIBE")))
         started.grant(("TOPIC", GUARDED, "DESCRIBE"))
         yield started
@@ -125,8 +126,7 @@ def test_every_part_gets_through_and_shows_no_password(
         told = [httpx.get(url + path).text for path in ("/metrics", "/ready", "/v1/views")]
         assert 'partition_behind_records{partition="1",view="totals"} 0.0' in told[0]
         assert shown(folder, told) == []
-    keyed = [r for r in DeltaTable(str(folder / "data/master/lines")).to_pyarrow_table().to_pylist() if r["_key"]]
-    [kept] = [row for row in keyed if row["_key"] == b"\x00k"]
+    [kept] = [row for row in master(folder).to_pylist() if row["_key"] == b"\x00k"]
     assert kept["_headers"] == [{"key": "trace", "value": b"\xff1"}, {"key": "trace", "value": None}]
     assert shown(folder, []) == []
 
@@ -143,9 +143,13 @@ def behind(url: str) -> Any:
     return httpx.get(f"{url}/v1/views/totals/query", timeout=30).json()["receipt"]["behind"]["records"]
 
 
+def master(folder: Path) -> pa.Table:
+    return DeltaTable(str(folder / "data/sources/lines/master")).to_pyarrow_table()
+
+
 def archived(folder: Path) -> int:
     try:
-        return len(DeltaTable(str(folder / "data/master/lines")).to_pyarrow_table())
+        return len(master(folder))
     except TableNotFoundError:
         return 0
 
@@ -160,7 +164,8 @@ def shown(folder: Path, told: list[str]) -> list[str]:
     """Where a password can be read: in what was told, in any file of the project, in how a process was called."""
     found = [text[:200] for text in told if CANARY in text]
     found += [str(file) for file in folder.rglob("*") if file.is_file() and CANARY.encode() in file.read_bytes()]
-    called = (" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True))
+    running = (p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE)
+    called = (" ".join(process.cmdline()) for process in running)
     return found + [words for words in called if CANARY in words]
 
 
@@ -203,7 +208,7 @@ def test_a_client_with_a_certificate_of_its_own_gets_through(secure: Secure, spa
         ({"sasl_password": "canary-wrong-7f3a"}, "refuses the login", "what sasl.password refers to"),
         ({"sasl_mechanism": "SCRAM-SHA-256"}, "refuses the login", "sasl.mechanism"),
         ({"ssl_truststore_location": "other-ca.pem"}, "a certificate that is not trusted", "ssl.truststore.location"),
-        ({"security_protocol": "PLAINTEXT"}, "does not understand us", "set security.protocol"),
+        ({"security_protocol": "PLAINTEXT"}, "no Kafka broker answers", "set security.protocol"),
     ],
     ids=["password", "mechanism", "authority", "no TLS"],
 )
@@ -216,9 +221,10 @@ def test_who_is_not_let_in_is_told_why_within_30_seconds(
     if "security_protocol" in changed:
         options = {"security.protocol": "PLAINTEXT"}
     began = time.monotonic()
-    with pytest.raises(ServiceMissing, match=f"Kafka at {secure.bootstrap} .*{what}") as refused:
+    with pytest.raises(ServiceMissing, match=what) as refused:
         Log(secure.bootstrap, options).extent(TOPIC)
     assert time.monotonic() - began < 30
+    assert secure.bootstrap in refused.value.what
     assert refused.value.where == "kafka.options in dovetail.toml"
     assert refused.value.why
     assert then in refused.value.next
@@ -244,7 +250,7 @@ def test_a_layer_that_may_see_a_topic_and_not_read_it_says_so(secure: Secure, sp
     with pytest.raises(DovetailError, match="not at this topic") as refused:
         follow(
             spark, log, GUARDED, log.extent(GUARDED).begin, lambda records, _span: print(records.count()),
-            scratch=tmp_path / "scratch", trigger="1s", max_records=10,
+            scratch=tmp_path / "scratch", trigger="1 second", max_records=10,
         )  # fmt: skip
     assert time.monotonic() - began < 60
     assert "TopicAuthorizationException" in refused.value.why
