@@ -128,7 +128,8 @@ def for_spark(options: Mapping[str, str]) -> dict[str, str]:
     of = access(options)
     said = {**of.others, PROTOCOL: of.protocol}
     if of.sasl:
-        login = f"{MECHANISMS[of.mechanism]} required username={_quoted(of.user)} password={_quoted(of.password)};"
+        user, password = _quoted(of.user), know(_quoted(of.password))
+        login = f"{MECHANISMS[of.mechanism]} required username={user} password={password};"
         said |= {MECHANISM: of.mechanism, JAAS: login}
     if of.tls:
         said[HOSTNAME] = "https" if of.by_name else ""

@@ -28,8 +28,8 @@ KAFKA = [
         "Kafka",
         "the login that is made for Java is not known as a secret",
         DIALECTS,
-        "JAAS: know(login)",
-        "JAAS: login",
+        "know(_quoted(of.password))",
+        "_quoted(of.password)",
         f"{OF_DIALECTS}::test_a_login_is_said_to_each_client_in_its_own_words",
     ),
     Mutant(
