@@ -50,7 +50,7 @@ FORMATS = [
         "if (",
         BENT,
     ),
-    Mutant("decoding", "a time without a zone is taken for one in UTC", RECORDS, "tzinfo is None", "tzinfo is 0", BENT),
+    Mutant("decoding", "a time without a zone is taken for one in UTC", RECORDS, ".tzinfo is None", " is None", BENT),
     Mutant(
         "decoding",
         "what follows a record in its value is ignored",
