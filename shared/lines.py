@@ -126,7 +126,7 @@ def _header(names: list[str], key: str | None) -> list[str]:
         if names.count(name) > 1:
             raise UsageError(f"column '{name}' stands twice in the header")
     if key is not None and key not in names:
-        raise UsageError(f"--key {key}: the header has no such column", where=", ".join(names))
+        raise UsageError(unknown("column", key, names), where="the header", why="it is to be the key of each record")
     return names
 
 

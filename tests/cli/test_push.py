@@ -119,6 +119,7 @@ def test_it_stands_aside_while_somebody_is_forgotten_and_goes_on(
     assert [len(r.changes) for r in receiver.received] == [2, 1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["push.noted", "push.delivered"])
 def test_a_kill_around_a_delivery_loses_nothing_and_its_repeat_is_the_same(
     serving: Client, stand: Stand, receiver: Receiver, name: str

@@ -91,8 +91,8 @@ HOLDING = [
         "access",
         "who only asks a view sees its changes",
         "serving/service.py",
-        " if who.operates(view) else None",
-        "",
+        " and who.operates(view) else None",
+        " else None",
         "tests/serving/test_changes.py::test_only_who_operates_a_view_sees_its_changes",
     ),
     Mutant(

@@ -115,6 +115,7 @@ def test_a_server_that_stops_ends_its_streams_in_order(stand: Stand, tmp_path: P
         assert [line.partition(":")[0] for line in lines] == ["event", "data", ""]
 
 
+@pytest.mark.long
 def test_a_process_that_is_told_to_stop_does_not_wait_for_streams(stand: Stand, tmp_path: Path) -> None:
     with serving_process(tmp_path) as (one, address):
         assert one.stderr is not None

@@ -114,6 +114,7 @@ totals = dv.view("totals", source=events, transform=[clean], measures={
 """
 
 
+@pytest.mark.long
 def test_a_function_of_the_users_presents_where_spark_is_not_loaded_and_is_part_of_the_version(tmp_path: Path) -> None:
     script = """
 import sys

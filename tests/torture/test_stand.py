@@ -56,6 +56,7 @@ def test_what_is_told_to_stop_ends_well_or_misses_what_an_earlier_harm_took(stan
             stand.stop("archive")
 
 
+@pytest.mark.long
 def test_a_batch_that_fails_is_run_again_and_again_and_then_a_failure(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +77,7 @@ def test_what_does_not_come_is_a_failure_that_says_where_everything_stands(stand
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.long
 def test_what_does_not_go_on_writes_where_its_threads_stand(stand: Stand) -> None:
     stand.stack.children["archive"].stop()
     child = stand.stack.start("archive", "serve", "--json")
