@@ -90,7 +90,7 @@ def test_bytes_that_are_no_utf8_make_a_line_bad() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("", "the file is empty"), ("a,a\n", "column 'a' stands twice"), ("a\n", "--key b: ")]
+    ("text", "says"), [("", "the file is empty"), ("a,a\n", "column 'a' stands twice"), ("a\n", "unknown column 'b'")]
 )
 def test_a_header_that_cannot_be_used_is_refused(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
