@@ -18,7 +18,7 @@ import orjson
 
 from dovetail.shared.declare import Source
 from dovetail.shared.errors import DovetailError, QueryError, UsageError, unknown
-from dovetail.shared.formats import Avro, Csv, Protobuf, refuse_unless_json
+from dovetail.shared.formats import Other, refuse_unless_json
 from dovetail.shared.position import RecordId
 from dovetail.shared.quarantine import Held, Quarantine, text
 
@@ -129,7 +129,7 @@ def refuse_unfit(correction: Correction, source: Source) -> None:
     held = correction.held
     if correction.value == held.value:
         raise UsageError(f"{held.place} is as it was: there is nothing to send", next=_by_hand(held))
-    if isinstance(source.format, Csv | Avro | Protobuf):
+    if isinstance(source.format, Other):
         return  # only its reader can tell
     try:
         good = isinstance(orjson.loads(correction.value), dict)

@@ -14,7 +14,7 @@ from dovetail.shared.changes import CHANGE, TOMBSTONES, Changes, refuse_taking_o
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, unknown
-from dovetail.shared.formats import Avro, Csv, Other, Protobuf, refuse_misfit
+from dovetail.shared.formats import Other, refuse_misfit
 from dovetail.shared.gates import Gate, checked
 from dovetail.shared.grants import Mask
 from dovetail.shared.mask import checked as checked_masks
@@ -87,7 +87,7 @@ class Source:
         decoder = {"format": self.format.name, "schema": self.columns, "event_time": self.event_time}
         if isinstance(self.format, Changes):
             decoder |= {"schema": self.format.columns(self.columns), "sign": self.format.sign}
-        if isinstance(self.format, Csv | Avro | Protobuf):
+        if isinstance(self.format, Other):
             decoder |= self.format.as_json(self.name, self.where)
         deciding = [r.as_json() for r in self.rules if isinstance(r, Rule) and r.decides]
         parts = {"event_id": [*self.event_id], "rules": deciding}

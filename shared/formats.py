@@ -172,7 +172,7 @@ def refuse_misfit(given: object, columns: Mapping[str, str], where: str) -> None
 
 def refuse_unless_json(given: object, what: str, *, next: str, where: str = "") -> None:  # noqa: A002
     """Raises UsageError where records are none of JSON: `what` would send such."""
-    if isinstance(given, Csv | Avro | Protobuf):
+    if isinstance(given, Other):
         raise UsageError(f"{what} writes JSON, and records of this source are {given.name}", where=where, next=next)
 
 

@@ -23,7 +23,7 @@ from dovetail.shared.declare import View
 from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, IntegrityError
 from dovetail.shared.failpoints import failpoint
-from dovetail.shared.formats import Avro, Csv, Protobuf
+from dovetail.shared.formats import Other
 from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.measures import Measure, measure_from_json
 from dovetail.shared.places import fetched, new_folder
@@ -169,7 +169,7 @@ def _pinned(view: View, project: Path) -> dict[Path, bytes]:
     reached = [step for transform in view.transform for step in steps(transform, project)]
     found: dict[Path, bytes] = {}
     pinned = [(file, content) for step in reached for file, content in step.files.items()]
-    if isinstance(view.source.format, Csv | Avro | Protobuf) and (said := view.source.format.file) is not None:
+    if isinstance(view.source.format, Other) and (said := view.source.format.file) is not None:
         pinned.append((said.path, said.needed(view.source.where)))
     for file, content in pinned:
         if not file.is_relative_to(project.resolve()):

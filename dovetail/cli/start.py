@@ -116,15 +116,15 @@ def doctor(context: typer.Context, as_json: bool = JSON) -> None:
     from dovetail.shared.errors import SettingsError
 
     output = Output(as_json=as_json)
-    folder, kafka_port, serving_port, hooks = Path("data").resolve(), 9092, 8000, list[Check]()
+    folder, kafka_port, serving_port, of_project = Path("data").resolve(), 9092, 8000, list[Check]()
     try:
         settings = load_settings(context)
-        hooks = [*of_kafka(settings), *of_hooks(settings)]
+        of_project = [*of_kafka(settings), *of_hooks(settings)]
         folder, serving_port = settings.storage.here, settings.serving.port
         kafka_port = settings.kafka.port or kafka_port
     except SettingsError as error:  # a machine can be looked at anywhere
         output.note(f"{error.what}: looking at this machine alone")
-    found = [*checks(folder=folder, kafka_port=kafka_port, serving_port=serving_port), *hooks]
+    found = [*checks(folder=folder, kafka_port=kafka_port, serving_port=serving_port), *of_project]
     for each in found:
         output.checked(each.level, each.name, each.found, each.mend)
     output.result([{"name": c.name, "level": c.level, "found": c.found, "mend": c.mend} for c in found])
