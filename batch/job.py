@@ -16,7 +16,7 @@ from dovetail.batch.replay import ReplayedLog
 from dovetail.shared import hooks, lineage, pauses
 from dovetail.shared.commit import attach, detach
 from dovetail.shared.declare import Source, View
-from dovetail.shared.errors import Busy, GateClosed
+from dovetail.shared.errors import Busy, GateClosed, IntegrityError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.imports import Imports
 from dovetail.shared.inforce import BATCH_ALONE, attach_declared, open_ledger, put_in_force
@@ -99,7 +99,7 @@ def run(
                 on_plan=on_plan,
                 judge=lambda started, runs: gates.of_batch(project, view, started, runs, spark, despite=despite),
             )
-        except GateClosed:
+        except (GateClosed, IntegrityError):  # of a run that was written
             if left := manifests.read():
                 delete_unnamed_runs(layout, left)
             raise

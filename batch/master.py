@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,14 @@ class DeltaMaster:
         rows = self.rows(span, self._source.as_json())
         return folded(rows, self._judge, bundles(self._layout, versions, self._bundles), span, keep=True)
 
+    def counting(self, rows: Sequence[LedgerRow]) -> Callable[[], Mapping[int, int]]:
+        pool = ThreadPoolExecutor(1, "counting")
+        counted = pool.submit(self.counts, rows)
+        pool.shutdown(wait=False)
+        return counted.result
+
     def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
+        """How many records it holds in the range of each ledger row, by seq."""
         commits = [r for r in rows if not r.range.empty]
         if not commits or not self.exists():
             return {}

@@ -29,6 +29,8 @@ from dovetail.shared.fold import ROWS
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.manifest import Manifest
 from dovetail.shared.position import RecordId, named
+from dovetail.shared.sensitive import HIDDEN
+from dovetail.shared.sensitive import of as masks_of
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import Bundle
 
@@ -120,8 +122,9 @@ def told(wrong: pa.Table, view: Answering, layout: Layout) -> Iterator[str]:
         faults = _faults(wrong, view, layout)
     except UserCodeError:
         faults = {}  # the transform loses which records these are
+    sensitive = masks_of(layout, view.bundle.name)
     for row in wrong.to_pylist():
-        key = ", ".join(str(row[g]) for g in group_columns(view.bundle))
+        key = ", ".join(HIDDEN if g in sensitive else str(row[g]) for g in group_columns(view.bundle))
         other = "" if row[TRUE] != row[ROWS] else f" with another {row['_other']}"
         what = f"{view.bundle.name}[{key}]: {row[TRUE]} rows in the log, {row[ROWS]} stored{other}"
         yield "; ".join([what, *faults.get(row[GROUP], ())])

@@ -41,8 +41,9 @@ class Master(Protocol):
     def passed(self) -> Sequence[Range]:
         """The ranges that were given up: they are in no master and no log."""
 
-    def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
-        """How many records the master holds in the range of each ledger row, by seq."""
+    def counting(self, rows: Sequence[LedgerRow]) -> Callable[[], Mapping[int, int]]:
+        """Begins to count the records that the master holds in the range of each ledger row; to be called for them, by
+        seq, when they are needed."""
 
     def write_run(self, version: VersionId, run: RunId, span: Range, imports: Sequence[Import]) -> Written:
         """Computes the states of the records in `span`, and of those imported, into a new table, but for those that
@@ -166,10 +167,11 @@ def computed(planned: Plan, *, owner: str, manifests: ManifestStore, master: Mas
     with promote.pin(manifests, run_id, version, planned.cut_seq, owner=owner):
         failpoint("batch.pinned")
         apart = unarchived(planned.rows, master.passed())
-        check_counts([row for row in planned.rows if row not in apart], master.counts(planned.rows))
+        counted = master.counting(planned.rows)
         failpoint("batch.before_run")
         done = master.write_run(version, run_id, planned.span, planned.imports)
         failpoint("batch.run_written")
+        check_counts([row for row in planned.rows if row not in apart], counted())
         lacks = [row.range.overlap(p) for row in apart if version not in row.versions for p in master.passed()]
         yield Run(
             run_id, version, planned.from_seq, planned.cut_seq, planned.span, done.state_rows, planned.records,

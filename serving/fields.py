@@ -128,6 +128,8 @@ def _conditions(kind: str, given: Any) -> Conditions:
 
 
 def _by_operator(name: str, given: Any) -> Given:
+    if given == {}:
+        raise QueryError(f"{name}: {{}} names no operator", next=EXAMPLE)
     by_operator = given if isinstance(given, dict) else {"in": given}
     return {op: [None if v is None else as_text(name, v) for v in _listed(vs)] for op, vs in by_operator.items()}
 

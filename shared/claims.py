@@ -31,7 +31,7 @@ class Claims:
         n = self._table.largest("n")
         if n is None:
             return None
-        row = self._table.read(ds.field("n") == n).to_pylist()[0]
+        row = self._table.between("n", n, n).to_pylist()[0]
         return Position(dict(row["to"]))
 
     def passed(self) -> list[Range]:

@@ -142,10 +142,8 @@ class Versions:
         return None if n is None else self.version(n)
 
     def version(self, n: int) -> Version | None:
-        import pyarrow.dataset as ds
-
         if n not in self._known:
-            rows = self._table.read(ds.field("n") == n).to_pylist()
+            rows = self._table.between("n", n, n).to_pylist()
             if not rows:
                 return None
             self._known[n] = Version(**rows[0])
@@ -226,11 +224,9 @@ class Joins:
         self._known: tuple[int, tuple[str, ...]] = (-1, ())
 
     def names(self) -> tuple[str, ...]:
-        import pyarrow.dataset as ds
-
         n = self._table.largest("n")
         if n != self._known[0] and n is not None:
-            names = json.loads(self._table.read(ds.field("n") == n)["names"][0].as_py())
+            names = json.loads(self._table.between("n", n, n)["names"][0].as_py())
             self._known = (n, tuple(names))
         return self._known[1]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import LostRace, VersionId
@@ -45,7 +44,7 @@ class DeltaManifest:
             revision = self._table.largest("revision")
             if revision is None:
                 return None
-            self._last = _manifest(self._table.read(ds.field("revision") == revision).to_pylist()[0])
+            self._last = _manifest(self._table.between("revision", revision, revision).to_pylist()[0])
         for row in [r for table in self._table.fresh() for r in table.to_pylist()]:
             if row["revision"] > self._last.revision:
                 self._last = _manifest(row)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.failpoints import failpoint
@@ -78,7 +77,7 @@ class DeltaStates:
             self._repeats.append(stamped(places, commit_id, seq).select(REPEATS.names))
 
     def commits(self, version: VersionId, after: int) -> Mapping[CommitId, pa.Table]:
-        rows = self.table(version).read(ds.field("_seq") > after)
+        rows = self.table(version).between("_seq", after + 1)
         ids = pc.unique(rows["_commit_id"]).to_pylist()
         return {CommitId(i): rows.filter(pc.equal(rows["_commit_id"], i)) for i in ids}
 

@@ -12,7 +12,7 @@ import pytest
 from dovetail.batch import archive_job, job
 from dovetail.shared import manifest as rules
 from dovetail.shared import pauses
-from dovetail.shared.errors import Busy, GateClosed, Paused
+from dovetail.shared.errors import Busy, GateClosed, IntegrityError, Paused
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.locks import held, is_held
 from dovetail.shared.manifest import ORIGIN, Manifest, Run, RunId
@@ -161,6 +161,23 @@ def test_where_nothing_is_promoted_nothing_is_told(
     monkeypatch.setattr("dovetail.shared.hooks.promoted", None)
     with pytest.raises(GateClosed) if reason else nullcontext():
         job.run(engineless, VIEW, NONE, NONE)
+
+
+@pytest.mark.parametrize("reason", [GateClosed("lines 10 → 1"), IntegrityError("9 records of seq 3, 10 consumed")])
+def test_the_run_of_a_batch_that_may_not_answer_is_deleted(
+    engineless: Any, reason: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, left = SimpleNamespace(live="sales@1"), list[Any]()
+
+    def computed(*_: Any, **__: Any) -> None:
+        raise reason
+
+    monkeypatch.setattr(job, "DeltaManifest", lambda _: SimpleNamespace(read=lambda: found))
+    monkeypatch.setattr(job, "delete_unnamed_runs", lambda _, manifest: left.append(manifest))
+    monkeypatch.setattr(job.recompute, "run", computed)
+    with pytest.raises(type(reason)):
+        job.run(engineless, VIEW, NONE, NONE)
+    assert left == [found]
 
 
 def test_trino_follows_before_anything_that_its_view_reads_is_deleted(

@@ -264,9 +264,10 @@ class Master:
     def passed(self) -> Sequence[Range]:
         return ()
 
-    def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
+    def counting(self, rows: Sequence[LedgerRow]) -> Callable[[], Mapping[int, int]]:
         self.world.seam("master.counts")
-        return {r.seq: len(self._ids(r.range)) for r in rows}
+        counts = {r.seq: len(self._ids(r.range)) for r in rows}
+        return lambda: counts
 
     def write_run(self, version: VersionId, run: RunId, span: Range, _imports: object = ()) -> Written:
         self.world.seam("master.read", span)

@@ -227,7 +227,7 @@ def test_a_body_asks_the_same_as_a_url() -> None:
 
 @pytest.mark.parametrize(
     "body", [b"", b"[1]", b"{", b'{"where": [1]}', b'{"limt": 1}', b'{"where": {"country": {"a": 1}}}', b'{"by": {}}',
-             b'{"where": {"country": []}}'],
+             b'{"where": {"country": []}}', b'{"where": {"country": {}}}'],
 )  # fmt: skip
 def test_a_body_that_is_no_question_is_refused(body: bytes) -> None:
     with pytest.raises(QueryError):

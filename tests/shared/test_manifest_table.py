@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from dovetail.shared import manifest as rules
-from dovetail.shared import manifest_table
+from dovetail.shared import manifest_table, tables
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.ledger import LostRace, VersionId
 from dovetail.shared.manifest import Pin, Run, RunId
@@ -48,6 +48,14 @@ def test_a_manifest_reads_back_as_it_was_written(store, path):
         found = reader.read()
         assert found == rules.replace(written, at=found.at)
         assert before <= found.at <= time.time()
+
+
+def test_of_a_long_history_the_newest_manifest_alone_is_read(store, path, monkeypatch):
+    for n in range(4):
+        store.swap(rules.promoted(store.read(), (FIRST, SECOND), keep=2, note=str(n)))
+    read, opened = [], tables.pq.read_table
+    monkeypatch.setattr(tables.pq, "read_table", lambda files, **how: read.append(len(files)) or opened(files, **how))
+    assert (DeltaManifest(path).read().note, read) == ("3", [1])
 
 
 def test_a_held_manifest_sees_what_another_swaps(store, path):
