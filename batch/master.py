@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dovetail.batch import imported
+from dovetail.batch.counting import Places, by_commit, places_in
 from dovetail.batch.recompute import Written
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
@@ -145,12 +146,7 @@ class DeltaMaster:
         commits = [r for r in rows if not r.range.empty]
         if not commits or not self.exists():
             return {}
-        block, ranges = _blocks(commits)
-        places = self._held(Range(commits[0].range.from_, commits[-1].to))
-        placed = places.select("_partition", "_offset", F.expr(f"_offset div {block}").alias("_block"))
-        found = placed.join(F.broadcast(self._spark.createDataFrame(ranges)), ["_partition", "_block"])
-        matching = found.where("_offset >= first AND _offset < end").groupBy("seq").agg(F.count(F.lit(1)).alias("n"))
-        return {r["seq"]: r["n"] for r in arrow(matching).to_pylist()}
+        return by_commit(commits, self._places(Range(commits[0].range.from_, commits[-1].to)))
 
     def write_run(self, version: VersionId, run: RunId, span: Range, imports: Sequence[Import] = ()) -> Written:
         bundle = bundles(self._layout, [version], self._bundles)[0]
@@ -219,9 +215,8 @@ class DeltaMaster:
             states.sortWithinPartitions(*bundle.keys).write.format("delta").save(str(path))
             return
         for table in held or arrow_slices(states, bundle.keys):
-            ordered = table.sort_by([(k, "ascending") for k in bundle.keys]) if bundle.keys else table
             with written(path):
-                write_deltalake(str(path), ordered, mode="append", configuration=dict(PROPERTIES))
+                write_deltalake(str(path), table, mode="append", configuration=dict(PROPERTIES))
             failpoint("batch.slice_written")
 
     def _parsed(self, stored: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
@@ -242,6 +237,9 @@ class DeltaMaster:
 
     def _held(self, span: Range) -> DataFrame:
         return self._frame().where(within(span))
+
+    def _places(self, span: Range) -> Iterator[Places]:
+        return places_in(self._layout.master(self._source.name), span)
 
     def _frame(self) -> DataFrame:
         return self._spark.read.format("delta").load(self._path)
@@ -293,14 +291,3 @@ def _tried(
         return len(held[0])
 
     return sparing(rows, version, lambda some: whole() if some is rows else attempt(some), most=most)
-
-
-def _blocks(commits: Sequence[LedgerRow]) -> tuple[int, pa.Table]:
-    """The ranges of `commits` cut into blocks of offsets, so that records find theirs by equality: about two each."""
-    parts = [(p, first, end, row.seq) for row in commits for p, first, end in row.range.partitions()]
-    block = max(1, sum(end - first for _, first, end, _ in parts) // len(parts))
-    cut = [(p, b, *rest) for p, *rest in parts for b in range(rest[0] // block, (rest[1] - 1) // block + 1)]
-    names = ("_partition", "_block", "first", "end", "seq")
-    types = (pa.int32(), *[pa.int64()] * 4)
-    columns = [pa.array(c, t) for c, t in zip(zip(*cut, strict=True), types, strict=True)]
-    return block, pa.table(dict(zip(names, columns, strict=True)))

@@ -3,14 +3,16 @@ trusted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from dovetail.batch.counting import Places
 from dovetail.batch.master import DeltaMaster
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import parsed
+from dovetail.shared.decode import POSITION, parsed
+from dovetail.shared.engine import arrow_slices
 from dovetail.shared.errors import UsageError
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger_table import DeltaLedger
@@ -40,6 +42,10 @@ class ReplayedLog(DeltaMaster):
     def _held(self, span: Range) -> DataFrame:
         refuse_dropped(self._layout, self._source, self._log)
         return records_of(self._source, span, self._layout, self._log, self._spark)
+
+    def _places(self, span: Range) -> Iterator[Places]:
+        for found in arrow_slices(self._held(span).select(*POSITION), POSITION):
+            yield found[POSITION[0]].to_numpy(), found[POSITION[1]].to_numpy()
 
     def _all_were(self, decoder: str) -> bool:  # noqa: ARG002
         return False  # records of the log are decoded nowhere

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from deltalake import DeltaTable
 
 from bench.ledgers import SOURCE, VERSIONS, following, grown, more, opened, stored_views, version
 from dovetail.batch import promote
-from dovetail.batch.master import _blocks
+from dovetail.batch.counting import by_commit
 from dovetail.batch.recompute import choose_cut
 from dovetail.serving import query
 from dovetail.serving.behind import Behind
@@ -143,9 +144,8 @@ def of_ledger(at: Path, rows: int, partitions: int, *, whole: int) -> Iterator[F
         every = DeltaLedger(path).rows()
         taken = cpu(lambda: choose_cut(every, every[-1].to, version(VERSIONS)))
         yield "find that no cut is there for a version", taken, 0
-        began = time.process_time()
-        _, placed = _blocks(every[1:])
-        yield "the offsets that batch counts by", time.process_time() - began, placed.nbytes
+        records = np.arange(partitions, dtype=np.int32), np.zeros(partitions, np.int64)
+        yield "count a record of each partition by its commit", cpu(lambda: by_commit(every[1:], [records])), 0
 
 
 def of_log(at: Path, entries: int) -> Iterator[Figure]:

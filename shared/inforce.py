@@ -10,7 +10,7 @@ from dovetail.shared import manifest as rules
 from dovetail.shared import sensitive, versions
 from dovetail.shared.commit import attach, detach, open_source
 from dovetail.shared.declare import Source, View
-from dovetail.shared.decode import decode, decoded
+from dovetail.shared.decode import REASON, decoded
 from dovetail.shared.engine import arrow_schema
 from dovetail.shared.errors import DeclarationError
 from dovetail.shared.failpoints import failpoint
@@ -79,8 +79,9 @@ def attach_declared(project: Project, view: View, ledger: LedgerStore, spark: Sp
 
 def groups_of(bundle: Bundle, spark: SparkSession) -> DataFrame:
     """The states of no record, for their columns and types."""
-    empty = spark.createDataFrame([], RAW)
-    return fold(decoded(decode(empty, bundle.decoder), bundle.decoder, placed=bundle.placed), bundle)
+    columns = ", ".join(f"`{name}` {kind}" for name, kind in bundle.decoder["schema"].items())
+    empty = spark.createDataFrame([], f"{RAW}, {columns}, {REASON} string")  # as `decode` would give it
+    return fold(decoded(empty, bundle.decoder, placed=bundle.placed), bundle)
 
 
 def refuse_impure(project: Project, view: View) -> None:
