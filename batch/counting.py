@@ -43,7 +43,7 @@ def by_commit(rows: Sequence[LedgerRow], places: Iterable[Places]) -> dict[int, 
 def places_in(master: Path, span: Range) -> Iterator[Places]:
     """Where the records lie of those files of a master that may hold some of `span`."""
     actions = pa.table(DeltaTable(str(master)).get_add_actions(flatten=True))
-    nothing = pa.nulls(actions.num_rows)  # of a table this wide no statistics are kept
+    nothing = pa.nulls(actions.num_rows)  # a writer that keeps no statistics
     names = [f"{end}.{column}" for column in POSITION for end in ("min", "max")]
     known = [(actions[n] if n in actions.column_names else nothing).to_pylist() for n in names]
     for file, *ends in zip(actions["path"].to_pylist(), *known, strict=True):
