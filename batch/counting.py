@@ -11,8 +11,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
@@ -20,8 +18,9 @@ from dovetail.shared.decode import POSITION
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.places import opened
 from dovetail.shared.position import Range
+from dovetail.shared.seen import Ints
+from dovetail.shared.tables import extents
 
-Ints = npt.NDArray[np.integer]
 Places = tuple[Ints, Ints]
 """The partitions and the offsets of some records."""
 BATCH_ROWS = 1_000_000
@@ -42,11 +41,7 @@ def by_commit(rows: Sequence[LedgerRow], places: Iterable[Places]) -> dict[int, 
 
 def places_in(master: Path, span: Range) -> Iterator[Places]:
     """Where the records lie of those files of a master that may hold some of `span`."""
-    actions = pa.table(DeltaTable(str(master)).get_add_actions(flatten=True))
-    nothing = pa.nulls(actions.num_rows)  # a writer that keeps no statistics
-    names = [f"{end}.{column}" for column in POSITION for end in ("min", "max")]
-    known = [(actions[n] if n in actions.column_names else nothing).to_pylist() for n in names]
-    for file, *ends in zip(actions["path"].to_pylist(), *known, strict=True):
+    for file, *ends in extents(DeltaTable(str(master)), *POSITION):
         if None in ends or _meets(span, *ends):
             found = pq.ParquetFile(opened(master / unquote(file)))
             for batch in found.iter_batches(BATCH_ROWS, columns=list(POSITION)):

@@ -12,14 +12,17 @@ from dovetail.batch.counting import Places
 from dovetail.batch.master import DeltaMaster
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import POSITION, parsed
-from dovetail.shared.engine import arrow_slices
+from dovetail.shared.engine import arrow
 from dovetail.shared.errors import UsageError
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log, refuse_another
-from dovetail.shared.position import Position, Range
+from dovetail.shared.position import Position, Range, slices
 from dovetail.shared.records import records_of
 from dovetail.shared.tables import Layout
+
+AT_ONCE = 10_000_000
+"""Records whose places are held in memory at once, to be counted: 120 MB."""
 
 
 class ReplayedLog(DeltaMaster):
@@ -44,8 +47,11 @@ class ReplayedLog(DeltaMaster):
         return records_of(self._source, span, self._layout, self._log, self._spark)
 
     def _places(self, span: Range) -> Iterator[Places]:
-        for found in arrow_slices(self._held(span).select(*POSITION), POSITION):
+        at = span.from_
+        for to in slices(span, AT_ONCE):  # so that each record is read once, however long the log is
+            found = arrow(self._held(Range(at, to)).select(*POSITION))
             yield found[POSITION[0]].to_numpy(), found[POSITION[1]].to_numpy()
+            at = to
 
     def _all_were(self, decoder: str) -> bool:  # noqa: ARG002
         return False  # records of the log are decoded nowhere

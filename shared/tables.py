@@ -264,15 +264,9 @@ class AppendTable:
     def between(self, column: str, first: int, last: int | None = None) -> pa.Table:
         """The rows whose integer `column` is from `first` on, up to and with `last`. Other files are not read."""
         table = self._current()
-        actions = pa.table(table.get_add_actions(flatten=True)) if table is not None else None
-        if actions is None or not actions.num_rows:
-            return self.schema.empty_table()
-        nothing = pa.nulls(actions.num_rows)  # a writer that keeps no statistics
-        names = (f"{end}.{column}" for end in ("min", "max"))
-        known = [(actions[n] if n in actions.column_names else nothing).to_pylist() for n in names]
         files = [
             file
-            for file, low, high in zip(actions["path"].to_pylist(), *known, strict=True)
+            for file, low, high in (extents(table, column) if table is not None else ())
             if (high is None or high >= first) and (last is None or low is None or low <= last)
         ]
         wanted = ds.field(column) >= first
@@ -362,6 +356,18 @@ class AppendTable:
                 str(self.path), schema=self.schema, mode="ignore", configuration=PROPERTIES | HISTORY
             )
         return self._table
+
+
+def extents(table: DeltaTable, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Each file as the table names it, with the least and the largest value in it of each of some columns.
+
+    None for both where the writer kept no statistics.
+    """
+    actions = pa.table(table.get_add_actions(flatten=True))
+    nothing = pa.nulls(actions.num_rows)
+    names = [f"{end}.{column}" for column in columns for end in ("min", "max")]
+    known = [(actions[n] if n in actions.column_names else nothing).to_pylist() for n in names]
+    return zip(actions["path"].to_pylist(), *known, strict=True)
 
 
 def refresh(table: DeltaTable, path: Path) -> None:
