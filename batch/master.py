@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dovetail.batch import imported
+from dovetail.batch import imported, run_table
 from dovetail.batch.counting import Places, by_commit, places_in
 from dovetail.batch.recompute import Written
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
 from dovetail.shared.decode import META, REASON, decode, decoded, decoder_id, judged, parsed, parser
-from dovetail.shared.engine import arrow, arrow_slices, too_large
 from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.failing import MOST, sparing
 from dovetail.shared.failpoints import failpoint
@@ -37,13 +35,11 @@ from dovetail.shared.position import Position, Range
 from dovetail.shared.records import outside, within
 from dovetail.shared.set_apart import counted
 from dovetail.shared.states import COMMIT, FAILING, failed_in, only_copies, stamped
-from dovetail.shared.tables import PROPERTIES, AppendTable, Layout, written
+from dovetail.shared.tables import AppendTable, Layout
 from dovetail.shared.versions import Bundle
 
 CLAIMS_BETWEEN = 100
 """Claims after which their small files are joined."""
-ARROW_RUN_ROWS = 1_000_000
-"""A run with more state rows is written by Spark's own writer, in parallel and without passing through the driver."""
 
 
 class DeltaMaster:
@@ -165,22 +161,24 @@ class DeltaMaster:
             states = fold(decoded(some, bundle.decoder, placed=bundle.placed), bundle)
             return states if copies is None else states.unionByName(copies.select(states.columns))
 
-        states, held = states_of(rows), list[pa.Table]()
-        if _many(manifest, sum(row.books.consumed for row in inside)):
-            states.persist()
-        try:
-            count, found = _tried(states, rows, version, states_of, held, most=MOST * len(inside))
-            failed = pa.concat_tables([known, *([found.select(known.column_names)] if found is not None else [])])
-            if found is not None:
-                states.unpersist()
-                states = states_of(self._without(found, rows)).persist()
-                held, count = [], states.count()
-            if failed.num_rows:
-                self._write_failed(version, run, inside[-1].seq, failed)
-            self._write_states(states, count, held, bundle, self._layout.run(version, run))
-            return Written(count, failed.num_rows, admitted)
-        finally:
-            states.unpersist()
+        expected = _expected(manifest, sum(row.books.consumed for row in inside))
+
+        def write(some: DataFrame) -> int:
+            return run_table.write(states_of(some), bundle.keys, self._layout.run(version, run), expected=expected)
+
+        def attempt(some: DataFrame) -> int:
+            if some is rows:
+                return write(some)
+            run_table.look_at(states_of(some))
+            return 0
+
+        count, found = sparing(rows, version, attempt, most=MOST * len(inside))
+        failed = known if found is None else pa.concat_tables([known, found.select(known.column_names)])
+        if failed.num_rows:
+            self._write_failed(version, run, inside[-1].seq, failed)
+        if found is not None:
+            count = write(self._without(found, rows))
+        return Written(count, failed.num_rows, admitted)
 
     def _with(
         self, imports: Sequence[Import], rows: DataFrame, decoder: Mapping[str, Any]
@@ -206,18 +204,6 @@ class DeltaMaster:
         table = AppendTable(self._layout.failed(version, run), FAILING)
         table.append(stamped(failed, CommitId(run), seq).select(FAILING.names))
         failpoint("batch.failed_written")
-
-    def _write_states(
-        self, states: DataFrame, count: int, held: Sequence[pa.Table], bundle: Bundle, path: Path
-    ) -> None:
-        """Writes the table of a run, from states that are persisted, or `held` here already."""
-        if count > ARROW_RUN_ROWS:
-            states.sortWithinPartitions(*bundle.keys).write.format("delta").save(str(path))
-            return
-        for table in held or arrow_slices(states, bundle.keys):
-            with written(path):
-                write_deltalake(str(path), table, mode="append", configuration=dict(PROPERTIES))
-            failpoint("batch.slice_written")
 
     def _parsed(self, stored: DataFrame, decoder: Mapping[str, Any]) -> DataFrame:
         alike = F.col("_decoder") == decoder_id(parser(decoder))
@@ -252,42 +238,8 @@ class DeltaMaster:
         return [f.name for f in rows.schema.fields if held.get(f.name, f.dataType) != f.dataType]
 
 
-def _many(manifest: Manifest | None, records: int) -> bool:
-    """Whether the states of so many records will be too many to be brought here, if what answers has as many a record:
-    then the engine keeps them while they are counted and written, which costs a quarter more.
-    """
+def _expected(manifest: Manifest | None, records: int) -> float:
+    """How many states so many records will come to, if what answers has as many a record."""
     runs = manifest.runs if manifest else ()
     computed = sum(run.computed for run in runs)
-    return records * (sum(run.state_rows for run in runs) / computed if computed else 1) > ARROW_RUN_ROWS
-
-
-def _tried(
-    states: DataFrame,
-    rows: DataFrame,
-    version: VersionId,
-    states_of: Callable[[DataFrame], DataFrame],
-    held: list[pa.Table],
-    *,
-    most: int,
-) -> tuple[int, pa.Table | None]:
-    """The number of state rows, and the records that make the version raise: without them they are to be had again.
-
-    The states are brought to this process on the way, into `held`, where they are so few that the engine lets them go.
-
-    Raises:
-        VersionFails: it raises for more than `most` records, or only for all of them together.
-    """
-
-    def attempt(some: DataFrame) -> int:
-        return states_of(some).count()
-
-    def whole() -> int:
-        try:
-            held.append(arrow(states))
-        except Exception as error:
-            if not too_large(error):
-                raise
-            return states.persist().count()
-        return len(held[0])
-
-    return sparing(rows, version, lambda some: whole() if some is rows else attempt(some), most=most)
+    return records * (sum(run.state_rows for run in runs) / computed if computed else 1)

@@ -187,6 +187,10 @@ def arrow(frame: DataFrame) -> pa.Table:
     return table
 
 
+DISK_REFUSES = "No space left on device|Disk quota exceeded|File too large"
+"""What Java says, as an expression, when a file system takes no more."""
+
+
 def too_large(error: Exception) -> bool:
     """Whether rows were refused because the driver is to hold no more at once."""
     return "maxResultSize" in str(error)

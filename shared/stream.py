@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dovetail.shared.aside import StandAside
 from dovetail.shared.decode import named
-from dovetail.shared.engine import is_gone
+from dovetail.shared.engine import DISK_REFUSES, is_gone
 from dovetail.shared.errors import DovetailError, IntegrityError, ServiceMissing
 from dovetail.shared.log import Log
 from dovetail.shared.offsets import end_of_batch
@@ -99,7 +99,7 @@ def follow(
 def _told(failure: list[BaseException], exception: Exception | None, topic: str) -> BaseException:
     """The error to show: the step's own, else what Spark says, in this project's words where it is known."""
     text = f"{failure[0] if failure else ''}\n{exception}"
-    if full := re.search(r"No space left on device|Disk quota exceeded|File too large", text):
+    if full := re.search(DISK_REFUSES, text):
         return ServiceMissing(
             "the disk refuses what the stream writes", where=topic, why=full[0],
             next="dovetail doctor says how much space is left; then start it again, nothing is lost",

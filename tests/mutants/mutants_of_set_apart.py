@@ -18,6 +18,7 @@ OF_NAMES = "tests/e2e/test_prove_names.py"
 ANEW = "batch/repeats_anew.py"
 OF_ANEW = "tests/batch/test_repeats_anew.py"
 OF_BEFORE = "tests/e2e/test_poison_of_before.py::test_they_are_set_apart_by_the_run_and_left_out_by_every_later_one"
+OF_RUN_TABLE = "tests/batch/test_run_table.py"
 SET_APART = (
     "tests/shared/test_set_apart.py::test_a_repeat_what_was_put_right_and_what_raises_are_left_out_and_nothing_else"
 )
@@ -375,9 +376,33 @@ SET_APARTS = [
         "12",
         "a run does not record what makes the version raise",
         "batch/master.py",
-        "                self._write_failed(version, run, inside[-1].seq, failed)\n",
-        "                pass\n",
+        "            self._write_failed(version, run, inside[-1].seq, failed)\n",
+        "            pass\n",
         OF_BEFORE,
+    ),
+    Mutant(
+        "12",
+        "what a column raises that a count does not need goes unseen, and the version is said to fail",
+        "batch/run_table.py",
+        '    frame.write.format("noop").mode("overwrite").save()\n',
+        "    frame.count()\n",
+        OF_BEFORE,
+    ),
+    Mutant(
+        "12",
+        "what the data makes the writing of a run raise is taken for the machine's fault",
+        "batch/run_table.py",
+        "        look_at(states)  #",
+        "        #",
+        f"{OF_RUN_TABLE}::test_what_the_data_raises_where_it_is_written_is_said_and_nothing_is_left",
+    ),
+    Mutant(
+        "12",
+        "what a failed write has left stands in the way of the next one",
+        "batch/run_table.py",
+        "        delete(path)\n",
+        "",
+        f"{OF_RUN_TABLE}::test_what_the_data_raises_where_it_is_written_is_said_and_nothing_is_left",
     ),
     Mutant(
         "12",

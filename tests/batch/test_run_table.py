@@ -1,0 +1,81 @@
+"""The table of a run, written by this process or by the engine: the same rows, and errors that say whose they are."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+from pyspark.errors import ArithmeticException
+from pyspark.sql import DataFrame, SparkSession
+
+from dovetail.batch import run_table
+from dovetail.batch.run_table import ENGINE_ROWS, SORTED_ROWS
+from dovetail.shared.errors import ServiceMissing
+from dovetail.shared.failing import said
+
+pytestmark = pytest.mark.java
+
+FEW, MANY, VERY_MANY = ENGINE_ROWS, ENGINE_ROWS + 1, SORTED_ROWS + 1
+
+
+def states(spark: SparkSession, n: int = 1000) -> DataFrame:
+    rows = spark.range(n).selectExpr("7919 * id % 1000 as key", "id", "uuid() as text")
+    return rows.groupBy("key").agg({"id": "sum", "text": "max"}).toDF("key", "n", "text")
+
+
+@contextmanager
+def a_full_disk(spark: SparkSession) -> Iterator[None]:
+    """The engine may write no file of more than 20,000 bytes."""
+    engine = psutil.Process(spark.sparkContext._gateway.proc.pid)
+    before = engine.rlimit(resource.RLIMIT_FSIZE)
+    engine.rlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        yield
+    finally:
+        engine.rlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("expected", [FEW, MANY, VERY_MANY])
+def test_all_rows_are_in_the_table_and_counted(spark: SparkSession, tmp_path: Path, expected: int) -> None:
+    rows = states(spark).drop("text")
+    assert run_table.write(rows, ["key"], tmp_path / "run", expected=expected) == 1000
+    written = DeltaTable(str(tmp_path / "run"))
+    assert written.to_pyarrow_table().sort_by("key") == rows.toArrow().sort_by("key")
+    in_order = all(keys == sorted(keys) for keys in (pq.read_table(f)["key"].to_pylist() for f in written.file_uris()))
+    assert in_order is (expected == VERY_MANY)
+
+
+def test_rows_that_are_too_large_for_the_driver_are_written_by_the_engine(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: DataFrame) -> None:
+        raise RuntimeError("Total size of serialized results is bigger than spark.driver.maxResultSize")
+
+    monkeypatch.setattr(run_table, "arrow", refused)
+    assert run_table.write(states(spark), ["key"], tmp_path / "run", expected=FEW) == 1000
+
+
+@pytest.mark.parametrize("expected", [FEW, MANY, VERY_MANY])
+def test_what_the_data_raises_where_it_is_written_is_said_and_nothing_is_left(
+    spark: SparkSession, tmp_path: Path, expected: int
+) -> None:
+    rows = spark.range(10).selectExpr("id as key", "1 div (id - 3) as n")  # no shuffle: it is the writing that raises
+    with pytest.raises(ArithmeticException) as raised:
+        run_table.write(rows, ["key"], tmp_path / "run", expected=expected)
+    assert said(raised.value) == "DIVIDE_BY_ZERO"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_not_taken_for_the_datas_fault(spark: SparkSession, tmp_path: Path) -> None:
+    rows = spark.range(100_000).selectExpr("id as key", "uuid() as text")
+    with a_full_disk(spark), pytest.raises(ServiceMissing, match="a table cannot be written") as raised:
+        run_table.write(rows, ["key"], tmp_path / "run", expected=MANY)
+    assert (raised.value.where, raised.value.why) == (str(tmp_path / "run"), "File too large")
+    assert not (tmp_path / "run").exists()
+    assert run_table.write(rows, ["key"], tmp_path / "run", expected=MANY) == 100_000
