@@ -144,40 +144,41 @@ class DeltaMaster:
             return {}
         return by_commit(commits, self._places(Range(commits[0].range.from_, commits[-1].to)))
 
-    def write_run(self, version: VersionId, run: RunId, span: Range, imports: Sequence[Import] = ()) -> Written:
-        bundle = bundles(self._layout, [version], self._bundles)[0]
-        ledger = DeltaLedger(self._layout.ledger(self._source.name)).reaching(span.from_)
-        inside = [r for r in ledger if r.range.from_.reaches(span.from_) and span.to.reaches(r.to)]
-        kept = [row for row in unarchived(inside, self.passed()) if version in row.versions]
+    def write_run(
+        self, version: VersionId, run: RunId, rows: Sequence[LedgerRow], imports: Sequence[Import] = ()
+    ) -> Written:
+        bundle, span = bundles(self._layout, [version], self._bundles)[0], Range(rows[0].range.from_, rows[-1].to)
+        ledger = (*rows, *self._judge.ledger.rows(after=rows[-1].seq))
+        kept = [row for row in unarchived(rows, self.passed()) if version in row.versions]
         read = outside(kept, self.rows(span, bundle.decoder))
-        rows = counted(read, version, inside, source=self._source.name, ledger=ledger, layout=self._layout)
+        records = counted(read, version, rows, source=self._source.name, ledger=ledger, layout=self._layout)
         copies = only_copies(self._layout, version, kept, self._spark) if kept else None
-        rows, admitted = self._with(imports, rows, bundle.decoder)
+        records, admitted = self._with(imports, records, bundle.decoder)
         manifest = DeltaManifest(self._layout.manifest(view_of(version))).read()
         known = self._known(manifest, version, span, imports)
-        rows = self._without(known, rows)
+        records = self._without(known, records)
 
         def states_of(some: DataFrame) -> DataFrame:
             states = fold(decoded(some, bundle.decoder, placed=bundle.placed), bundle)
             return states if copies is None else states.unionByName(copies.select(states.columns))
 
-        expected = _expected(manifest, sum(row.books.consumed for row in inside))
+        expected = _expected(manifest, sum(row.books.consumed for row in rows))
 
         def write(some: DataFrame) -> int:
             return run_table.write(states_of(some), bundle.keys, self._layout.run(version, run), expected=expected)
 
         def attempt(some: DataFrame) -> int:
-            if some is rows:
+            if some is records:
                 return write(some)
             run_table.look_at(states_of(some))
             return 0
 
-        count, found = sparing(rows, version, attempt, most=MOST * len(inside))
+        count, found = sparing(records, version, attempt, most=MOST * len(rows))
         failed = known if found is None else pa.concat_tables([known, found.select(known.column_names)])
         if failed.num_rows:
-            self._write_failed(version, run, inside[-1].seq, failed)
+            self._write_failed(version, run, rows[-1].seq, failed)
         if found is not None:
-            count = write(self._without(found, rows))
+            count = write(self._without(found, records))
         return Written(count, failed.num_rows, admitted)
 
     def _with(

@@ -45,9 +45,11 @@ class Master(Protocol):
         """Begins to count the records that the master holds in the range of each ledger row; to be called for them, by
         seq, when they are needed."""
 
-    def write_run(self, version: VersionId, run: RunId, span: Range, imports: Sequence[Import]) -> Written:
-        """Computes the states of the records in `span`, and of those imported, into a new table, but for those that
-        make the version raise."""
+    def write_run(
+        self, version: VersionId, run: RunId, rows: Sequence[LedgerRow], imports: Sequence[Import]
+    ) -> Written:
+        """Computes the states of the records of ledger rows, which follow each other, and of those imported, into a new
+        table, but for those that make the version raise."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def computed(planned: Plan, *, owner: str, manifests: ManifestStore, master: Mas
         apart = unarchived(planned.rows, master.passed())
         counted = master.counting(planned.rows)
         failpoint("batch.before_run")
-        done = master.write_run(version, run_id, planned.span, planned.imports)
+        done = master.write_run(version, run_id, planned.rows, planned.imports)
         failpoint("batch.run_written")
         check_counts([row for row in planned.rows if row not in apart], counted())
         lacks = [row.range.overlap(p) for row in apart if version not in row.versions for p in master.passed()]

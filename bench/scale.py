@@ -130,8 +130,6 @@ def of_ledger(at: Path, rows: int, partitions: int, *, whole: int) -> Iterator[F
     ledger = grown(path, rows, partitions)
     yield "upkeep of the ledger, after 100 rows", cpu(ledger.compact), ledger._table.size[1]
     yield "open a ledger for its last row", *spent(lambda: DeltaLedger(path).last())
-    end = (ledger.last() or following(ledger, 0)).range.from_
-    yield "find the rows of the newest records", *spent(lambda: DeltaLedger(path).reaching(end))
     tail = Ledgers(layout).of(SOURCE)
     yield "a server opens it, 2 rows above the cut", *spent(lambda: tail.rows(after=rows - 2))
     more(path, rows, COMMITS_BETWEEN, partitions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -86,17 +85,6 @@ class DeltaLedger:
     def first(self) -> LedgerRow | None:
         """The row at the origin; None before the source was first seen."""
         return self._row(0)
-
-    def reaching(self, position: Position) -> Sequence[LedgerRow]:
-        """The rows from the first one on that ends at or above `position`; looked for by halves, so that a long ledger
-        is not read for its end."""
-        last = self.last()
-
-        def reaches(seq: int) -> bool:
-            row = self._row(seq)
-            return row is None or row.to.reaches(position)  # one that is gone: `rows` says so
-
-        return self.rows(bisect_left(range(last.seq + 1 if last else 0), True, key=reaches) - 1)
 
     def rows(self, after: int = -1) -> Sequence[LedgerRow]:
         table = self._table.between("seq", after + 1)

@@ -78,7 +78,8 @@ class Master:
     def counting(self, rows):
         return lambda: self.counts(rows)
 
-    def write_run(self, version, run, span, imports):
+    def write_run(self, version, run, rows, imports):
+        span = Range(rows[0].range.from_, rows[-1].to)
         self.runs.append((version, run, span))
         return Written(records(span), self.failed, tuple(Admitted(each.id, each.records) for each in imports))
 

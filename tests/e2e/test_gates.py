@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from dovetail.shared.errors import GateClosed
 from dovetail.shared.gates import held_back
 from dovetail.shared.imports import Import
 from dovetail.shared.inforce import open_ledger, put_in_force
-from dovetail.shared.ledger import VersionId
+from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Log
 from dovetail.shared.manifest import RunId
@@ -91,9 +92,11 @@ def losing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     whole = DeltaMaster.write_run
 
     def write(
-        self: DeltaMaster, version: VersionId, run: RunId, span: Range, imports: Sequence[Import] = ()
+        self: DeltaMaster, version: VersionId, run: RunId, rows: Sequence[LedgerRow], imports: Sequence[Import] = ()
     ) -> Written:
-        return whole(self, version, run, Range(Position({0: span.to[0] - 1}), span.to), imports)
+        to = rows[-1].to
+        last = replace(rows[-1], range=Range(Position({0: to[0] - 1}), to))
+        return whole(self, version, run, [last], imports)
 
     monkeypatch.setattr(DeltaMaster, "write_run", write)
     return monkeypatch

@@ -269,7 +269,8 @@ class Master:
         counts = {r.seq: len(self._ids(r.range)) for r in rows}
         return lambda: counts
 
-    def write_run(self, version: VersionId, run: RunId, span: Range, _imports: object = ()) -> Written:
+    def write_run(self, version: VersionId, run: RunId, rows: Sequence[LedgerRow], _imports: object = ()) -> Written:
+        span = Range(rows[0].range.from_, rows[-1].to)
         self.world.seam("master.read", span)
         ids = grouped(self._ids(span))
         self.world.runs.write(version, run, ids)

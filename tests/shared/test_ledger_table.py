@@ -139,20 +139,6 @@ def test_a_joined_file_that_is_large_enough_is_left_as_it_is(ledger, path, monke
     assert [row.seq for row in DeltaLedger(path).rows()] == list(range(10))
 
 
-def test_the_rows_that_reach_a_position_are_found_without_the_rest(ledger, path, monkeypatch):
-    for n in range(1, 12):
-        last, end = ledger.last(), Position({0: 3 + n // 2, 1: n // 3})
-        ledger.append(following(last, kind="commit" if end != last.to else "open", range=Range(last.to, end)))
-    every = ledger.rows()
-    for position in (row.to for row in every[::3]):
-        assert ledger.reaching(position) == [row for row in every if row.to.reaches(position)]
-    assert DeltaLedger(path).reaching(Position({0: 99})) == []
-    looks, row = [], DeltaLedger._row
-    monkeypatch.setattr(DeltaLedger, "_row", lambda self, seq: looks.append(seq) or row(self, seq))
-    assert [r.seq for r in ledger.reaching(Position({0: 8}))] == [10, 11]
-    assert len(looks) < 5
-
-
 def test_an_append_that_landed_although_it_was_said_to_fail_is_a_success(ledger, path, monkeypatch):
     row, other, write = following(ledger.last()), DeltaLedger(path), ledger_table.AppendTable.append_if
 
