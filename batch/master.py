@@ -17,7 +17,7 @@ from dovetail.batch.recompute import Written
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import Folded
 from dovetail.shared.declare import Source
-from dovetail.shared.decode import META, REASON, decode, decoded, decoder_id, judged, parsed, parser
+from dovetail.shared.decode import META, RAW, REASON, decode, decoded, decoder_id, judged, parsed, parser
 from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.failing import MOST, sparing
 from dovetail.shared.failpoints import failpoint
@@ -25,7 +25,7 @@ from dovetail.shared.fold import fold, folded, places, without
 from dovetail.shared.forgotten import ForgetList
 from dovetail.shared.gaps import beyond, unarchived
 from dovetail.shared.imports import Import
-from dovetail.shared.inforce import RAW, bundles
+from dovetail.shared.inforce import bundles
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import CommitId, LedgerRow, VersionId, view_of
 from dovetail.shared.ledger_table import DeltaLedger

@@ -16,6 +16,11 @@ from dovetail.shared.rules import reason_of
 from dovetail.shared.unpack import LIBRARIES, unpacked
 
 META = ("_partition", "_offset", "_timestamp", "_key", "_value", "_headers")
+RAW = (
+    "_partition int, _offset bigint, _timestamp timestamp, _key binary, _value binary, "
+    "_headers array<struct<key string, value binary>>"
+)
+"""META with its types, as Spark writes them."""
 POSITION = META[:2]
 KEPT_APART = tuple(f"{column} as {column[1:]}" for column in META if column != "_headers")
 """SQL: a record as it is kept where no view counts it: partition, offset, timestamp, key, value."""

@@ -14,11 +14,10 @@ from pyspark.sql import functions as F
 from dovetail.shared import versions
 from dovetail.shared.check import Problem, Report, subject, unknown_columns
 from dovetail.shared.declare import Source, View
-from dovetail.shared.decode import decode, decoded
+from dovetail.shared.decode import RAW, decode, decoded
 from dovetail.shared.engine import arrow, hush
 from dovetail.shared.errors import DovetailError, engine_message
 from dovetail.shared.fold import fold, misfit
-from dovetail.shared.inforce import RAW
 from dovetail.shared.judge import unfit
 from dovetail.shared.project import Project
 

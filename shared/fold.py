@@ -35,13 +35,13 @@ def fold(rows: DataFrame, bundle: Bundle) -> DataFrame:
     Raises:
         UserCodeError: the transform raised, or made columns that keys, measures or the bucket do not fit.
     """
+    transformed = _transformed(rows, bundle)
     with user_code(bundle):
-        transformed = bundle.view(rows)
         misfits = {name: misfit(transformed, measure) for name, measure in bundle.measures.items()}
     for name, reason in misfits.items():
         if reason:
             raise UserCodeError(f"measure {name} of {bundle.name}: {reason}", where=bundle.where)
-    grouped = _grouped(rows, bundle)
+    grouped = _grouped(transformed, bundle)
     states = {s.column for m in bundle.measures.values() for s in m.states}
     widths = {f.name: f.dataType for f in grouped.schema if f.name in states and isinstance(f.dataType, DecimalType)}
     return grouped.withColumns({c: F.col(f"`{c}`").cast(DecimalType(38, t.scale)) for c, t in widths.items()})
@@ -87,12 +87,17 @@ def user_code(bundle: Bundle) -> Iterator[None]:
         ) from error
 
 
-def _grouped(rows: DataFrame, bundle: Bundle) -> DataFrame:
+def _transformed(rows: DataFrame, bundle: Bundle) -> DataFrame:
+    with user_code(bundle):
+        return bundle.view(rows)
+
+
+def _grouped(transformed: DataFrame, bundle: Bundle) -> DataFrame:
     # SQL text: a micro-batch is planned anew, and every Column object costs it calls to the engine.
     with user_code(bundle):
         states = {s.column: s.prepared for m in bundle.measures.values() for s in m.states}  # a state may serve several
         aggregates = [F.expr(f"{sql} as `{column}`") for column, sql in {**states, ROWS: "count(1)"}.items()]
-        return bundle.view(rows).groupBy(*map(F.expr, grouping(bundle))).agg(*aggregates)
+        return transformed.groupBy(*map(F.expr, grouping(bundle))).agg(*aggregates)
 
 
 def _bucket(event_time: str, seconds: int) -> str:
@@ -196,7 +201,7 @@ def _counted(rows: DataFrame, judge: Judge) -> tuple[DataFrame, Observation]:
 
 
 def _states(rows: DataFrame, decoder: Mapping[str, Any], bundle: Bundle) -> list[pa.Table]:
-    return [*arrow_slices(_grouped(_rows_for(rows, decoder, bundle), bundle), bundle.keys)]
+    return [*arrow_slices(_grouped(_transformed(_rows_for(rows, decoder, bundle), bundle), bundle), bundle.keys)]
 
 
 def _failed(rows: DataFrame, failing: Iterable[pa.Table]) -> int:

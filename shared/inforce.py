@@ -28,11 +28,6 @@ from dovetail.shared.states import DeltaStates
 from dovetail.shared.tables import Layout
 from dovetail.shared.versions import Bundle
 
-RAW = (
-    "_partition int, _offset bigint, _timestamp timestamp, _key binary, _value binary, "
-    "_headers array<struct<key string, value binary>>"
-)
-
 BATCH_ALONE = "speed=False: its answers end here until the next batch"
 
 
@@ -79,8 +74,9 @@ def attach_declared(project: Project, view: View, ledger: LedgerStore, spark: Sp
 
 def groups_of(bundle: Bundle, spark: SparkSession) -> DataFrame:
     """The states of no record, for their columns and types."""
-    columns = ", ".join(f"`{name}` {kind}" for name, kind in bundle.decoder["schema"].items())
-    empty = spark.createDataFrame([], f"{RAW}, {columns}, {REASON} string")  # as `decode` would give it
+    kinds = {"_partition": "int", "_offset": "bigint", **bundle.decoder["schema"], REASON: "string"}
+    nulls = ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in kinds.items())
+    empty = spark.sql(f"SELECT {nulls} WHERE false")  # as `decode` gives it: createDataFrame takes 50 ms more
     return fold(decoded(empty, bundle.decoder, placed=bundle.placed), bundle)
 
 

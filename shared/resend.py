@@ -90,9 +90,8 @@ def refuse_put_right(records: Sequence[Held], source: str) -> None:
 
 def readable(decoder: Mapping[str, Any], records: Sequence[Held], spark: SparkSession) -> list[RecordId]:
     """Those of the records that views with this decoder count."""
-    from dovetail.shared.decode import POSITION, REASON, decode
+    from dovetail.shared.decode import POSITION, RAW, REASON, decode
     from dovetail.shared.engine import arrow
-    from dovetail.shared.inforce import RAW
 
     rows = [(r.place.partition, r.place.offset, r.timestamp, r.key, r.value, None) for r in records]
     found = decode(spark.createDataFrame(rows, RAW), decoder).where(f"{REASON} is null").select(*POSITION)

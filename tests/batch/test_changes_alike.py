@@ -25,9 +25,9 @@ from dovetail.batch.recount import truth
 from dovetail.shared import project as projects
 from dovetail.shared import settings
 from dovetail.shared.commit import open_epoch, open_source
-from dovetail.shared.decode import decode, decoded
+from dovetail.shared.decode import RAW, decode, decoded
 from dovetail.shared.fold import BUCKET, fold, grouping
-from dovetail.shared.inforce import RAW, put_in_force
+from dovetail.shared.inforce import put_in_force
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books
 from dovetail.shared.ledger_table import DeltaLedger

@@ -6,8 +6,7 @@ import pytest
 
 import dovetail as dv
 from dovetail.batch.master import DeltaMaster
-from dovetail.shared.decode import REASON
-from dovetail.shared.inforce import RAW
+from dovetail.shared.decode import RAW, REASON
 from dovetail.shared.ledger import LedgerRow
 from dovetail.shared.position import Position, Range
 from dovetail.shared.tables import Layout

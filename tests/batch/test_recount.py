@@ -14,9 +14,8 @@ from pyspark.sql import DataFrame
 from dovetail.batch.recount import truth
 from dovetail.shared import project as projects
 from dovetail.shared import settings
-from dovetail.shared.decode import decode, decoded
+from dovetail.shared.decode import RAW, decode, decoded
 from dovetail.shared.fold import fold
-from dovetail.shared.inforce import RAW
 from dovetail.shared.project import Project
 
 pytestmark = pytest.mark.java

@@ -21,9 +21,9 @@ from dovetail.shared import project as projects
 from dovetail.shared import settings, supersede
 from dovetail.shared.commit import open_epoch, open_source
 from dovetail.shared.commit import supersede as append_supersede
-from dovetail.shared.decode import decode
+from dovetail.shared.decode import RAW, decode
 from dovetail.shared.errors import DeclarationError, RuleBroken
-from dovetail.shared.inforce import RAW, attach_declared, put_in_force
+from dovetail.shared.inforce import attach_declared, put_in_force
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import Books, new_commit_id
 from dovetail.shared.ledger_table import DeltaLedger

@@ -14,7 +14,7 @@ from dovetail.batch.samples import samples
 from dovetail.shared import project as projects
 from dovetail.shared import settings
 from dovetail.shared.commit import open_source
-from dovetail.shared.inforce import RAW
+from dovetail.shared.decode import RAW
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import Run, RunId
 from dovetail.shared.position import Position, Range

@@ -23,9 +23,8 @@ from dovetail.shared import settings, supersede
 from dovetail.shared.claims import Claims
 from dovetail.shared.commit import attach, open_source
 from dovetail.shared.commit import supersede as append_supersede
-from dovetail.shared.decode import decoder_id
+from dovetail.shared.decode import RAW, decoder_id
 from dovetail.shared.errors import IntegrityError
-from dovetail.shared.inforce import RAW
 from dovetail.shared.ledger import LedgerRow, VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.log import Extent

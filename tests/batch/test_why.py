@@ -16,8 +16,8 @@ from dovetail.shared import manifest as manifests
 from dovetail.shared import project as projects
 from dovetail.shared import settings
 from dovetail.shared.commit import open_source
+from dovetail.shared.decode import RAW
 from dovetail.shared.errors import IntegrityError, NotYet, UserCodeError
-from dovetail.shared.inforce import RAW
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.manifest import ORIGIN, Run

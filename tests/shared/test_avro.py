@@ -19,9 +19,8 @@ from dovetail.shared import project as projects
 from dovetail.shared import registry as seam
 from dovetail.shared import settings, unpack
 from dovetail.shared.check import look
-from dovetail.shared.decode import REASON, decode
+from dovetail.shared.decode import RAW, REASON, decode
 from dovetail.shared.errors import DeclarationError, ServiceMissing
-from dovetail.shared.inforce import RAW
 from dovetail.shared.registry import ROOT
 
 AT = datetime(2026, 10, 1, 9, 20, 0, 123000, tzinfo=UTC)

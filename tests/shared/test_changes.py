@@ -16,11 +16,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 import dovetail as dv
 from dovetail.shared.changes import TOMBSTONES, image
-from dovetail.shared.decode import REASON, decode, decoded
+from dovetail.shared.decode import RAW, REASON, decode, decoded
 from dovetail.shared.errors import DeclarationError
 from dovetail.shared.failing import said
 from dovetail.shared.fold import misfit
-from dovetail.shared.inforce import RAW
 
 SCHEMA = "id bigint, customer string, amount decimal(10,2), ordered_at timestamp"
 ENVELOPES = json.loads((Path(__file__).parent / "debezium_postgres.json").read_text())

@@ -6,9 +6,8 @@ from decimal import Decimal
 import pytest
 
 import dovetail as dv
-from dovetail.shared.decode import REASON, decode
+from dovetail.shared.decode import RAW, REASON, decode
 from dovetail.shared.errors import DeclarationError
-from dovetail.shared.inforce import RAW
 
 SCHEMA = (
     "n bigint, name string, at timestamp, day date, price decimal(10,2), weight double, gift boolean, raw binary, i int"

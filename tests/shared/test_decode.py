@@ -6,8 +6,7 @@ from decimal import Decimal
 import pytest
 from poison import HARMLESS, POISON, SCHEMA
 
-from dovetail.shared.decode import REASON, decode, decoded
-from dovetail.shared.inforce import RAW
+from dovetail.shared.decode import RAW, REASON, decode, decoded
 
 pytestmark = pytest.mark.java
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dovetail.shared.decode import REASON, decode
+from dovetail.shared.decode import RAW, REASON, decode
 from dovetail.shared.fields import Fields
-from dovetail.shared.inforce import RAW
 from dovetail.shared.position import RecordId
 
 if TYPE_CHECKING:

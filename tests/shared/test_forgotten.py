@@ -10,11 +10,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from dovetail.shared import commit, forgotten
-from dovetail.shared.decode import FORGOTTEN, IS_BLANK, REASON, decode, parsed
+from dovetail.shared.decode import FORGOTTEN, IS_BLANK, RAW, REASON, decode, parsed
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import IntegrityError
 from dovetail.shared.forgotten import ForgetList, Forgotten, hash_sql, hashed
-from dovetail.shared.inforce import RAW
 from dovetail.shared.ledger import Books, CommitId, LedgerRow
 from dovetail.shared.ledger_table import DeltaLedger
 from dovetail.shared.position import Position

@@ -8,11 +8,10 @@ import pytest
 
 import dovetail as dv
 from dovetail.shared import alarm
-from dovetail.shared.decode import REASON, decode
+from dovetail.shared.decode import RAW, REASON, decode
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import DeclarationError, RuleBroken
 from dovetail.shared.fold import folded
-from dovetail.shared.inforce import RAW
 from dovetail.shared.judge import Judge, refuse_unfit
 from dovetail.shared.ledger import Books, LedgerRow
 from dovetail.shared.position import Position, Range

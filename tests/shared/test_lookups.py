@@ -13,11 +13,10 @@ import pyarrow as pa
 import pytest
 
 import dovetail as dv
-from dovetail.shared.decode import decode
+from dovetail.shared.decode import RAW, decode
 from dovetail.shared.dimensions import Versions
 from dovetail.shared.errors import DeclarationError, RuleBroken
 from dovetail.shared.fold import folded
-from dovetail.shared.inforce import RAW
 from dovetail.shared.judge import Judge
 from dovetail.shared.ledger import LedgerRow, new_commit_id
 from dovetail.shared.lookups import lookups

@@ -10,9 +10,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, ti
 
 import dovetail as dv
 from dovetail.shared.binary_records import Plan, Unread, protobuf
-from dovetail.shared.decode import REASON, decode
+from dovetail.shared.decode import RAW, REASON, decode
 from dovetail.shared.errors import DeclarationError
-from dovetail.shared.inforce import RAW
 
 AT = datetime(2026, 10, 1, 9, 20, 0, 123456, tzinfo=UTC)
 COLUMNS = (

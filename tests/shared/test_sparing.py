@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from dovetail.shared.decode import decode
+from dovetail.shared.decode import RAW, decode
 from dovetail.shared.engine import arrow
 from dovetail.shared.failing import sparing
-from dovetail.shared.inforce import RAW
 from dovetail.shared.ledger import VersionFails, VersionId
 
 if TYPE_CHECKING:
