@@ -70,6 +70,8 @@ def test_trino_the_api_and_the_records_agree_before_across_and_after_a_cut(lake:
         agree()  # late and other rows above the cut
         stand.write(some(50, seed=4), new_commit_id(), stand.seq + 1)
         agree()  # states that no ledger row names
+        stand.commit(some(20, seed=8))
+        agree()  # nor when the next attempt has come to their seq
         stand.batch("sales")
         stand.batch("sales", full=True)
         lake.sync()
