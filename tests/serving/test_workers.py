@@ -182,9 +182,10 @@ def test_a_key_is_one_for_all_workers(tmp_path: Path, stand: Stand, sales: ViewS
 
 
 def test_one_that_cannot_begin_ends_the_server_with_its_own_words() -> None:
-    began = time.monotonic()
+    began, ended = time.monotonic(), list[int]()
     with pytest.raises(SettingsError, match="no pepper for 0") as refused:
-        Workers(2, works.refuses).run()
+        Workers(2, works.refuses, on_end=ended.append).run()
+    assert ended == [0]
     assert (refused.value.where, refused.value.next, refused.value.exit_code) == ("access.pepper", "set it", 2)
     assert time.monotonic() - began < 20
     assert multiprocessing.active_children() == []
