@@ -22,6 +22,8 @@ from mutant import Mutant, Vacuous, applied
 from mutants import MUTANTS
 from page import ROOT, page
 
+ENDS_S = 1_200.0
+"""Seconds after which a test that hangs without its guard is ended."""
 SAID = 40
 """Lines of a test's output that are shown where it did not do as expected."""
 
@@ -32,7 +34,8 @@ class Unsound(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a test without its guard. BROKEN is one that could not be collected or set up: that is no red."""
+    """What became of a test without its guard. BROKEN is one that could not be collected or set up, or does not end:
+    that is no red."""
 
     mutant: Mutant
     outcome: Literal["red", "SURVIVED", "BROKEN"]
@@ -117,7 +120,10 @@ def verdict(mutant: Mutant, copy: Path) -> Verdict:
     """Whether the mutant's test goes red in the copy."""
     began = time.monotonic()
     with applied(mutant, copy):
-        done = _pytest(copy, [mutant.test])
+        try:
+            done = _pytest(copy, [mutant.test], seconds=ENDS_S)
+        except subprocess.TimeoutExpired:
+            return Verdict(mutant, "BROKEN", time.monotonic() - began, "    it does not end")
     failed = re.search(r"^FAILED .*", done.stdout, re.MULTILINE)
     # An error in a fixture also ends with 1; a test that cannot be collected with 2 to 5.
     outcome: Literal["red", "SURVIVED", "BROKEN"] = "BROKEN"
@@ -129,16 +135,16 @@ def verdict(mutant: Mutant, copy: Path) -> Verdict:
     return Verdict(mutant, outcome, time.monotonic() - began, said)
 
 
-def _pytest(copy: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return _python(copy, "-m", "pytest", "-x", "-rf", "--tb=short", *tests)
+def _pytest(copy: Path, tests: Sequence[str], *, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
+    return _python(copy, "-m", "pytest", "-x", "-rf", "--tb=short", *tests, seconds=seconds)
 
 
-def _python(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _python(copy: Path, *arguments: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
     # No compiled files: one of the code before could be taken for that of a mutant made within the same second.
     env = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "250"}
     return subprocess.run(
         [sys.executable, *arguments],
-        cwd=copy, env=env, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        cwd=copy, env=env, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
     )  # fmt: skip
 
 

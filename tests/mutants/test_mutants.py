@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+import run
 from mutant import RULES, Mutant, Vacuous, applied
 from mutants import MUTANTS
 from page import PAGE, ROOT, of_model, page
@@ -55,12 +56,22 @@ def test_a_guard_that_is_not_there_once_is_refused_and_the_file_is_put_back(tmp_
     [("def guard(n): return True", "red"), ("def guard(n): return 0 < n", "SURVIVED"), ("", "BROKEN")],
 )
 def test_a_test_is_red_only_where_it_ran_and_failed(tmp_path: Path, new: str, outcome: str) -> None:
+    assert verdict(_guarding(tmp_path, new), tmp_path).outcome == outcome
+
+
+def test_one_that_hangs_is_ended_and_is_no_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "ENDS_S", 3.0)
+    found = verdict(_guarding(tmp_path, "def guard(n):\n    while True: pass"), tmp_path)
+    assert (found.outcome, found.said.strip()) == ("BROKEN", "it does not end")
+
+
+def _guarding(tmp_path: Path, new: str) -> Mutant:
+    """A mutant of a guard, with its test, in a folder."""
     (tmp_path / "code_of_it.py").write_text("def guard(n): return n > 0")
     (tmp_path / "test_it.py").write_text(
         "from code_of_it import guard\n\ndef test_a_guard():\n    assert not guard(-1)\n"
     )
-    mutant = Mutant("1", "", "code_of_it.py", "def guard(n): return n > 0", new, "test_it.py::test_a_guard")
-    assert verdict(mutant, tmp_path).outcome == outcome
+    return Mutant("1", "", "code_of_it.py", "def guard(n): return n > 0", new, "test_it.py::test_a_guard")
 
 
 def _mutant(old: str) -> Mutant:

@@ -85,15 +85,17 @@ def test_who_is_killed_is_replaced_while_the_others_answer(tmp_path: Path, stand
             first, second = each
         asker = threading.Thread(target=ask, args=(one.address,))
         asker.start()
-        os.kill(first, signal.SIGKILL)
-        assert until(lambda: len(one.pids) == 2 and first not in one.pids, 10)
-        with one.each() as each:
-            assert first not in each
-            assert second in each
-            stand.commit([event()])
-            assert [client.rows("sales", measures="lines") for client in each.values()] == [[{"lines": 19}]] * 2
-        stop.set()
-        asker.join()
+        try:
+            os.kill(first, signal.SIGKILL)
+            assert until(lambda: len(one.pids) == 2 and first not in one.pids, 10)
+            with one.each() as each:
+                assert first not in each
+                assert second in each
+                stand.commit([event()])
+                assert [client.rows("sales", measures="lines") for client in each.values()] == [[{"lines": 19}]] * 2
+        finally:
+            stop.set()
+            asker.join()
         assert len(found) > 20
         assert found.count(200) >= len(found) - 1  # but for what the killed one had let in
         assert 503 not in found, "the new one lets nobody in before it can answer"
