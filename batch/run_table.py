@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from deltalake import write_deltalake
 
 from dovetail.shared.engine import DISK_REFUSES, arrow, is_gone, too_large
-from dovetail.shared.errors import ServiceMissing
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.places import delete
 from dovetail.shared.tables import PROPERTIES, AppendTable, written
@@ -61,12 +60,9 @@ def _by_engine(states: DataFrame, path: Path) -> int:
             raise
         delete(path)
         look_at(states)  # what a task raises while it writes hides what the data made it raise
-        why = re.search(DISK_REFUSES, str(error))
-        if not why:
-            raise
-        raise ServiceMissing(
-            "a table cannot be written", where=str(path), why=why[0],
-            next="dovetail doctor says how much space is left; then start it again, nothing is lost",
-        ) from error  # fmt: skip
+        if refused := re.search(DISK_REFUSES, str(error)):
+            with written(path):
+                raise OSError(refused[0]) from error
+        raise
     failpoint("batch.slice_written")
     return len(AppendTable.existing(path).read(columns=[]))
