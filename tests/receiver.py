@@ -22,8 +22,9 @@ class Receiver:
 
 
 @contextmanager
-def receiver(*, status: int = 200, silent: bool = False) -> Iterator[Receiver]:
-    """One on a free port; a `silent` one takes connections and never answers."""
+def receiver(*, status: int = 200, silent: bool = False, endless: bool = False) -> Iterator[Receiver]:
+    """One on a free port; a `silent` one takes connections and says nothing for a minute, an `endless` one begins an
+    answer for as long, and comes to no end."""
     kept = Receiver(status)
 
     class Handler(BaseHTTPRequestHandler):
@@ -32,6 +33,11 @@ def receiver(*, status: int = 200, silent: bool = False) -> Iterator[Receiver]:
             kept.posted.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
             if silent:
                 kept.goes_on.wait(60)
+            if endless:
+                for _ in range(600):
+                    self.wfile.write(b"H")
+                    if kept.goes_on.wait(0.1):
+                        return
             self.send_response(kept.status)
             self.send_header("content-length", "0")
             self.end_headers()

@@ -104,7 +104,7 @@ WATCHING = [
         "shared/lineage.py",
         "    sending.join(GIVE_UP)\n",
         "    sending.join()\n",
-        f"{OF_LINEAGE}::test_no_job_hangs_on_its_receiver[silent]",
+        f"{OF_LINEAGE}::test_no_job_hangs_on_its_receiver[endless]",
     ),
     Mutant(
         "watching",

@@ -214,7 +214,7 @@ def test_a_speed_job_tells_of_each_version_that_it_folds_for(project: Callable[[
     assert ["columnLineage" in e["outputs"][0]["facets"] for e in found] == [True, False, False]
 
 
-@pytest.mark.parametrize("trouble", ["away", "silent", "refuses", "not installed", "no such table"])
+@pytest.mark.parametrize("trouble", ["away", "silent", "endless", "refuses", "not installed", "no such table"])
 def test_no_job_hangs_on_its_receiver(
     project: Callable[[str], Project],
     trouble: str,
@@ -222,12 +222,14 @@ def test_no_job_hangs_on_its_receiver(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     says = {
-        "away": "ConnectionError", "silent": "does not answer within|ReadTimeout", "refuses": "500",
+        "away": "ConnectionError", "silent": "does not answer within|ReadTimeout",
+        "endless": "does not answer within", "refuses": "500",
         "not installed": "pip install 'dovetail[lineage]'", "no such table": "a table is missing",
     }  # fmt: skip
-    if trouble == "silent":
+    if trouble in ("silent", "endless"):
         monkeypatch.setattr(lineage, "GIVE_UP", 0.5)
-    with receiver(status=500 if trouble == "refuses" else 200, silent=trouble == "silent") as kept:
+    status = 500 if trouble == "refuses" else 200
+    with receiver(status=status, silent=trouble == "silent", endless=trouble == "endless") as kept:
         shop = project("http://127.0.0.1:1" if trouble == "away" else kept.address)
         if trouble == "not installed":
             monkeypatch.setitem(sys.modules, "openlineage.client.transport.http", None)
