@@ -220,8 +220,10 @@ def test_an_import_that_holds_them_is_dropped_first_and_others_stay_counted(shop
 
     shop.batch("totals", full=True)  # a run holds it: its records stay while that one does
     import_drop.drop(shop.project, shop.source, theirs, note="by the test")
-    shop.take("others.jsonl", {"customer": "other-customer", "n": 1000})
+    others = shop.take("others.jsonl", {"customer": "other-customer", "n": 1000}).made.id
     assert (shop.forget(gone).left, [*files_with(shop.layout.root, gone)]) == ({}, [])
+    for view in ("by_customer", "totals"):
+        assert [each.id for each in shop.manifest(view).runs[0].imports] == [others]
 
     after = shop.take("after.jsonl", {"customer": gone, "n": 1}, {"customer": "other-customer", "n": 10_000})
     assert (after.found.rows, after.found.forgotten, after.found.records) == (2, 1, 1)
