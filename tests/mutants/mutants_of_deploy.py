@@ -32,7 +32,7 @@ DEPLOYS = [
            f"{COMPOSE}::test_what_a_layer_is_told_are_settings_and_they_fit_the_broker_and_the_volumes"),
     Mutant("deploy", "another container's lock counts", "docker/healthy.py", "lock.here and ", "",
            f"{HEALTHY}::test_a_layer_is_at_work_while_this_container_holds_its_lock"),
-    Mutant("deploy", "a server that is not ready is healthy", "docker/healthy.py", "answer.status == 200", "True",
+    Mutant("deploy", "a server that is not ready is healthy", "docker/healthy.py", "return False", "return True",
            f"{HEALTHY}::test_without_a_key_a_server_that_is_up_is_healthy_and_with_one_it_has_to_be_ready"),
     Mutant("deploy", "a unit may write everywhere", OF_LAYER,
            "ProtectSystem=strict\nProtectHome", "ProtectSystem=no\nProtectHome", ITS_RIGHTS),
