@@ -29,8 +29,8 @@ def main(layer: str) -> bool:
 def answers(port: int, key: str) -> bool:
     path, headers = ("/ready", {"Authorization": f"Bearer {key}"}) if key else ("/health", {})
     try:
-        with urlopen(Request(f"http://127.0.0.1:{port}{path}", headers=headers), timeout=PATIENCE_S):
-            return True  # it raises for a status that is not one of success
+        with urlopen(Request(f"http://127.0.0.1:{port}{path}", headers=headers), timeout=PATIENCE_S) as answer:
+            return bool(answer.status == 200)
     except (URLError, OSError):
         return False
 

@@ -59,9 +59,7 @@ def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]
 
     Decimals, dates and timestamps are strings, as are NaN and the infinities; bytes are base64.
     """
-    if pa.types.is_date(kind):
-        return list(column.cast(pa.string()).to_pylist())
-    if pa.types.is_decimal(kind) and column.type.scale <= PLAIN_DIGITS:
+    if pa.types.is_date(kind) or (pa.types.is_decimal(kind) and column.type.scale <= PLAIN_DIGITS):
         return list(column.cast(pa.string()).to_pylist())
     values = column.to_pylist()
     if pa.types.is_decimal(kind):
