@@ -12,6 +12,7 @@ from dovetail.shared.decode import RAW, REASON, decode
 from dovetail.shared.engine import arrow
 from dovetail.shared.errors import DeclarationError, RuleBroken
 from dovetail.shared.fold import folded
+from dovetail.shared.forgotten import Forgotten, hashed
 from dovetail.shared.judge import Judge, refuse_unfit
 from dovetail.shared.ledger import Books, LedgerRow
 from dovetail.shared.position import Position, Range
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.java
 SCHEMA = "n bigint, x double, name string, at timestamp"
 SPAN = Range(Position({0: 0}), Position({0: 9}))
 NOON = datetime(2026, 11, 1, 12)
+SECRET = bytes(32)
 
 
 class History:
@@ -108,6 +110,16 @@ def test_a_record_counts_under_the_first_rule_that_takes_it_out_quarantine_befor
     done = judged(spark, rules, {"n": -1}, {"n": -2}, {"n": 1, "name": "a"})
     assert done.broken == {("n <> 1", "warn"): 1, ("n > 0", "drop"): 1, ("n <> -1", "quarantine"): 1}
     assert done.quarantined["reason"].to_pylist() == ["breaks the rule 'n <> -1'"]
+
+
+def test_who_is_forgotten_counts_for_no_rule_and_no_view_and_nothing_of_them_is_kept(spark):
+    known = Forgotten(SECRET, {"name": frozenset({hashed("gone", SECRET)})})
+    judge = Judge(source(dv.rule("n > 0")), History(), forgotten=SimpleNamespace(now=lambda: known))
+    done = judged(
+        spark, [], {"n": 1, "name": "gone"}, {"n": -1, "name": "gone"}, {"n": 3, "name": "stays"}, judge=judge
+    )
+    assert (done.books, counted(done), done.quarantined) == (Books(3, 3, 0, 0, 0, 1, 2), 1, None)
+    assert done.broken == {("forgotten", "drop"): 2}
 
 
 def test_a_broken_rule_that_says_fail_refuses_the_commit_and_names_rule_record_and_command(spark):
