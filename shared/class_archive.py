@@ -26,13 +26,16 @@ KEPT = 3
 """Archives that stay when another is made: one for each environment in use. Each takes 200 MB of disk."""
 REFUSED_S = 86_400.0
 """How long nobody tries again after Java could not make one."""
+NICENESS = 19
+"""Nobody waits for it, so it gets what processor time others leave."""
 
-# Nobody waits for it, so it gets what processor time others leave, and the kernel ends it first where memory is short.
+# The kernel ends it first where memory is short.
 # The parent holds the other end of our stdin: whatever ends the parent ends the maker, as with the broker's guardian.
 _MAKER = """
+niceness=$1; shift
 echo 1000 >/proc/self/oom_score_adj
 exec 3<&0 </dev/null
-nice -n 19 "$@" 3<&- & java=$!
+nice -n "$niceness" "$@" 3<&- & java=$!
 { read -r _ <&3; kill -9 $java; } & watch=$!
 exec 3<&-
 wait $java; code=$?
@@ -187,7 +190,7 @@ def _archivable(class_path: str) -> str:
 
 def _run(command: Sequence[str]) -> int:
     quiet = subprocess.DEVNULL
-    maker = ["/bin/sh", "-c", _MAKER, "dovetail-classes", *command]
+    maker = ["/bin/sh", "-c", _MAKER, "dovetail-classes", str(NICENESS), *command]
     with subprocess.Popen(maker, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet) as process:
         return process.wait()
 

@@ -21,8 +21,9 @@ for folder in (Path(__file__).parent, Path(__file__).parent / "serving"):
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One session with Delta and Kafka for all tests that need Spark: its start costs ten seconds and more."""
-    from dovetail.shared import engine, settings
+    from dovetail.shared import class_archive, engine, settings
 
+    class_archive.NICENESS = 0  # where it is not there yet: all the processes that the tests start go faster with it
     folder = tmp_path_factory.mktemp("spark")
     root = os.environ.get("DOVETAIL_TEST_ROOT", "data")  # see tests/s3_store.py
     (folder / "dovetail.toml").write_text(f'[spark]\nmaster = "local[2]"\n[storage]\nroot = "{root}"\n')
