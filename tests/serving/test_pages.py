@@ -50,6 +50,7 @@ def test_a_cursor_of_another_question_is_refused(stand: Stand, serving: Client) 
 def test_a_view_that_is_too_old_is_waited_for_and_then_refused(stand: Stand, serving: Client, ends: Ends) -> None:
     stand.attach(ViewSpec("sales"))
     stand.commit([event()])
+    assert serving.answered("sales").status_code == 200
     unknown = serving.answered("sales", max_age="1h", timeout="0.1")
     assert unknown.status_code == 503
     assert "the broker does not say where the log ends" in unknown.json()["detail"]
