@@ -25,7 +25,7 @@ from dovetail.shared.states import DeltaStates
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = [pytest.mark.java, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.java, pytest.mark.long, pytest.mark.timeout(400)]
 
 BURST = 250
 bursts = count(1)
@@ -104,7 +104,6 @@ def test_archive_and_speed_die_of_the_same_records_and_go_on(depot: System) -> N
     depot.wait_claimed()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("point", list(KILLS)[1:2], ids=lambda p: p.split(":")[0])
 def test_speed_killed_in_mid_write_leaves_what_nobody_sees(depot: System, point: str) -> None:
     depot.topic.send(burst())
@@ -115,7 +114,6 @@ def test_speed_killed_in_mid_write_leaves_what_nobody_sees(depot: System, point:
     depot.exact()
 
 
-@pytest.mark.long
 def test_a_batch_killed_before_it_promotes_leaves_the_old_runs_answering(depot: System, spark: SparkSession) -> None:
     before = depot.ask("seen")["receipt"]["runs"]
     depot.start("batch", "seen", failpoint="batch.before_promote:crash", wait=False)
@@ -127,7 +125,6 @@ def test_a_batch_killed_before_it_promotes_leaves_the_old_runs_answering(depot: 
     assert depot.ask("seen")["receipt"]["runs"][:-1] == before
 
 
-@pytest.mark.long
 def test_with_speed_killed_after_its_ledger_row_batch_goes_on_alone(depot: System, spark: SparkSession) -> None:
     depot.topic.send(burst())
     depot.died("speed")
@@ -141,7 +138,6 @@ def test_with_speed_killed_after_its_ledger_row_batch_goes_on_alone(depot: Syste
     depot.exact()
 
 
-@pytest.mark.long
 def test_partitions_added_while_all_runs_are_read_from_their_first_record_on(depot: System) -> None:
     depot.topic.add_partitions(total=5)
     depot.topic.send(burst(), partition=4)
@@ -150,7 +146,6 @@ def test_partitions_added_while_all_runs_are_read_from_their_first_record_on(dep
     depot.exact()
 
 
-@pytest.mark.long
 def test_aborted_records_are_never_counted_and_holes_in_the_offsets_are_no_gap(
     depot: System, spark: SparkSession
 ) -> None:
@@ -164,7 +159,6 @@ def test_aborted_records_are_never_counted_and_holes_in_the_offsets_are_no_gap(
     depot.exact()
 
 
-@pytest.mark.long
 def test_a_changed_view_is_adopted_while_speed_runs(depot: System, spark: SparkSession) -> None:
     changed = Oracle((), "1d", totals_of_heavier)
     old = depot.ask("totals")["receipt"]["version"]
