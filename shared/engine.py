@@ -45,6 +45,8 @@ CONF = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     "spark.sql.shuffle.partitions": "4",
+    # As every other reader takes them; Spark's own, of 96 bits, come without a zone.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # Delta's own bookkeeping: 50 tasks a look is for tables of millions of files.
     "spark.databricks.delta.snapshotPartitions": "2",
     # More than this in one answer to the driver fails the job; the caller then asks in slices.
