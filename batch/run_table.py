@@ -21,7 +21,6 @@ ENGINE_ROWS = 200_000
 """With more states the engine's own writer, in parallel and past the driver, is the faster one."""
 SORTED_ROWS = 1_000_000
 """With more states their order is worth its price: a reader of a few keys skips most of such a file."""
-
 LEAVES_A_MARK = "mapreduce.fileoutputcommitter.marksuccessfuljobs"
 """Hadoop's empty file beside those of a job that succeeded: the table's own log says so."""
 
@@ -56,7 +55,7 @@ def look_at(frame: DataFrame) -> None:
 
 
 def _by_engine(states: DataFrame, path: Path) -> int:
-    """Its files by Spark, their table by delta-rs: Spark's own Delta writer takes half a second and more beside them."""
+    """Files by Spark, their table by delta-rs: Spark's own Delta writer takes half a second and more beside them."""
     try:
         states.write.option(LEAVES_A_MARK, "false").parquet(str(path))
     except Exception as error:

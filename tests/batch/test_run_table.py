@@ -51,6 +51,26 @@ def test_all_rows_are_in_the_table_and_counted(spark: SparkSession, tmp_path: Pa
     assert in_order is (expected == VERY_MANY)
 
 
+def test_whoever_writes_them_values_of_all_types_are_the_same_and_so_are_their_types(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    rows = spark.range(3).selectExpr(
+        "id as key", "timestamp '1969-07-20T20:17:40.123456Z' as _bucket", "date '1582-10-04' as day",
+        "timestamp_ntz '2026-03-29T02:30:00' as local", "cast(id + 0.5 as decimal(38,2)) as exact",
+        "cast('NaN' as double) as n", "cast(id as smallint) as small", "X'00FF' as sketch", "if(id = 1, null, 'é') as text",
+        "array(struct(id as value, cast(null as decimal(10,3)) as weight)) as most", "map('a', id) as counts",
+    )  # fmt: skip
+    few, many = tmp_path / "few", tmp_path / "many"
+    assert run_table.write(rows, ["key"], few, expected=FEW) == run_table.write(rows, ["key"], many, expected=MANY) == 3
+    by_us, by_engine = DeltaTable(str(few)), DeltaTable(str(many))
+    types = [[(f.name, f.type) for f in table.schema().fields] for table in (by_us, by_engine)]
+    assert types[0] == types[1]
+    found = [repr(table.to_pyarrow_table().sort_by("key").to_pylist()) for table in (by_us, by_engine)]
+    assert found[0] == found[1]
+    assert by_us.metadata().configuration == by_engine.metadata().configuration
+    assert sorted(path.name for path in many.iterdir() if path.suffix not in (".parquet", ".crc")) == ["_delta_log"]
+
+
 def test_rows_that_are_too_large_for_the_driver_are_written_by_the_engine(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -405,6 +405,14 @@ SET_APARTS = [
         f"{OF_RUN_TABLE}::test_what_the_data_raises_where_it_is_written_is_said_and_nothing_is_left",
     ),
     Mutant(
+        "13",
+        "of a run that the engine writes times have no zone",
+        "shared/engine.py",
+        '    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",\n',
+        "",
+        f"{OF_RUN_TABLE}::test_whoever_writes_them_values_of_all_types_are_the_same_and_so_are_their_types",
+    ),
+    Mutant(
         "12",
         "what an earlier run has set apart is looked for again",
         "batch/master.py",
