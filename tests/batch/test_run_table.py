@@ -57,8 +57,9 @@ def test_whoever_writes_them_values_of_all_types_are_the_same_and_so_are_their_t
     rows = spark.range(3).selectExpr(
         "id as key", "timestamp '1969-07-20T20:17:40.123456Z' as _bucket", "date '1582-10-04' as day",
         "timestamp_ntz '2026-03-29T02:30:00' as local", "cast(id + 0.5 as decimal(38,2)) as exact",
-        "cast('NaN' as double) as n", "cast(id as smallint) as small", "X'00FF' as sketch", "if(id = 1, null, 'é') as text",
-        "array(struct(id as value, cast(null as decimal(10,3)) as weight)) as most", "map('a', id) as counts",
+        "cast('NaN' as double) as n", "cast(id as smallint) as small", "X'00FF' as sketch",
+        "if(id = 1, null, 'é') as text", "array(struct(id as value, cast(null as decimal(10,3)) as weight)) as most",
+        "map('a', id) as counts",
     )  # fmt: skip
     few, many = tmp_path / "few", tmp_path / "many"
     assert run_table.write(rows, ["key"], few, expected=FEW) == run_table.write(rows, ["key"], many, expected=MANY) == 3
