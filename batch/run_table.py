@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deltalake import convert_to_deltalake, write_deltalake
 
 from dovetail.shared.engine import DISK_REFUSES, arrow, is_gone, too_large
+from dovetail.shared.failing import said
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.places import delete
 from dovetail.shared.tables import PROPERTIES, AppendTable, written
@@ -62,8 +63,7 @@ def _by_engine(states: DataFrame, path: Path) -> int:
         if is_gone(error):
             raise
         delete(path)
-        look_at(states)  # what a task raises while it writes hides what the data made it raise
-        if refused := re.search(DISK_REFUSES, str(error)):
+        if not said(error) and (refused := re.search(DISK_REFUSES, str(error))):  # what the data says may be anything
             with written(path):
                 raise OSError(refused[0]) from error
         raise

@@ -11,7 +11,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from pyspark.errors import ArithmeticException
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from dovetail.batch import run_table
@@ -83,13 +83,20 @@ def test_rows_that_are_too_large_for_the_driver_are_written_by_the_engine(
 
 
 @pytest.mark.parametrize("expected", [FEW, MANY, VERY_MANY])
+@pytest.mark.parametrize(
+    ("n", "condition"),
+    [
+        ("1 div (id - 3)", "DIVIDE_BY_ZERO"),
+        ("cast(if(id = 3, 'No space left on device', '1') as int)", "CAST_INVALID_INPUT"),  # as a full disk says
+    ],
+)
 def test_what_the_data_raises_where_it_is_written_is_said_and_nothing_is_left(
-    spark: SparkSession, tmp_path: Path, expected: int
+    spark: SparkSession, tmp_path: Path, expected: int, n: str, condition: str
 ) -> None:
-    rows = spark.range(10).selectExpr("id as key", "1 div (id - 3) as n")  # no shuffle: it is the writing that raises
-    with pytest.raises(ArithmeticException) as raised:
+    rows = spark.range(10).selectExpr("id as key", f"{n} as n")  # no shuffle: it is the writing that raises
+    with pytest.raises(PySparkException) as raised:
         run_table.write(rows, ["key"], tmp_path / "run", expected=expected)
-    assert said(raised.value) == "DIVIDE_BY_ZERO"
+    assert said(raised.value) == condition
     assert not (tmp_path / "run").exists()
 
 

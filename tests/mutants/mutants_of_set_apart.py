@@ -390,10 +390,10 @@ SET_APARTS = [
     ),
     Mutant(
         "12",
-        "what the data makes the writing of a run raise is taken for the machine's fault",
+        "a record that says what a full disk says is taken for one",
         "batch/run_table.py",
-        "        look_at(states)  #",
-        "        #",
+        "        if not said(error) and (",
+        "        if (",
         f"{OF_RUN_TABLE}::test_what_the_data_raises_where_it_is_written_is_said_and_nothing_is_left",
     ),
     Mutant(
