@@ -15,7 +15,7 @@ help:  ## list the targets
 demo: $(READY)  ## the whole thing on a real broker: batch, kill, late record, proof; DEMO_SECONDS=n bounds it
 	@$(BIN)/dovetail demo --folder .cache/demo --seconds $(DEMO_SECONDS)
 
-test: $(READY)  ## every test but the long ones, in under ten minutes on two cores
+test: $(READY)  ## every test but the long ones
 	@$(PYTEST) -m "not long"
 
 test-long: $(READY)  ## the long tests too
