@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -131,12 +131,6 @@ class DeltaMaster:
         rows = self.rows(span, self._source.as_json())
         return folded(rows, self._judge, bundles(self._layout, versions, self._bundles), span, keep=True)
 
-    def counting(self, rows: Sequence[LedgerRow]) -> Callable[[], Mapping[int, int]]:
-        pool = ThreadPoolExecutor(1, "counting")
-        counted = pool.submit(self.counts, rows)
-        pool.shutdown(wait=False)
-        return counted.result
-
     def counts(self, rows: Sequence[LedgerRow]) -> Mapping[int, int]:
         """How many records it holds in the range of each ledger row, by seq."""
         commits = [r for r in rows if not r.range.empty]
@@ -164,22 +158,26 @@ class DeltaMaster:
 
         expected = _expected(manifest, sum(row.books.consumed for row in rows))
 
-        def write(some: DataFrame) -> int:
-            return run_table.write(states_of(some), bundle.keys, self._layout.run(version, run), expected=expected)
+        def write(states: DataFrame) -> int:
+            return run_table.write(states, bundle.keys, self._layout.run(version, run), expected=expected)
+
+        states = states_of(records)
 
         def attempt(some: DataFrame) -> int:
             if some is records:
-                return write(some)
+                return write(states)
             run_table.look_at(states_of(some))
             return 0
 
-        count, found = sparing(records, version, attempt, most=MOST * len(rows))
+        with ThreadPoolExecutor(1, "counting") as pool:  # once all is planned: that needs Python's lock too
+            counts = pool.submit(self.counts, rows)
+            count, found = sparing(records, version, attempt, most=MOST * len(rows))
         failed = known if found is None else pa.concat_tables([known, found.select(known.column_names)])
         if failed.num_rows:
             self._write_failed(version, run, rows[-1].seq, failed)
         if found is not None:
-            count = write(self._without(found, records))
-        return Written(count, failed.num_rows, admitted)
+            count = write(states_of(self._without(found, records)))
+        return Written(count, counts.result(), failed.num_rows, admitted)
 
     def _with(
         self, imports: Sequence[Import], rows: DataFrame, decoder: Mapping[str, Any]

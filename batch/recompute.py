@@ -21,10 +21,12 @@ from dovetail.shared.position import Position, Range
 
 @dataclass(frozen=True)
 class Written:
-    """How many state rows a run holds, how many records it has set apart because they make the version raise, and what
-    became of the imports that it took in."""
+    """How many state rows a run holds, how many records the master holds in the range of each of its ledger rows by
+    seq, how many it has set apart because they make the version raise, and what became of the imports that it took in.
+    """
 
     state_rows: int
+    counts: Mapping[int, int]
     failed: int = 0
     imports: tuple[Admitted, ...] = ()
 
@@ -41,15 +43,11 @@ class Master(Protocol):
     def passed(self) -> Sequence[Range]:
         """The ranges that were given up: they are in no master and no log."""
 
-    def counting(self, rows: Sequence[LedgerRow]) -> Callable[[], Mapping[int, int]]:
-        """Begins to count the records that the master holds in the range of each ledger row; to be called for them, by
-        seq, when they are needed."""
-
     def write_run(
         self, version: VersionId, run: RunId, rows: Sequence[LedgerRow], imports: Sequence[Import]
     ) -> Written:
         """Computes the states of the records of ledger rows, which follow each other, and of those imported, into a new
-        table, but for those that make the version raise."""
+        table, but for those that make the version raise; counts them all."""
 
 
 @dataclass(frozen=True)
@@ -169,11 +167,10 @@ def computed(planned: Plan, *, owner: str, manifests: ManifestStore, master: Mas
     with promote.pin(manifests, run_id, version, planned.cut_seq, owner=owner):
         failpoint("batch.pinned")
         apart = unarchived(planned.rows, master.passed())
-        counted = master.counting(planned.rows)
         failpoint("batch.before_run")
         done = master.write_run(version, run_id, planned.rows, planned.imports)
         failpoint("batch.run_written")
-        check_counts([row for row in planned.rows if row not in apart], counted())
+        check_counts([row for row in planned.rows if row not in apart], done.counts)
         lacks = [row.range.overlap(p) for row in apart if version not in row.versions for p in master.passed()]
         yield Run(
             run_id, version, planned.from_seq, planned.cut_seq, planned.span, done.state_rows, planned.records,

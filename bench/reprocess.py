@@ -32,7 +32,7 @@ from dovetail.shared.manifest import Manifest
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-RECORDS, COMMITS, ROUNDS, PARTS, SWITCHES = 4_000_000, 50, 4, 10, 10
+RECORDS, COMMITS, ROUNDS, PARTS, SWITCHES = 10_000_000, 50, 4, 10, 10
 POLL_S = 0.002
 DELTA = ("spark.sql.extensions", "spark.sql.catalog.")
 """What Delta's manual says to set."""

@@ -17,7 +17,7 @@ from dovetail.shared.declare import Source, View
 from dovetail.shared.decode import RAW, decode, decoded
 from dovetail.shared.engine import arrow, hush
 from dovetail.shared.errors import DovetailError, engine_message
-from dovetail.shared.fold import fold, misfit
+from dovetail.shared.fold import fold, misfits
 from dovetail.shared.judge import unfit
 from dovetail.shared.project import Project
 
@@ -62,7 +62,7 @@ def _of_view(project: Project, view: View, spark: SparkSession) -> Iterator[Prob
 def _of_measures(view: View, transformed: DataFrame) -> Iterator[Problem]:
     for name, measure in view.measures.items():
         try:
-            message = misfit(transformed, measure)
+            message = misfits(transformed, {name: measure}).get(name, "")
             if not message:
                 _ = transformed.agg(*(F.expr(s.prepared) for s in measure.states)).schema
         except Exception as error:  # noqa: BLE001  the user's expression: anything may come out of it

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
-from pyspark.sql.types import DecimalType, IntegralType, NullType, NumericType
+from pyspark.sql.types import DataType, DecimalType, IntegralType, NullType, NumericType
 
 from dovetail.shared.commit import Folded
 from dovetail.shared.decode import KEPT_APART, META, POSITION, REASON, decode, decoded
@@ -37,32 +37,34 @@ def fold(rows: DataFrame, bundle: Bundle) -> DataFrame:
     """
     transformed = _transformed(rows, bundle)
     with user_code(bundle):
-        misfits = {name: misfit(transformed, measure) for name, measure in bundle.measures.items()}
-    for name, reason in misfits.items():
-        if reason:
-            raise UserCodeError(f"measure {name} of {bundle.name}: {reason}", where=bundle.where)
+        found = misfits(transformed, bundle.measures)
+    for name, reason in found.items():
+        raise UserCodeError(f"measure {name} of {bundle.name}: {reason}", where=bundle.where)
     grouped = _grouped(transformed, bundle)
     states = {s.column for m in bundle.measures.values() for s in m.states}
     widths = {f.name: f.dataType for f in grouped.schema if f.name in states and isinstance(f.dataType, DecimalType)}
     return grouped.withColumns({c: F.col(f"`{c}`").cast(DecimalType(38, t.scale)) for c, t in widths.items()})
 
 
-def misfit(transformed: DataFrame, measure: Measure) -> str:
-    """Why a measure cannot be had from these columns although SQL would accept it, or nothing: a sum of text, say."""
-    for sign in dict.fromkeys(measure.signs):
-        (found,) = transformed.selectExpr(sign).schema
-        if not isinstance(found.dataType, IntegralType):
-            return (
-                f"{measure.name}: sign '{sign}' is {found.dataType.simpleString()}: make it a whole number, as an int"
-            )
+def misfits(transformed: DataFrame, measures: Mapping[str, Measure]) -> dict[str, str]:
+    """Why measures cannot be had from these columns although SQL would accept it, by name: a sum of text, say."""
+    numeric = (s.expr for m in measures.values() for s in m.states if s.kind.numeric)
+    asked = [*dict.fromkeys((*(sign for m in measures.values() for sign in m.signs), *numeric))]
+    types = dict(zip(asked, (f.dataType for f in transformed.selectExpr(*asked).schema), strict=True))
+    found = {name: _misfit(measure, types, transformed.columns) for name, measure in measures.items()}
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def _misfit(measure: Measure, types: Mapping[str, DataType], columns: Sequence[str]) -> str:
+    for sign in measure.signs:
+        if not isinstance(types[sign], IntegralType):
+            return f"{measure.name}: sign '{sign}' is {types[sign].simpleString()}: make it a whole number, as an int"
     for state in measure.states:
-        if state.kind.placed and not {*POSITION} <= {*transformed.columns}:
+        if state.kind.placed and not {*POSITION} <= {*columns}:
             kept = " and ".join(POSITION)
             return f"{measure.name} needs each row's position: keep {kept} where the transform selects columns"
-        if state.kind.numeric:
-            (found,) = transformed.selectExpr(state.expr).schema
-            if not isinstance(found.dataType, NumericType | NullType):
-                return f"{measure.name} of '{state.expr}': {found.dataType.simpleString()} is not a number"
+        if state.kind.numeric and not isinstance(types[state.expr], NumericType | NullType):
+            return f"{measure.name} of '{state.expr}': {types[state.expr].simpleString()} is not a number"
     return ""
 
 
@@ -101,8 +103,8 @@ def _grouped(transformed: DataFrame, bundle: Bundle) -> DataFrame:
 
 
 def _bucket(event_time: str, seconds: int) -> str:
-    at = f"unix_seconds(cast(`{event_time}` as timestamp))"
-    return f"timestamp_seconds({at} - pmod({at}, {seconds})) as `{BUCKET}`"
+    at = f"unix_micros(cast(`{event_time}` as timestamp))"
+    return f"timestamp_micros({at} - pmod({at}, {seconds * 1_000_000})) as `{BUCKET}`"
 
 
 def _first_line(error: Exception) -> str:

@@ -75,13 +75,11 @@ class Master:
     def counts(self, rows):
         return {r.seq: records(r.range) for r in rows}
 
-    def counting(self, rows):
-        return lambda: self.counts(rows)
-
     def write_run(self, version, run, rows, imports):
         span = Range(rows[0].range.from_, rows[-1].to)
         self.runs.append((version, run, span))
-        return Written(records(span), self.failed, tuple(Admitted(each.id, each.records) for each in imports))
+        admitted = tuple(Admitted(each.id, each.records) for each in imports)
+        return Written(records(span), self.counts(rows), self.failed, admitted)
 
 
 class States:
@@ -303,11 +301,11 @@ def test_a_batch_does_not_undo_what_was_promoted_while_it_ran(ledger):
         replace(manifests.now.runs[0], id=RunId("b"), version=B, to_seq=4, range=Range(ORIGIN, Position({0: 20}))),
     )
 
-    def promoted_meanwhile(version, run, span, imports):
+    def promoted_meanwhile(version, run, rows, imports):
         started = manifests.now
         manifests.swap(rules.staged(started, other, note=""))
         promote.switch(manifests, ledger, view="sales", started=started, to=other, note="by ann")
-        return Written(1)
+        return Written(1, master.counts(rows))
 
     master.write_run = promoted_meanwhile
     with pytest.raises(Busy, match="generation 0 to 1") as said:

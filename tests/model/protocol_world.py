@@ -264,17 +264,12 @@ class Master:
     def passed(self) -> Sequence[Range]:
         return ()
 
-    def counting(self, rows: Sequence[LedgerRow]) -> Callable[[], Mapping[int, int]]:
-        self.world.seam("master.counts")
-        counts = {r.seq: len(self._ids(r.range)) for r in rows}
-        return lambda: counts
-
     def write_run(self, version: VersionId, run: RunId, rows: Sequence[LedgerRow], _imports: object = ()) -> Written:
         span = Range(rows[0].range.from_, rows[-1].to)
         self.world.seam("master.read", span)
         ids = grouped(self._ids(span))
         self.world.runs.write(version, run, ids)
-        return Written(len(ids))
+        return Written(len(ids), {r.seq: len(self._ids(r.range)) for r in rows})
 
     def _ids(self, span: Range) -> list[int]:
         return [i for p, a, b in span.partitions() for o in range(a, b) for i in self.stored.get(p, {}).get(o, ())]

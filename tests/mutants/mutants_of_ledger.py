@@ -284,7 +284,7 @@ LEDGERS = [
         "11",
         "batch does not compare the master with what commits consumed",
         RECOMPUTE,
-        "        check_counts([row for row in planned.rows if row not in apart], counted())\n",
+        "        check_counts([row for row in planned.rows if row not in apart], done.counts)\n",
         "",
         f"{OF_RECOMPUTE}::test_a_master_that_holds_another_number_of_records_than_were_consumed_stops_the_batch",
     ),

@@ -19,7 +19,7 @@ from dovetail.shared.changes import TOMBSTONES, image
 from dovetail.shared.decode import RAW, REASON, decode, decoded
 from dovetail.shared.errors import DeclarationError
 from dovetail.shared.failing import said
-from dovetail.shared.fold import misfit
+from dovetail.shared.fold import misfits
 
 SCHEMA = "id bigint, customer string, amount decimal(10,2), ordered_at timestamp"
 ENVELOPES = json.loads((Path(__file__).parent / "debezium_postgres.json").read_text())
@@ -195,8 +195,10 @@ def test_a_measure_without_a_sign_is_stored_as_it_was_before_there_were_signs() 
 @pytest.mark.long
 def test_a_sign_is_a_whole_number_and_another_one_sets_its_record_apart(spark: SparkSession) -> None:
     rows = spark.createDataFrame([(1, "1"), (2, "1")], "sign int, text string")
-    assert misfit(rows, dv.ratio(dv.count(sign="sign"), dv.count())) == ""
-    assert misfit(rows, dv.count(sign="text")) == "count: sign 'text' is string: make it a whole number, as an int"
+    assert misfits(rows, {"share": dv.ratio(dv.count(sign="sign"), dv.count())}) == {}
+    assert misfits(rows, {"n": dv.count(sign="text"), "all": dv.count()}) == {
+        "n": "count: sign 'text' is string: make it a whole number, as an int"
+    }
     with pytest.raises(PySparkException) as caught:
         rows.selectExpr(dv.count(sign="sign").states[0].prepared).collect()
     assert said(caught.value) == "a sign that is not -1, 0 or 1"
