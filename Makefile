@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_SECONDS ?= 0
 SOAK_MINUTES ?= 30
+# Where it is set, each process that a test or the demo starts compiles all it imports anew: 3 s for a layer.
+unexport PYTHONDONTWRITEBYTECODE
 # Two processes, each with its own Spark session and broker; the slow files come first in the order of names.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
