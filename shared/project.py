@@ -15,6 +15,7 @@ from dovetail.shared.declare import NAME, Source, View
 from dovetail.shared.dimensions import Dimension
 from dovetail.shared.errors import DeclarationError, DovetailError, UsageError, unknown
 from dovetail.shared.feed import Feed
+from dovetail.shared.from_text import import_from_text
 from dovetail.shared.ledger import VersionId
 from dovetail.shared.push import Push
 from dovetail.shared.settings import Settings
@@ -169,6 +170,7 @@ def _their_line(error: Exception, folder: Path) -> str:
 
 def _leave_other_projects(folder: Path) -> None:
     """Makes this folder the one that project modules are imported from, also where another was loaded before."""
+    import_from_text(folder)
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     own = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}

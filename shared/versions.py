@@ -24,6 +24,7 @@ from dovetail.shared.duration import bucket_seconds
 from dovetail.shared.errors import DeclarationError, IntegrityError
 from dovetail.shared.failpoints import failpoint
 from dovetail.shared.formats import Other
+from dovetail.shared.from_text import is_of
 from dovetail.shared.ledger import VersionId, view_of
 from dovetail.shared.measures import Measure, measure_from_json
 from dovetail.shared.places import fetched, new_folder
@@ -288,10 +289,8 @@ def python_files(project: Path) -> list[Path]:
     found = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if file and file.endswith(".py") and _real(file).is_relative_to(project):
-            relative = _real(file).relative_to(project)
-            if not relative.parts[0].startswith(".") and "site-packages" not in relative.parts:
-                found.add(_real(file))
+        if file and file.endswith(".py") and is_of(project, _real(file)):
+            found.add(_real(file))
     return sorted(found)
 
 

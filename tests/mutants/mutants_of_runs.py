@@ -451,6 +451,15 @@ RUNS = [
     ),
     Mutant(
         "versions",
+        "a project's modules are run as they were compiled before",
+        "shared/from_text.py",
+        "(_OfText, SOURCE_SUFFIXES)",
+        "(SourceFileLoader, SOURCE_SUFFIXES)",
+        "tests/shared/test_project.py"
+        "::test_a_file_changed_within_a_second_is_read_anew_and_only_libraries_are_kept_compiled",
+    ),
+    Mutant(
+        "versions",
         "a bundle of a newer format is run",
         "shared/versions.py",
         '    if stored["format"] > STATE_FORMAT:',
