@@ -51,6 +51,13 @@ def test_a_guard_that_is_not_there_once_is_refused_and_the_file_is_put_back(tmp_
             _mutant(old).mutated(tmp_path)
 
 
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pytest that loads no plugin, which is most of what it takes to run one test."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
+@pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize(
     ("new", "outcome"),
     [("def guard(n): return True", "red"), ("def guard(n): return 0 < n", "SURVIVED"), ("", "BROKEN")],
@@ -59,6 +66,7 @@ def test_a_test_is_red_only_where_it_ran_and_failed(tmp_path: Path, new: str, ou
     assert verdict(_guarding(tmp_path, new), tmp_path).outcome == outcome
 
 
+@pytest.mark.usefixtures("plain")
 def test_one_that_hangs_is_ended_and_is_no_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "ENDS_S", 3.0)
     found = verdict(_guarding(tmp_path, "def guard(n):\n    while True: pass"), tmp_path)
