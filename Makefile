@@ -8,8 +8,9 @@ DEMO_SECONDS ?= 0
 SOAK_MINUTES ?= 30
 # Where it is set, each process that a test or the demo starts compiles all it imports anew: 3 s for a layer.
 unexport PYTHONDONTWRITEBYTECODE
-# Two processes, each with its own Spark session and broker; the slow files come first in the order of names.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three processes, also on two cores, since each waits for others a third of its time; each has its own Spark session
+# and broker. The slow files come first in the order of names.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
