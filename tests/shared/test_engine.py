@@ -101,5 +101,10 @@ def test_the_jars_are_on_the_class_path_and_sent_to_executors_of_their_own(
     monkeypatch.setenv("JAVA_HOME", str(engine.find_java().executable.resolve().parent.parent))
     engine.start(load(tmp_path), "test")
     [conf] = started
-    assert conf[CLASS_PATH] == "/ours/a.jar:/ours/b.jar"
+    path = conf[CLASS_PATH].split(":")
+    ours, theirs = path[:2], path[2:]
+    assert ours == ["/ours/a.jar", "/ours/b.jar"]
+    assert all(Path(jar).is_file() for jar in theirs)
+    for name in engine.FOUND_FIRST:
+        assert any(Path(jar).name.startswith(name) for jar in theirs), f"Spark ships no {name} any more"
     assert conf.get("spark.jars") == ("/ours/a.jar,/ours/b.jar" if sent else None)
