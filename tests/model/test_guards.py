@@ -23,6 +23,8 @@ from dovetail.shared import manifest as manifest_rules
 from dovetail.shared.ledger import CommitId, LedgerRow
 from dovetail.shared.position import Position, Range
 
+pytestmark = pytest.mark.long
+
 SEEDS = 800
 
 
