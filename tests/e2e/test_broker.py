@@ -45,6 +45,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield started
 
 
+@pytest.mark.long
 def test_confluent_kafka_reads_what_kafka_python_wrote(broker: Broker) -> None:
     make_topic(broker, "from-python")
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap)

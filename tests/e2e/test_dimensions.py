@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.java
 
 
+@pytest.mark.long
 def test_the_last_record_of_each_key_counts(log: Log, spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "dovetail.toml").write_text("")
     given = dv.dimension("products", key="code", topic="dimension.products", schema="code string, name string")

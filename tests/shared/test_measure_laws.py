@@ -226,6 +226,7 @@ def test_values_of_rows_with_the_largest_by_come_with_what_ordered_them(spark: S
     assert answer == [{"by": 3, "value": "b"}, {"by": 3, "value": None}, {"by": 2, "value": "d"}]
 
 
+@pytest.mark.long
 def test_distinct_values_lie_within_the_bounds(spark: SparkSession) -> None:
     given = [{"n": i % 5_000} for i in range(20_000)]
     measure = dv.approx_distinct("n")
@@ -236,7 +237,7 @@ def near(share: float) -> Callable[[Any, Any], bool]:
     return lambda answer, true: abs(answer - true) <= share * true
 
 
-@pytest.mark.parametrize("error", [0.01, 0.002, 0.1])
+@pytest.mark.parametrize("error", [0.01, *(pytest.param(e, marks=pytest.mark.long) for e in (0.002, 0.1))])
 def test_quantiles_are_within_the_error_of_the_value_of_that_rank(error: float, spark: SparkSession) -> None:
     quantiles = (0, 0.01, 0.5, 0.95, 0.99, 1)
     measure = dv.approx_quantiles("x", error=error, quantiles=quantiles)
@@ -268,6 +269,7 @@ def test_the_most_frequent_values_are_exact_while_few_are_tracked(spark: SparkSe
     check_measure(dv.approx_top_k("s", k=4), given, schema=SCHEMA, spark=spark, expect=lambda _: expect)
 
 
+@pytest.mark.long
 def test_frequent_values_among_many_lie_between_their_bounds(spark: SparkSession) -> None:
     given = [{"s": str(int(random.Random(i).expovariate(0.01)))} for i in range(5_000)]
     true = dict(truth.frequent([r["s"] for r in given], 5_000))
