@@ -41,12 +41,12 @@ def run(folder: Path) -> list[dict[str, Any]]:
     views = {f"of_{days}_days": days for days in DAYS}
     stored = {name: StoredView(layout, name, MEASURES, facts(24 * days)) for name, days in (views | {FAST: 1}).items()}
     control = next(iter(views))
-    with served(folder, *stored) as port, Connection(port) as http:
-        taken = _measured(http, views)
+    with served(folder, *stored) as port:
+        taken = _measured(port, views)
         rows = _rows({f"{days:,} days of history": taken[name] for name, days in views.items()}, taken[control])
         for commits in COMMITS:
             _commit(layout, stored[FAST], port, upto=commits)
-            taken = _measured(http, {control: 1, FAST: 1})
+            taken = _measured(port, {control: 1, FAST: 1})
             rows += _rows({f"{commits:,} commits": taken[FAST]}, taken[control])
     return sorted(rows, key=lambda row: str(row["what"]))
 
@@ -83,16 +83,17 @@ def _commit(layout: Layout, view: StoredView, port: int, *, upto: int) -> None:
     time.sleep(1)
 
 
-def _measured(http: Connection, views: Mapping[str, int]) -> dict[str, dict[str, list[float]]]:
+def _measured(port: int, views: Mapping[str, int]) -> dict[str, dict[str, list[float]]]:
     """By view and question the seconds; all are asked in turn. `views` are given with their days of history."""
     taken: dict[str, dict[str, list[float]]] = {view: defaultdict(list) for view in views}
-    for view in views:
-        for product in range(PRODUCTS):
-            http.timed(get(_path(view, product)))
-    for _ in range(ROUNDS):
-        for view, days in views.items():
-            for what, path in _questions(view, days, random.randrange(PRODUCTS)).items():
-                taken[view][what].append(http.timed(get(path)))
+    with Connection(port) as http:  # anew each time: while many commits are written an idle one is closed
+        for view in views:
+            for product in range(PRODUCTS):
+                http.timed(get(_path(view, product)))
+        for _ in range(ROUNDS):
+            for view, days in views.items():
+                for what, path in _questions(view, days, random.randrange(PRODUCTS)).items():
+                    taken[view][what].append(http.timed(get(path)))
     return taken
 
 
