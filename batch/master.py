@@ -161,11 +161,11 @@ class DeltaMaster:
         def write(states: DataFrame) -> int:
             return run_table.write(states, bundle.keys, self._layout.run(version, run), expected=expected)
 
-        states = states_of(records)
+        of_all = states_of(records)
 
         def attempt(some: DataFrame) -> int:
             if some is records:
-                return write(states)
+                return write(of_all)
             run_table.look_at(states_of(some))
             return 0
 
