@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -12,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dovetail.serving import json_rows
 from dovetail.serving.buckets import Calendar
 from dovetail.serving.problems import TooMuch
 from dovetail.serving.query import Fill, Plan
@@ -25,10 +25,8 @@ from dovetail.shared.measures import GatheredKind
 
 MOST_GROUPS = 1_000_000
 """Groups that one answer is made of, before any are cut off: they are presented and ordered in memory."""
-RENDERED_AT_ONCE = 500
-"""Rows that become JSON without anybody else's getting a turn: about a millisecond."""
-ONE_RENDERS = threading.Lock()
-"""Held while a part is made: each thread more that wants Python's lock keeps the event loop waiting for it longer."""
+FEW = 500
+"""Rows that are made one by one: that is the faster way for few, and holds Python's lock a millisecond."""
 FAR = 1 << 62
 """Microseconds, 146,000 years: no bucket begins so long before 1970."""
 TOO_LARGE = (duckdb.OutOfRangeException, duckdb.ConversionException)
@@ -58,18 +56,13 @@ class Shown:
         return {name: rendered(self.table[name], kind) for name, kind in self.kinds.items()}
 
     def as_dicts(self) -> list[dict[str, Any]]:
-        with ONE_RENDERS:
-            shown = self.rendered() if self.table.num_rows else {}
-            return [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
-
-    def parts(self) -> Iterator[Shown]:
-        """The same rows in parts so small that others get their turn between them: each holds Python's lock."""
-        for first in range(0, self.table.num_rows, RENDERED_AT_ONCE):
-            yield replace(self, table=self.table.slice(first, RENDERED_AT_ONCE))
+        shown = self.rendered() if self.table.num_rows else {}
+        return [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
 
     def as_json(self) -> Rows:
-        rows = [piece for part in self.parts() for piece in (b",", memoryview(orjson.dumps(part.as_dicts()))[1:-1])]
-        return Rows(b"".join([b"[", *rows[1:], b"]"]), self.more, self.unmatched)
+        few = self.table.num_rows <= FEW
+        json = orjson.dumps(self.as_dicts()) if few else json_rows.array_of(self.table, self.kinds)
+        return Rows(json, self.more, self.unmatched)
 
 
 def groups(shape: Shape, plan: Plan, tables: Sequence[str], cursor: duckdb.DuckDBPyConnection) -> pa.Table:

@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 from pyarrow import csv
 
+from dovetail.serving import json_rows
 from dovetail.serving.answer import Shown
 from dovetail.serving.problems import NotAcceptable
 
@@ -60,7 +61,7 @@ def header_of(receipt: Mapping[str, Any]) -> str:
 
 def _ndjson(shown: Shown, _: Mapping[str, Any]) -> bytes:
     """A row a line."""
-    return b"".join(orjson.dumps(row) + b"\n" for part in shown.parts() for row in part.as_dicts())
+    return json_rows.lines_of(shown.table, shown.kinds)
 
 
 def _csv(shown: Shown, _: Mapping[str, Any]) -> bytes:

@@ -13,6 +13,14 @@ DIGITS = f"{OF_KEPT}::test_a_sum_of_doubles_has_the_digits_of_all_its_rows_howev
 
 ANSWERS = [
     Mutant(
+        "a question",
+        "a text among many rows stands in JSON as it is",
+        "serving/json_rows.py",
+        "if pa.types.is_string(kind) and not pc.any(pc.match_substring_regex(values, ESCAPED)).as_py():",
+        "if pa.types.is_string(kind):",
+        "tests/serving/test_json_rows.py::test_texts_that_json_has_to_escape_or_has_not",
+    ),
+    Mutant(
         "1",
         "a snapshot holds what no ledger row names",
         SNAPSHOT,
