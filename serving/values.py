@@ -34,8 +34,10 @@ def typed(text: str, kind: pa.DataType, *, key: str, tz: str) -> Any:
         QueryError: it is none of that type, or the type cannot be asked for.
     """
     try:
+        return _reader(kind, tz)(text)
+    except QueryError:
         with naming(key, text, next=f"{key}={GOOD.get(kind, '1')}"):
-            return _reader(kind, tz)(text)
+            raise
     except (ValueError, InvalidOperation, pa.ArrowInvalid):
         raise QueryError(
             f"{key}: '{text}' is not of type {type_name(kind)}", next=f"{key}={GOOD.get(kind, '1')}"

@@ -26,8 +26,7 @@ def write(layout: Layout, who: str, what: str, **fields: Any) -> None:
     """
     file = layout.access / "audit.jsonl"
     line = orjson.dumps({"time": round(time.time(), 3), "who": who, "what": what, **fields}) + b"\n"
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    descriptor = _opened(file)
     try:
         if (written := os.write(descriptor, line)) < len(line):  # the disk is full: nobody else has added to it since
             os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
@@ -36,6 +35,15 @@ def write(layout: Layout, who: str, what: str, **fields: Any) -> None:
             _set_aside(file, descriptor)
     finally:
         os.close(descriptor)
+
+
+def _opened(file: Path) -> int:
+    how = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    try:
+        return os.open(file, how, 0o600)
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(file, how, 0o600)
 
 
 def _set_aside(file: Path, descriptor: int) -> None:
