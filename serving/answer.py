@@ -51,13 +51,10 @@ class Shown:
     more: bool
     unmatched: Mapping[str, int] = field(default_factory=dict)
 
-    def rendered(self) -> dict[str, list[Any]]:
-        """The columns as values that JSON knows."""
-        return {name: rendered(self.table[name], kind) for name, kind in self.kinds.items()}
-
     def as_dicts(self) -> list[dict[str, Any]]:
-        shown = self.rendered() if self.table.num_rows else {}
-        return [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
+        """The rows with values that JSON knows."""
+        columns = [rendered(self.table[name], kind) for name, kind in self.kinds.items()]
+        return [dict(zip(self.kinds, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def as_json(self) -> Rows:
         few = self.table.num_rows <= FEW

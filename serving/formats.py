@@ -13,6 +13,7 @@ from pyarrow import csv
 from dovetail.serving import json_rows
 from dovetail.serving.answer import Shown
 from dovetail.serving.problems import NotAcceptable
+from dovetail.serving.values import rendered, texts_of
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -66,7 +67,7 @@ def _ndjson(shown: Shown, _: Mapping[str, Any]) -> bytes:
 
 def _csv(shown: Shown, _: Mapping[str, Any]) -> bytes:
     """With a line of names. Texts are quoted, null is not: so it differs from an empty text."""
-    columns = [_flat(values) for values in shown.rendered().values()]
+    columns = [_flat(shown.table[name], kind) for name, kind in shown.kinds.items()]
     sink = pa.BufferOutputStream()
     csv.write_csv(pa.table(columns, names=list(shown.kinds)), sink)
     return bytes(sink.getvalue())
@@ -85,8 +86,13 @@ def _arrow(shown: Shown, receipt: Mapping[str, Any]) -> bytes:
 WRITERS: Mapping[str, Callable[[Shown, Mapping[str, Any]], bytes]] = {NDJSON: _ndjson, CSV: _csv, ARROW: _arrow}
 
 
-def _flat(values: Sequence[Any]) -> pa.Array:
+def _flat(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
     """A column that CSV can hold: lists and structs as JSON, all as text where NaN or an infinity is one already."""
+    if pa.types.is_integer(kind) or pa.types.is_string(kind):
+        return column
+    if (texts := texts_of(column, kind)) is not None:
+        return texts
+    values = rendered(column, kind)
     if any(isinstance(v, list | dict) for v in values):
         return pa.array([orjson.dumps(v).decode() if v is not None else None for v in values])
     if any(isinstance(v, str) for v in values):

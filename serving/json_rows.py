@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dovetail.serving.values import PLAIN_DIGITS, rendered
+from dovetail.serving.values import rendered, texts_of
 
 AT_ONCE = 10_000
 """Rows that are made at a time: what they are made of takes megabytes, and Python's lock a millisecond a column."""
@@ -40,8 +40,8 @@ def _texts(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     values = column.combine_chunks()
     if pa.types.is_integer(kind):
         return pc.fill_null(values.cast(pa.string()), "null")
-    if pa.types.is_date(kind) or (pa.types.is_decimal(kind) and values.type.scale <= PLAIN_DIGITS):
-        return _in_quotes(values.cast(pa.string()))
+    if (texts := texts_of(values, kind)) is not None:
+        return _in_quotes(texts)
     if pa.types.is_string(kind) and not pc.any(pc.match_substring_regex(values, ESCAPED)).as_py():
         return _in_quotes(values)
     if pa.types.is_floating(kind):  # as JSON in one, which has no comma within a number or a name like Infinity

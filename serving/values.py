@@ -61,8 +61,8 @@ def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]
 
     Decimals, dates and timestamps are strings, as are NaN and the infinities; bytes are base64.
     """
-    if pa.types.is_date(kind) or (pa.types.is_decimal(kind) and column.type.scale <= PLAIN_DIGITS):
-        return list(column.cast(pa.string()).to_pylist())
+    if (texts := texts_of(column, kind)) is not None:
+        return list(texts.to_pylist())
     values = column.to_pylist()
     if pa.types.is_decimal(kind):
         return [None if v is None else format(v, "f") for v in values]
@@ -83,6 +83,13 @@ def rendered(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> list[Any]
     if pa.types.is_binary(kind):
         return [None if v is None else base64.b64encode(v).decode() for v in values]
     return list(values)
+
+
+def texts_of(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray | None:
+    """The same of dates and most decimals, as a column; None of other types, which Arrow does not write as we do."""
+    if pa.types.is_date(kind) or (pa.types.is_decimal(kind) and column.type.scale <= PLAIN_DIGITS):
+        return column.cast(pa.string())
+    return None
 
 
 def _instants(values: list[int | None], tz: str | None) -> list[str | None]:
