@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from dovetail.serving.gone import ASKER, GONE, Asker
 from dovetail.serving.problems import TooMuch
-from dovetail.serving.shape import quoted
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Nothing but what is handed over in memory is ever read, whatever a question might look like.
@@ -43,9 +42,9 @@ class Database:
         self._naming = threading.Lock()
 
     def load(self, rows: pa.RecordBatchReader | pa.Table, *, order: Sequence[str]) -> str:
-        """Puts rows into a new table, sorted so that a question about few keys reads little; gives its name."""
+        """Puts rows into a new table, sorted by these expressions, so that a question reads little; gives its name."""
         name, cursor = self._name(), self._connection.cursor()
-        sorting = f" ORDER BY {', '.join(map(quoted, order))}" if order else ""
+        sorting = f" ORDER BY {', '.join(order)}" if order else ""
         try:
             cursor.register("incoming", rows)
             cursor.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming{sorting}")  # noqa: S608  our own name

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from dovetail.serving.database import Database
-from dovetail.serving.shape import held_as, held_type, typed
+from dovetail.serving.shape import held_as, held_type, quoted, typed
 from dovetail.shared.dimensions import Joins, Version, Versions
 from dovetail.shared.tables import Layout
 
@@ -74,7 +74,7 @@ class Dimensions:
             columns = [typed(c.combine_chunks(), held_type(c.type)) for c in rows.columns]
             held = pa.table(columns, [*map(held_as, rows.column_names)])
             types = {f.name: f.type for f in rows.schema if f.name != version.key}
-            table = self._database.load(held, order=[held_as(version.key)])
+            table = self._database.load(held, order=[quoted(held_as(version.key))])
             found = Joined(name, version.n, version.key, table, types)
         self._loaded[name, version.n] = found  # at the end: the first is the one that was asked for longest ago
         versions = [n for loaded, n in self._loaded if loaded == name]

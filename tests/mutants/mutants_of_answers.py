@@ -14,6 +14,14 @@ DIGITS = f"{OF_KEPT}::test_a_sum_of_doubles_has_the_digits_of_all_its_rows_howev
 ANSWERS = [
     Mutant(
         "a question",
+        "one about the last day reads all that there ever was",
+        "serving/runs.py",
+        '[] if newest is None else [f"{BUCKET} <= {newest - late}"]',
+        "list[str]()",
+        "tests/serving/test_runs.py::test_rows_of_the_last_two_days_lie_apart_and_each_part_by_key",
+    ),
+    Mutant(
+        "a question",
         "a text among many rows stands in JSON as it is",
         "serving/json_rows.py",
         "if pa.types.is_string(kind) and not pc.any(pc.match_substring_regex(values, ESCAPED)).as_py():",
