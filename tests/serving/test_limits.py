@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from access_stand import ALL, PEPPER, place, some
 from serving_stand import Client, Stand, ViewSpec, event, serve
 
+from dovetail.serving import formats
 from dovetail.serving.answer import Shown
 from dovetail.serving.database import Database
 from dovetail.serving.fields import DEEPEST, LONGEST_LIST
@@ -123,13 +125,18 @@ def test_a_look_that_needs_more_memory_than_there_is_is_refused_and_ends_nothing
 
 
 def test_nobody_waits_while_the_rows_of_others_are_written(sales: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    rendered, threads = Shown.rendered, set[str]()
+    threads = set[str]()
 
-    def watched(shown: Shown) -> Any:
-        threads.add(threading.current_thread().name)
-        return rendered(shown)
+    def watched(write: Callable[..., Any]) -> Callable[..., Any]:
+        def written(*given: Any) -> Any:
+            threads.add(threading.current_thread().name)
+            return write(*given)
 
-    monkeypatch.setattr(Shown, "rendered", watched)
+        return written
+
+    monkeypatch.setattr(Shown, "as_json", watched(Shown.as_json))
+    for kind, write in formats.WRITERS.items():
+        monkeypatch.setitem(formats.WRITERS, kind, watched(write))  # type: ignore[arg-type]  it is a dict
     url = "/v1/views/sales/query?by=country"
     receipt = sales.http.get(url).json()["receipt"]["id"]
     for kind in ("text/csv", "application/x-ndjson"):
@@ -142,7 +149,8 @@ def test_nobody_waits_while_the_rows_of_others_are_written(sales: Client, monkey
 
 def test_rows_are_written_in_parts_that_are_the_whole(sales: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {by: sales.rows("sales", by=by, order_by="-lines") for by in ("country", "product")}
-    monkeypatch.setattr("dovetail.serving.answer.RENDERED_AT_ONCE", 7)
+    monkeypatch.setattr("dovetail.serving.answer.FEW", 0)
+    monkeypatch.setattr("dovetail.serving.json_rows.AT_ONCE", 7)
     assert {by: sales.rows("sales", by=by, order_by="-lines") for by in whole} == whole
     assert sales.rows("sales", by="country", having__lines__gt=99) == []
 
