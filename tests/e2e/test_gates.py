@@ -96,7 +96,7 @@ def losing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     ) -> Written:
         to = rows[-1].to
         last = replace(rows[-1], range=Range(Position({0: to[0] - 1}), to))
-        return whole(self, version, run, [last], imports)
+        return replace(whole(self, version, run, [last], imports), counts=self.counts(rows))
 
     monkeypatch.setattr(DeltaMaster, "write_run", write)
     return monkeypatch
