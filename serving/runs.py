@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,10 +68,9 @@ class Runs:
         """Puts a run's rows into a table of their own. For any thread."""
         table = DeltaTable(str(self.path(run)))
         schema = shape.held(pa.schema(table.schema().to_arrow()).empty_table()).schema
-        # Spark may write timestamps as INT96, which read as nanoseconds end in the year 2262.
-        files = [pq.ParquetFile(opened(uri), coerce_int96_timestamp_unit="us") for uri in table.file_uris()]
-        rows = pa.RecordBatchReader.from_batches(schema, _batches(shape, files, schema))
-        loaded = self._database.load(rows, order=_order(shape, files))
+        footers = {uri: pq.read_metadata(opened(uri)) for uri in table.file_uris()}
+        rows = pa.RecordBatchReader.from_batches(schema, _batches(shape, footers, schema))
+        loaded = self._database.load(rows, order=_order(shape, [*footers.values()]))
         count = self._database.count(loaded)
         if count != run.state_rows:
             self._database.drop(loaded)
@@ -93,23 +92,24 @@ class Runs:
         )
 
 
-def _order(shape: Shape, files: Sequence[pq.ParquetFile]) -> list[str]:
+def _order(shape: Shape, footers: Sequence[pq.FileMetaData]) -> list[str]:
     """The order of a table's rows: by key, but those of late apart.
 
     So a question about few keys, and one about the last day of all, read as much of a hundred days as of one. More
     parts by age than two would each cost the first one a millisecond.
     """
-    keys, newest = [quoted(key) for key in shape.keys], newest_of(files)
+    keys = [quoted(key) for key in shape.keys]
     if not shape.bucket_seconds:
         return keys
+    newest = newest_of(footers)
     late = max(LATE_S, LATE_BUCKETS * shape.bucket_seconds) * 1_000_000
     return [*([] if newest is None else [f"{BUCKET} <= {newest - late}"]), *keys, BUCKET]
 
 
-def newest_of(files: Sequence[pq.ParquetFile]) -> int | None:
+def newest_of(footers: Sequence[pq.FileMetaData]) -> int | None:
     """The newest bucket that the files say they hold, in microseconds since 1970; None where they do not say."""
     found = []
-    for metadata in (file.metadata for file in files):
+    for metadata in footers:
         names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
         for group in range(metadata.num_row_groups if BUCKET in names else 0):
             said = metadata.row_group(group).column(names.index(BUCKET)).statistics
@@ -118,7 +118,9 @@ def newest_of(files: Sequence[pq.ParquetFile]) -> int | None:
     return max(found, default=None)
 
 
-def _batches(shape: Shape, files: Sequence[pq.ParquetFile], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for file in files:
+def _batches(shape: Shape, footers: Mapping[str, pq.FileMetaData], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for uri, footer in footers.items():  # a run may have more files than may be open at once
+        # Spark may write timestamps as INT96, which read as nanoseconds end in the year 2262.
+        file = pq.ParquetFile(opened(uri), metadata=footer, coerce_int96_timestamp_unit="us")
         for batch in file.iter_batches(BATCH_ROWS, columns=list(shape.columns)):
             yield from shape.held(batch).cast(schema).to_batches()
