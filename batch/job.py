@@ -14,6 +14,7 @@ from dovetail.batch.master import DeltaMaster
 from dovetail.batch.promote import raise_floors
 from dovetail.batch.replay import ReplayedLog
 from dovetail.shared import hooks, lineage, pauses
+from dovetail.shared.aside import IN_PLACE
 from dovetail.shared.commit import attach, detach
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import Busy, GateClosed, IntegrityError
@@ -192,7 +193,7 @@ def catch_up_if_stopped(project: Project, source: Source, ledger: DeltaLedger, m
         return  # a person wants no commit, by whomever
     limit, states = project.settings.speed.max_records_per_commit, DeltaStates(project.layout, source.name)
     try:
-        with held(project.layout.lock(f"speed-{source.name}"), "batch in the place of speed"):
+        with held(project.layout.lock(f"speed-{source.name}"), IN_PLACE):
             recompute.catch_up(ledger, states, master, slices=lambda span: slices(span, limit))
     except Busy:
         return  # the speed job runs: it moves the ledger itself
@@ -200,7 +201,7 @@ def catch_up_if_stopped(project: Project, source: Source, ledger: DeltaLedger, m
 
 def _tidy_if_stopped(project: Project, view: View) -> None:
     try:
-        with held(project.layout.lock(f"speed-{view.source.name}"), "batch in the place of speed"):
+        with held(project.layout.lock(f"speed-{view.source.name}"), IN_PLACE):
             tidy(project.layout, view.source.name)
     except Busy:
         return  # the speed job owns the states and tidies them between commits

@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from dovetail.shared.errors import DovetailError
-from dovetail.shared.locks import held, is_held
+from dovetail.shared.locks import held, is_held, owner
 
 if TYPE_CHECKING:
     from dovetail.shared.tables import Layout
 
 Layer = Literal["speed", "archive", "push"]
 """Those that run for long, and obey: speed and the archive of a source, and a push."""
+IN_PLACE = "batch in the place of speed"
+"""What a batch holds the lock of a speed job as, that does not run, while it commits."""
 LOOK_S = 0.5
 """Seconds between two looks whether they may begin anew."""
 
@@ -35,6 +37,12 @@ def refuse(layout: Layout, layer: str, name: str) -> None:
     """Raises StandAside where the layer is asked to."""
     if asked(layout, layer, name):
         raise StandAside(f"{layer} of {name} stands aside")
+
+
+def stood_in_for(layout: Layout, source: str) -> bool:
+    """Whether a batch commits in the place of a source's speed job now: that ends by itself, and can be waited for."""
+    found = owner(layout.lock(f"speed-{source}"))
+    return found is not None and found.held and found.what == IN_PLACE
 
 
 @contextmanager

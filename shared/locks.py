@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dovetail.shared.duration import ago
 from dovetail.shared.errors import Busy
@@ -61,19 +62,19 @@ class Owner:
 
 
 @contextmanager
-def held(path: Path, what: str, *, patience: float = 0.0) -> Iterator[None]:
+def held(path: Path, what: str, *, patience: float = 0.0, behind: str = "") -> Iterator[None]:
     """Holds the lock at `path`; raises Busy with the owner's host, pid and age when another process does.
 
-    Waits for that one up to `patience` seconds.
+    Waits for that one up to `patience` seconds, and for as long as it takes where it holds the lock as `behind`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         until = time.monotonic() + patience
-        while not (taken := _taken(descriptor)) and time.monotonic() < until:
+        while not _taken(descriptor):
+            if time.monotonic() >= until and _note(descriptor).get("what") != behind:
+                raise Busy(f"{what} runs already: {_owner(descriptor)}", where=str(path), next="stop that one first")
             time.sleep(WAIT)
-        if not taken:
-            raise Busy(f"{what} runs already: {_owner(descriptor)}", where=str(path), next="stop that one first")
         note = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "what": what})
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, note.encode(), 0)
@@ -160,8 +161,15 @@ def _taken(descriptor: int) -> bool:
 
 
 def _owner(descriptor: int) -> str:
-    try:
-        note = json.loads(os.pread(descriptor, 4096, 0))
-    except ValueError:
+    note = _note(descriptor)
+    if not note:
         return "by an unknown process"
     return f"pid {note['pid']} on {note['host']} for {time.time() - note['since']:.0f} s, {note['what']}"
+
+
+def _note(descriptor: int) -> dict[str, Any]:
+    """What the holder, or the one before, says of itself; nothing while it is being written."""
+    try:
+        return dict(json.loads(os.pread(descriptor, 4096, 0)))
+    except ValueError:
+        return {}

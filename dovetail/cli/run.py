@@ -17,7 +17,7 @@ from dovetail.cli.nightly import due
 from dovetail.cli.output import Output
 from dovetail.cli.session import find_log, load_project, load_settings, start_spark, writable
 from dovetail.shared import duration
-from dovetail.shared.aside import obeying
+from dovetail.shared.aside import obeying, stood_in_for
 from dovetail.shared.declare import Source, View
 from dovetail.shared.errors import GateClosed, UsageError
 from dovetail.shared.ledger import view_of
@@ -99,7 +99,8 @@ def speed(
     output, project = Output(as_json=as_json), load_project(context, logged=True)
     named = _one_source(project, source)
     writable(project.settings)
-    _refuse_second(project, f"speed-{named.name}", f"the speed job of {named.name}")
+    if not stood_in_for(project.layout, named.name):
+        _refuse_second(project, f"speed-{named.name}", f"the speed job of {named.name}")
     log = find_log(project.settings)
     log.extent(named.topic)
     spark = start_spark(project.settings, "speed", conf=CONF, on_progress=output.progress())

@@ -16,6 +16,7 @@ from typing import NoReturn
 import pytest
 
 from dovetail.cli import run as verbs
+from dovetail.shared.aside import IN_PLACE
 from dovetail.shared.errors import ServiceMissing
 
 from .conftest import Run
@@ -24,7 +25,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from dovetail.shared.locks import held
-with held(Path(sys.argv[1]), "it"):
+with held(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -43,8 +44,8 @@ def away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def holding(lock: Path) -> Iterator[subprocess.Popen[str]]:
-    line = [sys.executable, "-c", HOLDER, str(lock)]
+def holding(lock: Path, what: str = "it") -> Iterator[subprocess.Popen[str]]:
+    line = [sys.executable, "-c", HOLDER, str(lock), what]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -77,6 +78,13 @@ def test_the_lock_of_a_process_that_died_is_taken_over(
         first.wait()
     assert f'"pid": {first.pid}' in file.read_text()
     said = run(verb)
+    assert (said.code, said.err.splitlines()[0]) == (3, "error  no broker")
+
+
+@pytest.mark.usefixtures("away")
+def test_speed_may_start_while_a_batch_commits_in_its_place(run: Run, project: Path) -> None:
+    with holding(project / "data" / "locks" / "speed-lines.lock", IN_PLACE):
+        said = run("speed")
     assert (said.code, said.err.splitlines()[0]) == (3, "error  no broker")
 
 

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -28,6 +30,16 @@ def test_the_second_is_refused_with_the_owners_pid_and_host(tmp_path):
         pass
     assert not is_held(lock)
     assert holder(lock) is None  # though its note says who held it last
+
+
+def test_one_that_is_held_as_what_ends_by_itself_is_waited_for(tmp_path):
+    lock, first = tmp_path / "speed.lock", ExitStack()
+    first.enter_context(held(lock, "a short one"))
+    threading.Timer(1, first.close).start()
+    with pytest.raises(Busy), held(lock, "the job", behind="another"):
+        pass
+    with held(lock, "the job", behind="a short one"):
+        assert owner(lock).what == "the job"
 
 
 def test_a_lock_ends_with_its_process_however_that_ends(tmp_path):

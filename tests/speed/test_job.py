@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import threading
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from dovetail.shared import pauses
+from dovetail.shared.aside import IN_PLACE
 from dovetail.shared.commit import Folded, open_epoch, open_source
 from dovetail.shared.errors import Busy, IntegrityError
 from dovetail.shared.ledger import Books
@@ -44,6 +46,31 @@ def test_a_second_speed_job_of_a_source_is_refused(tmp_path: Path) -> None:
         pytest.raises(Busy, match="the speed job of lines runs already"),
     ):
         job.run(project, source, none, none)
+
+
+def test_a_start_waits_while_a_batch_commits_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    none: Any = None
+    project: Any = SimpleNamespace(layout=Layout(tmp_path), settings=SimpleNamespace(speed=None))
+    happened, batch = list[str](), ExitStack()
+
+    def opened(*_: Any) -> None:
+        happened.append("opened")
+        raise InterruptedError
+
+    def done() -> None:
+        happened.append("done")
+        batch.close()
+
+    def told(said: str) -> None:
+        happened.append(said)
+        threading.Timer(0.3, done).start()
+
+    monkeypatch.setattr(job, "open_ledger", opened)
+    batch.enter_context(held(project.layout.lock("speed-lines"), IN_PLACE))
+    with pytest.raises(InterruptedError):
+        job.run(project, SimpleNamespace(name="lines"), none, none, on_pause=told)  # type: ignore[arg-type]
+    says = "a batch commits in the place of speed; speed of lines goes on once that is done"
+    assert happened == [says, "done", "opened"]
 
 
 def test_a_paused_start_waits_before_it_opens_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
