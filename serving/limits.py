@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -17,6 +19,8 @@ from dovetail.shared.sections import LimitSettings
 
 LONGEST_URL, LARGEST_HEADERS = 8 * 1024, 16 * 1024
 """Bytes of a path with its query, and of all headers."""
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""That this process may use."""
 REMEMBERED = 10_000
 """Askers of whom it is known how much they asked for lately."""
 
@@ -72,6 +76,31 @@ class Fair:
         if len(self._accounts) > REMEMBERED and not next(iter(self._accounts.values())).under_way:
             self._accounts.popitem(last=False)
         return found
+
+
+@dataclass
+class Lane:
+    """Lets in few at a time, and one more for each that takes long; for the event loop's thread."""
+
+    most: int
+    longest: float
+    """Seconds after which one that is still in it holds nobody up."""
+
+    def __post_init__(self) -> None:
+        self._places = anyio.Semaphore(self.most)
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Waits for a place, and has it while the block runs, but for no longer than `longest`."""
+        await self._places.acquire()
+        left = ExitStack()  # closed a second time it does nothing
+        left.callback(self._places.release)
+        overdue = asyncio.get_running_loop().call_later(self.longest, left.close)
+        try:
+            yield
+        finally:
+            overdue.cancel()
+            left.close()
 
 
 class Bounded:

@@ -23,7 +23,7 @@ from dovetail.serving.fields import Fields, about, from_url
 from dovetail.serving.figures import Figures
 from dovetail.serving.formats import JSON, RECEIPT, WRITERS, body_of, header_of
 from dovetail.serving.gone import ASKER, unless_gone
-from dovetail.serving.limits import Fair
+from dovetail.serving.limits import CORES, Fair, Lane
 from dovetail.serving.links import Link
 from dovetail.serving.live import Live, Told
 from dovetail.serving.metrics import Metrics
@@ -51,6 +51,8 @@ OF_ONE = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
 """The headers that keep an answer from being given to another, or in another form."""
 AT_ONCE = 4
 """Answers looked up in the database at the same time; more would only share the same cores."""
+LONG = 1.0
+"""Seconds after which a look about more than named keys holds up no other such look: until then a core is left free."""
 PAST_AT_ONCE = 1
 """Of an answer of the past: its rows are loaded, and looked up, for one at a time, and hold no place of those above."""
 LIFE = 55.0
@@ -85,6 +87,8 @@ class Serving:
         self._layout = Layout.of(settings)
         self._changes = Changes(self._layout)
         self.lookups, self.past = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(PAST_AT_ONCE)
+        elsewhere = settings.serving.engine == "trino"  # which takes no core of this machine
+        self._broad = Lane(AT_ONCE if elsewhere else max((CORES - 1) // settings.serving.workers, 1), LONG)
 
     def views(self, who: Principal) -> dict[str, View]:
         """The views that somebody may ask, by name."""
@@ -142,7 +146,8 @@ class Serving:
             edition, shown = await self._looked_up(who, view.shown, asked.plan, view.name, edition.seq)
             return await self._shown(asked, edition, shown, kind, who)
         if found is None:
-            found = await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq)
+            few = _of_keys(asked.plan, edition.shape)
+            found = await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq, few=few)
         edition, rows = found
         return self._said(asked, edition, rows)
 
@@ -191,7 +196,8 @@ class Serving:
         asked = view.asked(raw, lambda: fields, self.seen(view, who))
         found = view.at_hand(asked.plan)
         if found is None:
-            found = await self._looked_up(who, view.looked_up, asked.plan, view.name)
+            few = _of_keys(asked.plan, view.edition.shape)
+            found = await self._looked_up(who, view.looked_up, asked.plan, view.name, few=few)
         edition, rows = found
         _refuse_gaps(asked, edition)
         receipt = self._receipt(asked, edition, rows)
@@ -285,16 +291,19 @@ class Serving:
                     self.metrics.lag.labels(name, str(p)).set(lag)
 
     async def _looked_up(
-        self, who: Principal, look: Callable[[P], T], asked: P, view: str = "", seq: int | None = None
-    ) -> T:
+        self, who: Principal, look: Callable[[P], T], asked: P, view: str = "", seq: int | None = None, *,
+        few: bool = False,
+    ) -> T:  # fmt: skip
         with self.parts("lookup", view, seq):
-            return await self._in_turn(who, partial(look, asked))
+            return await self._in_turn(who, partial(look, asked), few=few)
 
-    async def _in_turn(self, who: Principal, work: Callable[[], T], limiter: anyio.CapacityLimiter | None = None) -> T:
+    async def _in_turn(
+        self, who: Principal, work: Callable[[], T], limiter: anyio.CapacityLimiter | None = None, *, few: bool = False
+    ) -> T:
         """What takes long is done beside the event loop, by turns, and for nobody who has gone."""
 
         async def run() -> T:
-            async with self._turn(who):
+            async with self._turn(who), nullcontext() if few or limiter else self._broad.place():
                 return await anyio.to_thread.run_sync(work, limiter=limiter or self.lookups)
 
         return await unless_gone(run)
@@ -381,6 +390,11 @@ async def reached(view: View, asked: Asked, behind: Behind) -> None:
         if time.monotonic() >= until:
             raise NotYet(f"{view.name} {lacking}", next="ask again, or dovetail status")
         await asyncio.sleep(WAIT)
+
+
+def _of_keys(plan: query.Plan, shape: Shape) -> bool:
+    """Whether it is about keys that it names: such are found soon, however many there are."""
+    return plan.keys is not None or plan.key(shape) is not None
 
 
 def _refuse_gaps(asked: Asked, edition: Edition) -> None:

@@ -11,6 +11,7 @@ NONE_LEFT = f"{OF_WORKERS}::test_none_outlives_the_server_however_it_ends"
 KILLED = f"{OF_WORKERS}::test_who_is_killed_is_replaced_while_the_others_answer"
 NOT_COME = f"{OF_SLOW}::test_a_request_that_does_not_come_is_not_waited_for"
 HAS_GONE = f"{OF_SLOW}::test_what_is_looked_up_for_who_has_gone_is_ended"
+OF_NAMED = "tests/serving/test_limits.py::test_a_question_about_named_keys_waits_for_no_other"
 SHARED_OUT = "tests/serving/test_shared_out.py"
 OF_SHARED = "tests/serving/test_past.py::test_answers_of_many_seqs_load_a_run_once_and_leave_nothing"
 
@@ -62,6 +63,13 @@ WORKERS = [
     Mutant("connections", "all wait while the rows of one are written", "serving/service.py",
            "rows = await self._in_turn(who, shown.as_json)", "rows = shown.as_json()",
            "tests/serving/test_limits.py::test_nobody_waits_while_the_rows_of_others_are_written"),
+    Mutant("connections", "those who ask much leave no core to others", "serving/service.py",
+           "nullcontext() if few or limiter else self._broad.place()", "nullcontext()", OF_NAMED),
+    Mutant("connections", "who names a key waits for those who ask much", "serving/service.py",
+           "nullcontext() if few or limiter else", "nullcontext() if limiter else", OF_NAMED),
+    Mutant("connections", "one long question holds up all that ask much", "serving/limits.py",
+           "call_later(self.longest, left.close)", "call_later(60, left.close)",
+           "tests/serving/test_limits.py::test_one_that_takes_long_holds_up_the_next_for_so_long_and_no_longer"),
     Mutant("connections", "answers of the past hold the places of others", "serving/service.py",
            "            return await self._in_turn(who, past, self.past)\n",
            "            return await self._in_turn(who, past)\n",

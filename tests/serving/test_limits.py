@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,11 @@ import pytest
 from access_stand import ALL, PEPPER, place, some
 from serving_stand import Client, Stand, ViewSpec, event, serve
 
-from dovetail.serving import formats
+from dovetail.serving import formats, view
 from dovetail.serving.answer import Shown
 from dovetail.serving.database import Database
 from dovetail.serving.fields import DEEPEST, LONGEST_LIST
-from dovetail.serving.limits import LARGEST_HEADERS, LONGEST_URL
+from dovetail.serving.limits import LARGEST_HEADERS, LONGEST_URL, Lane
 from dovetail.serving.problems import TooMuch
 from dovetail.shared.grants import Grant
 from dovetail.shared.sections import LimitSettings
@@ -33,6 +35,47 @@ def sales(stand: Stand, serving: Client) -> Client:
     stand.commit([event(country=f"{n:03}") for n in range(100)])
     serving.rows("sales")
     return serving
+
+
+def test_one_that_takes_long_holds_up_the_next_for_so_long_and_no_longer() -> None:
+    async def main() -> None:
+        lane, came = Lane(1, 0.2), dict[int, float]()
+
+        async def one(n: int, seconds: float) -> None:
+            async with lane.place():
+                came[n] = time.monotonic()
+                await asyncio.sleep(seconds)
+
+        await asyncio.gather(one(0, 1), one(1, 0.02))
+        assert 0.2 <= came[1] - came[0] < 0.9
+        await asyncio.gather(one(2, 0.15), one(3, 0))
+        assert came[3] - came[2] > 0.1, "the first, which left late, did not leave twice"
+
+    asyncio.run(main())
+
+
+def test_a_question_about_named_keys_waits_for_no_other(
+    tmp_path: Path, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event(country=f"{n:03}") for n in range(3)])
+    began, free, second = threading.Event(), threading.Event(), threading.Event()
+    groups = view.groups
+
+    def slow(shape: Any, plan: Any, *rest: Any) -> Any:
+        (second if began.is_set() else began).set()
+        free.wait(30)
+        return groups(shape, plan, *rest)
+
+    monkeypatch.setattr(view, "groups", slow)
+    monkeypatch.setattr("dovetail.serving.service.CORES", 2)
+    with serve(tmp_path, stand) as sales, ThreadPoolExecutor(2) as threads:
+        broad = [threads.submit(sales.rows, "sales", by="country", limit=n) for n in (1, 2)]
+        assert began.wait(10)
+        assert sales.rows("sales", **{"where.country": "001", "where.product": 1})
+        assert not second.wait(0.3), "long before a second"
+        free.set()
+        assert [len(one.result()) for one in broad] == [1, 2]
 
 
 def nested(n: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -33,8 +34,8 @@ pytestmark = pytest.mark.long
 GROUPS = 1_200_000
 BUDGET = 2_500_000_000
 """Bytes of memory that the server may have at most: what is stored takes a tenth of that."""
-FLOOR_S = 0.030
-"""What the p99 may be later by where ten others take all of two cores: it is not yet at most doubled, as wanted."""
+FLOOR_S = 0.015
+"""What the p99 may be later by in any case: on shared machines that of an idle server differs by as much."""
 SALES = Grant("sales", views=("sales",))
 URL = "/v1/views/sales/query"
 
@@ -159,7 +160,9 @@ def test_a_quiet_key_is_answered_as_ever_while_ten_others_flood(server: Any) -> 
     params = {"where.country": "c7", "where.product": 1}
 
     def p99(n: int) -> float:
-        times = []
+        times = list[float]()
+        with suppress(PermissionError):  # it is elsewhere, too: that it waits for a core here is no part of the figure
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -10)
         for _ in range(n):
             began = time.perf_counter()
             assert quiet.get(URL, params=params).status_code == 200
