@@ -146,8 +146,7 @@ class Serving:
             edition, shown = await self._looked_up(who, view.shown, asked.plan, view.name, edition.seq)
             return await self._shown(asked, edition, shown, kind, who)
         if found is None:
-            few = _of_keys(asked.plan, edition.shape)
-            found = await self._looked_up(who, view.looked_up, asked.plan, view.name, edition.seq, few=few)
+            found = await self._rows(who, view, asked.plan, edition.seq)
         edition, rows = found
         return self._said(asked, edition, rows)
 
@@ -196,8 +195,7 @@ class Serving:
         asked = view.asked(raw, lambda: fields, self.seen(view, who))
         found = view.at_hand(asked.plan)
         if found is None:
-            few = _of_keys(asked.plan, view.edition.shape)
-            found = await self._looked_up(who, view.looked_up, asked.plan, view.name, few=few)
+            found = await self._rows(who, view, asked.plan)
         edition, rows = found
         _refuse_gaps(asked, edition)
         receipt = self._receipt(asked, edition, rows)
@@ -289,6 +287,11 @@ class Serving:
                 for p in end or edition.position:
                     lag = max(end[p] - edition.position[p], 0) if end else float("nan")
                     self.metrics.lag.labels(name, str(p)).set(lag)
+
+    async def _rows(self, who: Principal, view: View, plan: query.Plan, seq: int | None = None) -> tuple[Edition, Rows]:
+        """What is not at hand. Named keys are found soon, however many there are, and wait for nothing broader."""
+        few = plan.keys is not None or plan.key(view.edition.shape) is not None
+        return await self._looked_up(who, view.looked_up, plan, view.name, seq, few=few)
 
     async def _looked_up(
         self, who: Principal, look: Callable[[P], T], asked: P, view: str = "", seq: int | None = None, *,
@@ -390,11 +393,6 @@ async def reached(view: View, asked: Asked, behind: Behind) -> None:
         if time.monotonic() >= until:
             raise NotYet(f"{view.name} {lacking}", next="ask again, or dovetail status")
         await asyncio.sleep(WAIT)
-
-
-def _of_keys(plan: query.Plan, shape: Shape) -> bool:
-    """Whether it is about keys that it names: such are found soon, however many there are."""
-    return plan.keys is not None or plan.key(shape) is not None
 
 
 def _refuse_gaps(asked: Asked, edition: Edition) -> None:

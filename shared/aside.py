@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dovetail.shared.errors import DovetailError
@@ -39,9 +40,9 @@ def refuse(layout: Layout, layer: str, name: str) -> None:
         raise StandAside(f"{layer} of {name} stands aside")
 
 
-def stood_in_for(layout: Layout, source: str) -> bool:
-    """Whether a batch commits in the place of a source's speed job now: that ends by itself, and can be waited for."""
-    found = owner(layout.lock(f"speed-{source}"))
+def stood_in_for(lock: Path) -> bool:
+    """Whether a batch holds a speed job's lock to commit in its place: that ends by itself, and can be waited for."""
+    found = owner(lock)
     return found is not None and found.held and found.what == IN_PLACE
 
 

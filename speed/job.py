@@ -106,9 +106,10 @@ def run(
         StandAside: it is asked to; nothing of it is under way.
     """
     layout, settings = project.layout, project.settings.speed
-    if aside.stood_in_for(layout, source.name):
+    own = layout.lock(f"speed-{source.name}")
+    if aside.stood_in_for(own):
         on_pause(f"a batch commits in the place of speed; speed of {source.name} goes on once that is done")
-    with lock(layout.lock(f"speed-{source.name}"), f"the speed job of {source.name}", behind=aside.IN_PLACE):
+    with lock(own, f"the speed job of {source.name}", behind=aside.IN_PLACE):
         go_on = partial(pauses.wait, layout, "speed", source.name, tell=on_pause)
         go_on()
         ledger = open_ledger(project, source, log)

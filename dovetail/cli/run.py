@@ -99,8 +99,7 @@ def speed(
     output, project = Output(as_json=as_json), load_project(context, logged=True)
     named = _one_source(project, source)
     writable(project.settings)
-    if not stood_in_for(project.layout, named.name):
-        _refuse_second(project, f"speed-{named.name}", f"the speed job of {named.name}")
+    _refuse_second(project, f"speed-{named.name}", f"the speed job of {named.name}")
     log = find_log(project.settings)
     log.extent(named.topic)
     spark = start_spark(project.settings, "speed", conf=CONF, on_progress=output.progress())
@@ -208,12 +207,13 @@ def wait_for_stop(check: Callable[[], object] = lambda: None) -> None:
 
 
 def _refuse_second(project: Project, lock: str, what: str) -> None:
-    """Raises Busy now rather than after Spark has started; the job itself holds the lock. One that would stand aside
-    may start: it waits.
+    """Raises Busy now rather than after Spark has started; the job itself holds the lock. One that would stand aside,
+    or in whose place a batch commits, may start: it waits.
     """
-    if is_held(project.layout.lock(f"aside-{lock}")):
+    path = project.layout.lock(lock)
+    if is_held(project.layout.lock(f"aside-{lock}")) or stood_in_for(path):
         return
-    with held(project.layout.lock(lock), what):
+    with held(path, what):
         pass
 
 
