@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dovetail.shared.duration import ago
 from dovetail.shared.errors import Busy
@@ -72,8 +71,9 @@ def held(path: Path, what: str, *, patience: float = 0.0, behind: str = "") -> I
     try:
         until = time.monotonic() + patience
         while not _taken(descriptor):
-            if time.monotonic() >= until and _note(descriptor).get("what") != behind:
-                raise Busy(f"{what} runs already: {_owner(descriptor)}", where=str(path), next="stop that one first")
+            now = _noted(path, held=True)
+            if time.monotonic() >= until and not (behind and now.what == behind):
+                raise Busy(f"{what} runs already: {now}", where=str(path), next="stop that one first")
             time.sleep(WAIT)
         note = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "what": what})
         os.ftruncate(descriptor, 0)
@@ -97,22 +97,14 @@ def is_held(path: Path) -> bool:
 
 def holder(path: Path) -> int | None:
     """The pid of the process that holds the lock now; None where none does."""
-    if not is_held(path):
-        return None
-    try:
-        return int(json.loads(path.read_text())["pid"])
-    except (ValueError, KeyError):  # it was just taken, and its note is being written
-        return None
+    found = owner(path)
+    return found.pid or None if found and found.held else None
 
 
 def owner(path: Path) -> Owner | None:
     """Who holds the lock at `path`, or held it last; None where nobody does and no note says who did."""
-    holds = is_held(path)
-    try:
-        note = json.loads(path.read_bytes())
-        return Owner(path.stem, holds, note["host"], int(note["pid"]), note["since"], note.get("what", ""))
-    except (OSError, ValueError, KeyError, TypeError):  # no note, or one that is being written
-        return Owner(path.stem, holds) if holds else None
+    found = _noted(path, held=is_held(path))
+    return found if found.held or found.pid else None
 
 
 def owners(folder: Path) -> list[Owner]:
@@ -160,16 +152,10 @@ def _taken(descriptor: int) -> bool:
     return False
 
 
-def _owner(descriptor: int) -> str:
-    note = _note(descriptor)
-    if not note:
-        return "by an unknown process"
-    return f"pid {note['pid']} on {note['host']} for {time.time() - note['since']:.0f} s, {note['what']}"
-
-
-def _note(descriptor: int) -> dict[str, Any]:
-    """What the holder, or the one before, says of itself; nothing while it is being written."""
+def _noted(path: Path, *, held: bool) -> Owner:
+    """What the holder of a lock, or the one before, says of itself."""
     try:
-        return dict(json.loads(os.pread(descriptor, 4096, 0)))
-    except ValueError:
-        return {}
+        note = json.loads(path.read_bytes())
+        return Owner(path.stem, held, note["host"], int(note["pid"]), note["since"], note.get("what", ""))
+    except (OSError, ValueError, KeyError, TypeError):  # no note, or one that is being written
+        return Owner(path.stem, held)

@@ -62,7 +62,8 @@ def test_it_is_refused_with_pid_host_and_age_before_anything_is_started(
     with holding(project / "data" / "locks" / f"{lock}.lock") as first:
         said = run(verb)
     assert (said.code, said.out) == (1, "")
-    told = rf"error  {what} runs already: pid {first.pid} on {re.escape(socket.gethostname())} for \d+ s, it\n"
+    host = re.escape(socket.gethostname())
+    told = rf"error  {what} runs already: pid {first.pid} on {host} \(which lives\) for \d+ s: it\n"
     assert re.match(told, said.err)
     assert said.err.endswith(" next  stop that one first\n")
 

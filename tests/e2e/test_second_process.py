@@ -27,7 +27,7 @@ def second(depot: System, *command: str) -> subprocess.CompletedProcess[str]:
 def refused(depot: System, name: str, *command: str) -> bool:
     pid = depot.stack.children[name].process.pid
     said = second(depot, *command)
-    owner = rf"runs already: pid {pid} on {re.escape(socket.gethostname())} for \d+ s"
+    owner = rf"runs already: pid {pid} on {re.escape(socket.gethostname())} \(which lives\) for \d+ s"
     return said.returncode == 1 and re.search(owner, said.stderr) is not None
 
 
