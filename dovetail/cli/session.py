@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from dovetail.shared.log import Log
 
 
+GIVES_WAY = 10
+"""How much less urgent than the layers the heavy work is, as `nice` has it: on one machine it takes what they leave."""
+
+
 def load_settings(context: typer.Context, *, logged: bool = False) -> Settings:
     """The project's settings; `logged` for a verb that runs for long: it logs as they say from now on."""
     found = settings.load(profile=context.obj)
@@ -83,6 +87,8 @@ def start_spark(
 ) -> SparkSession:
     from dovetail.shared import engine
 
+    if heavy:
+        os.nice(GIVES_WAY)
     if Output.log:
         engine.hush()  # it has a form of its own for what it also raises
     return engine.start(of, app, conf=conf, heavy=heavy, on_progress=on_progress)

@@ -14,6 +14,14 @@ OF_EARLIER = "tests/batch/test_clean_versions.py"
 
 OPERATIONS = [
     Mutant(
+        "heavy work",
+        "a batch is as urgent as speed and serving beside it",
+        "dovetail/cli/session.py",
+        "        os.nice(GIVES_WAY)\n",
+        "        pass\n",
+        "tests/cli/test_session.py::test_heavy_work_leaves_the_cores_to_the_layers",
+    ),
+    Mutant(
         "operations",
         "a paused stream reads its next micro-batch",
         "shared/stream.py",
