@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dovetail.shared.log import Log
 
 
-GIVES_WAY = 10
+GIVES_WAY = 5
 """How much less urgent than the layers the heavy work is, as `nice` has it: on one machine it takes what they leave."""
 
 

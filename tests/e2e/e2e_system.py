@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 START_S = 180
 """Generous: a JVM on a busy machine."""
-SETTLE_S = 180
+SETTLE_S = 300
+"""For a batch, too, which gives way to whatever else runs."""
 EXIT_S = 60
 
 

@@ -13,6 +13,7 @@ from serving_stand import Client, Stand, ViewSpec, event
 
 from dovetail.shared import last_diff
 from dovetail.shared import manifest as rules
+from dovetail.shared.commit import attach
 from dovetail.shared.last_diff import LastDiff
 from dovetail.shared.ledger import VersionId
 
@@ -37,7 +38,7 @@ def test_a_card_tells_what_waits_and_then_who_promoted_it(browser: Browser, stan
         assert card.locator("h4").count() == 0, "nothing has changed, and nothing is said of it"
         now = manifests.read()
         assert now is not None
-        waits = (replace(now.runs[0], version=NEW),)
+        waits = (replace(now.runs[0], version=NEW, to_seq=attach(stand.ledger, NEW).seq),)
         measures = {"lines": {"differing": 2, "before": "3", "after": "<b>4321</b>"}}
         last_diff.keep(stand.layout, "sales", LastDiff(now.live, NEW, 7, 12.5, 0.0, 40, 1, 2, measures))
         manifests.swap(rules.staged(now, waits, note="part"))
