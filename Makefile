@@ -8,8 +8,8 @@ DEMO_SECONDS ?= 0
 SOAK_MINUTES ?= 30
 # Where it is set, each process that a test or the demo starts compiles all it imports anew: 3 s for a layer.
 unexport PYTHONDONTWRITEBYTECODE
-# Three processes, also on two cores, since each waits for others a third of its time; each has its own Spark session
-# and broker. The slow files come first in the order of names.
+# Three processes, also on two cores, since each waits for others a third of its time; each has its own broker, and one
+# of them all the tests that need a Spark session (tests/conftest.py). The slow files come first in the order of names.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help:  ## list the targets

@@ -1,14 +1,17 @@
-"""What tests of several folders share: a Spark session, and helpers that are imported by their plain names."""
+"""What tests of several folders share: a Spark session and one process for it, and helpers imported by plain names."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -16,6 +19,25 @@ if TYPE_CHECKING:
 
 for folder in (Path(__file__).parent, Path(__file__).parent / "serving"):
     sys.path.insert(0, str(folder))
+
+
+class OneSpark(LoadFileScheduling):
+    """A file to a process, but all that need Spark to one: a session is slow to start and slow at all it does first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "spark" if _asks_for_spark(self.config.rootpath / file) else file
+
+
+@cache
+def _asks_for_spark(file: Path) -> bool:
+    """Whether a test or a fixture of it does; those of the transforms do through a fixture of theirs."""
+    asks = re.search(r"def .*\(.*\bspark\b|^    spark: ", file.read_text("utf-8"), re.MULTILINE)
+    return file.parent.name == "transforms" or asks is not None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return OneSpark(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
