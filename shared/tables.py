@@ -38,14 +38,17 @@ if TYPE_CHECKING:
 
 PROPERTIES = {"delta.enableDeletionVectors": "false"}
 """Deletion vectors hide bytes instead of removing them, and not every reader knows them."""
-KEEP_HOURS, LOG_HOURS = 1, 24
-"""Hours that what a table was made of before stays for slow readers: its files, and the entries of its log."""
+KEEP_HOURS, LOG_MINUTES = 1, 5
+"""How long what a table was made of before stays for slow readers: its files, and the entries of its log."""
 HISTORY = {
-    "delta.logRetentionDuration": f"interval {LOG_HOURS} hours",
+    "delta.logRetentionDuration": f"interval {LOG_MINUTES} minutes",
     "delta.deletedFileRetentionDuration": f"interval {KEEP_HOURS} hours",
 }
-"""Of a table that is appended to five times a second Delta's own 30 days of log would be 13 million files, which
-every process that opens the table lists, and its week of deleted files 3 million rows of every checkpoint."""
+"""Of a table that is appended to five times a second Delta's own 30 days of log would be 13 million files, and its
+week of deleted files 3 million rows of every checkpoint. An append lists the log more than once: 1 s for 50,000."""
+
+FORGOTTEN = "Invalid table version"
+"""What delta-rs says where what was committed since a table was read is no longer in its log."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,7 @@ class AppendTable:
                 with written(self.path):
                     write_deltalake(table, rows.cast(self.schema), mode="append")
                 landed = True
-            except CommitFailedError as error:  # another handle has deleted rows since: an append asks for none of them
+            except DeltaError as error:  # another handle has deleted rows since: an append asks for none of them
                 self._caught_up(table, error)
 
     def append_if(self, rows: pa.Table, unchanged: Callable[[], bool]) -> bool:
@@ -229,7 +232,7 @@ class AppendTable:
                         schema_mode="merge",
                         commit_properties=CommitProperties(max_commit_retries=0),
                     )
-            except CommitFailedError as error:
+            except DeltaError as error:
                 self._caught_up(table, error)
                 continue
             return True
@@ -333,8 +336,13 @@ class AppendTable:
                 inside, columns=columns, schema=self.schema, filters=filter, partitioning=None, filesystem=store
             )
 
-    def _caught_up(self, table: DeltaTable, error: CommitFailedError) -> None:
-        """Brings a table whose write was refused up to date; raises ServiceMissing where nobody was faster."""
+    def _caught_up(self, table: DeltaTable, error: DeltaError) -> None:
+        """Brings a table whose write was refused up to date; raises ServiceMissing where nobody was faster.
+
+        Anything but others' commits, those that the log has forgotten among them, is raised as it is.
+        """
+        if not isinstance(error, CommitFailedError) and FORGOTTEN not in str(error):
+            raise error
         refused = table.version()
         table.update_incremental()
         if table.version() == refused:  # trying again would never end

@@ -36,6 +36,7 @@ def _asks_for_spark(file: Path) -> bool:
     return file.parent.name == "transforms" or asks is not None
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     return OneSpark(config, log) if config.getoption("dist") == "loadfile" else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -211,22 +212,52 @@ def test_a_version_lies_under_its_view():
     assert layout.states(VersionId("sales@3f2a")) == Path("data/views/sales/versions/3f2a/states")
 
 
-def test_what_a_table_was_made_of_is_kept_as_long_as_said(path):
-    table, held = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
-    table.append(rows(0))
-    DeltaTable(str(path)).alter.set_table_properties({"delta.checkpointInterval": "3"})
+def outlived(table: AppendTable) -> None:
+    """Appends rows 1 to 13; the log keeps the entries of the newer half only."""
+    DeltaTable(str(table.path)).alter.set_table_properties({"delta.checkpointInterval": "3"})
     for n in range(1, 7):
         table.append(rows(n))
-    assert ids([held.read()]) == [*range(7)]
-    for entry in (path / "_delta_log").glob("*"):
-        before = time.time() - 3600 * tables.LOG_HOURS - 60
+    for entry in (table.path / "_delta_log").glob("*"):
+        before = time.time() - 60 * tables.LOG_MINUTES - 60
         os.utime(entry, (before, before))
     for n in range(7, 14):
         table.append(rows(n))
+
+
+def test_what_a_table_was_made_of_is_kept_as_long_as_said(path):
+    table, held = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    table.append(rows(0))
+    assert ids([held.read()]) == [0]
+    outlived(table)
     left = sorted(entry.name for entry in (path / "_delta_log").glob("*.json"))
     assert left[0] > f"{6:020}"
     for reader in (held, AppendTable(path, SCHEMA)):
         assert ids([reader.read()]) == [*range(14)]
+
+
+@pytest.mark.parametrize("append", [AppendTable.append, partial(AppendTable.append_if, unchanged=lambda: True)])
+def test_a_writer_appends_after_what_the_log_has_forgotten(path, append):
+    table, held = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    table.append(rows(0))
+    assert ids([held.read()]) == [0]
+    outlived(table)
+    append(held, rows(14))
+    for reader in (held, table, AppendTable(path, SCHEMA)):
+        assert ids([reader.read()]) == [*range(15)]
+
+
+def test_a_writer_who_lost_the_race_long_ago_is_refused(path):
+    table, held = AppendTable(path, SCHEMA), AppendTable(path, SCHEMA)
+    table.append(rows(0))
+
+    def unchanged() -> bool:
+        if held.largest("id") != 0:
+            return False
+        outlived(table)
+        return True
+
+    assert not held.append_if(rows(14), unchanged)
+    assert ids([held.read()]) == [*range(14)]
 
 
 def test_a_table_of_an_earlier_dovetail_is_told_how_long_at_its_upkeep(path):
