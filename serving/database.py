@@ -75,9 +75,9 @@ class Database:
             for table in gone:
                 cursor.execute(f"DROP TABLE {table}")
 
-    def rewritten(self, select: str, finish: Callable[[pa.Table], pa.Table]) -> str:
-        """A new table with the rows of a query of ours, as `finish` leaves them; gives its name."""
-        return self.load(finish(self._writer.sql(select).to_arrow_table()), order=())
+    def rewritten(self, select: str, finish: Callable[[pa.Table], pa.Table], *, order: Sequence[str]) -> str:
+        """A new table with the rows of a query of ours, as `finish` leaves them, in this order; gives its name."""
+        return self.load(finish(self._writer.sql(select).to_arrow_table()), order=order)
 
     def drop(self, table: str) -> None:
         """Drops a table that was never published."""

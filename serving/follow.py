@@ -34,8 +34,9 @@ MANIFEST_EVERY = 0.1
 DIMENSIONS_EVERY = 0.5
 LEDGER_ROWS = 1_000
 """Ledger rows kept in memory for the views of a source that lag; what lies further back is read again."""
-MERGE_ABOVE = 50_000
-"""Rows of speed states in memory above which they are merged into one a group, once they have doubled."""
+MERGE_ABOVE = 10_000
+"""Rows of speed states added in memory after which all are merged into one a group; half of what that left the last
+time, where it is more."""
 
 _tokens = itertools.count()
 
@@ -145,12 +146,13 @@ class ViewFollower:
             return False
         rows = pa.concat_tables([shape.held(states.schema.empty_table()), *map(shape.held, parts.commits.values())])
         speed = SpeedRows.of(self._database.load(rows, order=()), rows)
-        self._speed_rows = self._merged_rows = rows.num_rows
+        self._speed_rows, self._merged_rows = rows.num_rows, 0
         old = self.view.published
         depth = Depth.of(shape.version, parts.rows)
         edition = replace(self._edition(shape, parts.manifest, parts.last, ledger, runs, speed), depth=depth)
         gone = self._runs.dropped(manifest.live, manifest.runs)
         self._swap(edition, [*gone, *([old.speed.table] if old else [])], patched=None)
+        self._merge_if_deep(edition)
         return True
 
     def _advance(self, published: Edition) -> bool:
@@ -181,8 +183,7 @@ class ViewFollower:
         edition = replace(edition, depth=published.depth.deeper(shape.version, rows))
         self._append(edition, added)
         ledger.forget(edition.seq - LEDGER_ROWS)
-        if self._speed_rows > max(MERGE_ABOVE, 2 * self._merged_rows):
-            self._merge_speed(edition)
+        self._merge_if_deep(edition)
         return True
 
     def _shaped(self, manifest: Manifest) -> Shape:
@@ -230,6 +231,10 @@ class ViewFollower:
         self._database.swap(self.view.name, edition.token, gone)
         self.view.publish(edition, patched=patched)
 
+    def _merge_if_deep(self, edition: Edition) -> None:
+        if self._speed_rows - self._merged_rows > max(MERGE_ABOVE, self._merged_rows // 2):
+            self._merge_speed(edition)
+
     def _merge_speed(self, edition: Edition) -> None:
         """Merges the speed rows in memory to one a group, so that a long time without a batch does not slow answers."""
         shape = edition.shape
@@ -242,7 +247,7 @@ class ViewFollower:
         grouping = f" GROUP BY {', '.join(groups)}" if groups else ""
         select = f"SELECT {', '.join([*groups, *merged])} FROM {edition.speed.table}{grouping}"  # noqa: S608  our own names
         try:
-            speed = replace(edition.speed, table=self._database.rewritten(select, shape.gathered))
+            speed = replace(edition.speed, table=self._database.rewritten(select, shape.gathered, order=groups))
         except duckdb.DataError:  # a sum too large for its type is refused to whoever asks for it, and to nobody else
             self._merged_rows = self._speed_rows
             return

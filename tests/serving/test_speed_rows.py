@@ -173,6 +173,21 @@ def test_it_is_so_for_rows_merged_in_memory_and_for_those_of_a_new_cut(
     assert world.rows(world.plan(measures="lines", **span(8, 2))) == [{"lines": 6}]
 
 
+def test_rows_are_merged_to_one_a_group_whether_they_came_before_the_server_or_after(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dovetail.serving.follow.MERGE_ABOVE", 5)
+    for _ in range(8):
+        world.commit([event(ordered_at=T0 + 8 * DAY)])
+    later = Store(tmp_path / "data")
+    while not later.loaded:
+        later.look()
+    held = {store._database.count(store.view("sales").edition.speed.table) for store in (world.store, later)}  # type: ignore[union-attr]
+    later.stop()
+    assert max(held) <= 3 + 5, "the groups, and what has come since they were merged"
+    assert world.rows(world.plan(measures="lines", **span(8, 1))) == [{"lines": 8}]
+
+
 def test_a_view_that_has_no_run_yet_is_answered(world: World) -> None:
     world.stand.attach(ViewSpec("fresh"))
     world.stand.commit(NEW)
