@@ -17,11 +17,10 @@ from typing import Any
 import anyio
 import uvicorn
 from fastapi import FastAPI
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.types import Receive, Scope, Send
 
 from dovetail.serving import figures, problems, routes, tracing, trino_runs
 from dovetail.serving.behind import LogEnd
+from dovetail.serving.compressed import Compressed
 from dovetail.serving.connections import bounded
 from dovetail.serving.door import Door, Guarded, Named
 from dovetail.serving.figures import Figures
@@ -40,9 +39,6 @@ SWITCH = 0.001
 """Seconds after which a thread lets another run: Python's 5 ms would show in every answer while a commit comes in."""
 UNREAD_MS = 60_000
 """A connection is dropped whose other side has taken nothing for so long: what was meant for it is held in memory."""
-COMPRESSED_FROM, COMPRESSION = 4_096, 1
-"""Bytes from which on an answer is compressed for who takes that, and zlib's level: the higher ones cost more time
-than they save on the way."""
 LOADED_S = 120.0
 """Seconds for which a worker loads before it lets anybody in, where others answer meanwhile."""
 
@@ -96,20 +92,12 @@ def create_app(
     app.add_middleware(Guarded, door=serving.door, on_problem=refused)
     app.add_middleware(Bounded, on_problem=refused)
     app.add_middleware(Awaited)
-    app.add_middleware(Compressed, minimum_size=COMPRESSED_FROM, compresslevel=COMPRESSION)
+    app.add_middleware(Compressed, lane=serving.broad)
     app.add_middleware(Measured, metrics=serving.metrics)
     if serving.tracing.tracer is not None:
         app.add_middleware(tracing.Traced, tracer=serving.tracing.tracer)
     routes.add(app, serving)
     return app
-
-
-class Compressed(GZipMiddleware):
-    """Looks at an answer only where who asks takes compressed ones."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        taken = any(name == b"accept-encoding" and b"gzip" in value for name, value in scope.get("headers", ()))
-        await (super().__call__ if taken else self.app)(scope, receive, send)
 
 
 class Server(uvicorn.Server):

@@ -19,11 +19,11 @@ from dovetail.serving.gone import ASKER, GONE, Asker
 from dovetail.serving.problems import TooMuch
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    # Nothing but what is handed over in memory is ever read, whatever a question might look like.
+    # Nothing but what is handed over in memory is ever read, whatever a question might look like: of a database that
+    # runs no statement can undo the first.
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    "lock_configuration": "true",
 }
 MEMORY_PERCENT = 80
 """Of this machine's memory, for all workers together: beyond, a question is refused rather than the process killed."""
@@ -39,7 +39,9 @@ class Database:
         self._connection.execute("CREATE TABLE published (view VARCHAR, token BIGINT)")
         self._writer = self._connection.cursor()
         self._numbers = itertools.count()
-        self._naming = threading.Lock()
+        self._naming, self._spreading = threading.Lock(), threading.Lock()
+        ((self._cores,),) = self._connection.execute("SELECT current_setting('threads')").fetchall()
+        self._threads = self._cores
 
     def load(self, rows: pa.RecordBatchReader | pa.Table, *, order: Sequence[str]) -> str:
         """Puts rows into a new table, sorted by these expressions, so that a question reads little; gives its name."""
@@ -51,6 +53,17 @@ class Database:
         finally:
             cursor.close()
         return name
+
+    def spread(self, *, wide: bool) -> None:
+        """Lets each look take every core from now on, or no more than the one that its caller runs on."""
+        threads = self._cores if wide else 1
+        with self._spreading:
+            if threads == self._threads:
+                return
+            cursor = self._connection.cursor()
+            cursor.execute(f"SET threads = {threads}")
+            cursor.close()
+            self._threads = threads
 
     def count(self, table: str) -> int:
         cursor = self._connection.cursor()

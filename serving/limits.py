@@ -89,6 +89,11 @@ class Lane:
     def __post_init__(self) -> None:
         self._places = anyio.Semaphore(self.most)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether more wait for a place than there are."""
+        return self._places.statistics().tasks_waiting > self.most
+
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Waits for a place, and has it while the block runs, but for no longer than `longest`."""

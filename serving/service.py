@@ -88,7 +88,7 @@ class Serving:
         self._changes = Changes(self._layout)
         self.lookups, self.past = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(PAST_AT_ONCE)
         elsewhere = settings.serving.engine == "trino"  # which takes no core of this machine
-        self._broad = Lane(AT_ONCE if elsewhere else max((CORES - 1) // settings.serving.workers, 1), LONG)
+        self.broad = Lane(AT_ONCE if elsewhere else max((CORES - 1) // settings.serving.workers, 1), LONG)
 
     def views(self, who: Principal) -> dict[str, View]:
         """The views that somebody may ask, by name."""
@@ -306,8 +306,9 @@ class Serving:
         """What takes long is done beside the event loop, by turns, and for nobody who has gone."""
 
         async def run() -> T:
-            async with self._turn(who), nullcontext() if few or limiter else self._broad.place():
-                return await anyio.to_thread.run_sync(work, limiter=limiter or self.lookups)
+            async with self._turn(who), nullcontext() if few or limiter else self.broad.place():
+                spread = work if few or limiter else partial(self._spread, work, wide=not self.broad.crowded)
+                return await anyio.to_thread.run_sync(spread, limiter=limiter or self.lookups)
 
         return await unless_gone(run)
 
@@ -315,6 +316,11 @@ class Serving:
         with self.parts("lookup", view.name, receipt.seq):
             past = partial(self.store.past.asked, view.name, receipt, look)
             return await self._in_turn(who, past, self.past)
+
+    def _spread(self, work: Callable[[], T], *, wide: bool) -> T:
+        """On all cores, or on one, which leaves another to who asks about named keys where many ask for more."""
+        self.store.spread(wide=wide)
+        return work()
 
     def _turn(self, who: Principal) -> AbstractAsyncContextManager[object, bool | None]:
         return self._fair.turn(who) if self.door.required else nullcontext()

@@ -66,6 +66,10 @@ class Store:
         self._runs.close()
         self._database.close()
 
+    def spread(self, *, wide: bool) -> None:
+        """Lets each look into the database take every core from now on, or one."""
+        self._database.spread(wide=wide)
+
     @property
     def views(self) -> Mapping[str, View]:
         """The views that have a manifest, whether or not they can be answered now."""

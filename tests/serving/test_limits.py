@@ -79,6 +79,51 @@ def test_a_question_about_named_keys_waits_for_no_other(
         assert [len(one.result()) for one in broad] == [1, 2]
 
 
+def test_where_many_ask_for_much_each_look_takes_one_core(
+    tmp_path: Path, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand.attach(ViewSpec("sales"))
+    stand.commit([event(country=f"{n:03}") for n in range(3)])
+    began, free, taken = threading.Event(), threading.Event(), list[int]()
+    groups = view.groups
+
+    def slow(shape: Any, plan: Any, tables: Any, cursor: Any) -> Any:
+        taken.extend(row[0] for row in cursor.execute("SELECT current_setting('threads')").fetchall())
+        began.set()
+        free.wait(30)
+        return groups(shape, plan, tables, cursor)
+
+    monkeypatch.setattr(view, "groups", slow)
+    monkeypatch.setattr("dovetail.serving.service.CORES", 2)
+    monkeypatch.setattr("dovetail.serving.service.LONG", 60.0)
+    with serve(tmp_path, stand) as sales, ThreadPoolExecutor(5) as threads:
+        broad = [threads.submit(sales.rows, "sales", by="country", limit=1)]
+        assert began.wait(10)
+        broad += [threads.submit(sales.rows, "sales", by="country", limit=n) for n in (2, 3, 4, 5)]
+        time.sleep(0.5)  # until all wait for the first
+        free.set()
+        assert [len(one.result()) for one in broad] == [1, 2, 3, 3, 3]
+    ((all_of_them,),) = duckdb.execute("SELECT current_setting('threads')").fetchall()
+    assert taken == [all_of_them, 1, 1, all_of_them, all_of_them]
+
+
+def test_the_database_reads_nothing_but_memory_and_cannot_be_told_to(tmp_path: Path) -> None:
+    file, database = tmp_path / "some.csv", Database()
+    file.write_text("a,b\n1,2\n")
+    assert duckdb.execute(f"SELECT * FROM '{file}'").fetchall() == [(1, 2)]
+    for statement in (
+        f"SELECT * FROM '{file}'",
+        "SET enable_external_access = true",
+        f"ATTACH '{tmp_path / 'some.db'}'",
+        f"COPY (SELECT 1) TO '{tmp_path / 'other.csv'}'",
+        "INSTALL httpfs",
+    ):
+        with database.reading("sales") as (cursor, _), pytest.raises(duckdb.Error):
+            cursor.execute(statement)
+    database.close()
+    assert [*tmp_path.iterdir()] == [file]
+
+
 def nested(n: int) -> dict[str, Any]:
     found: Any = "x"
     for _ in range(n):

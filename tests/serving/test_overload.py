@@ -34,8 +34,9 @@ pytestmark = pytest.mark.long
 GROUPS = 1_200_000
 BUDGET = 2_500_000_000
 """Bytes of memory that the server may have at most: what is stored takes a tenth of that."""
-FLOOR_S = 0.015
-"""What the p99 may be later by in any case: on shared machines that of an idle server is anything from 4 to 12 ms."""
+FLOOR_S, ROUNDS = 0.005, 3
+"""What the p99 may be later by in any case, and of how many the least is taken: on shared machines that of an idle
+server is anything from 3 to 12 ms."""
 SALES = Grant("sales", views=("sales",))
 URL = "/v1/views/sales/query"
 
@@ -146,7 +147,8 @@ def flood(key, body):
         while True:
             with http.stream("POST", path, json=body) as answer:  # not unpacked: what is measured is the server
                 for _ in answer.iter_raw(): pass
-            print(answer.status_code, flush=True)
+            sys.stdout.write(f"{answer.status_code}\\n")
+            sys.stdout.flush()
 
 url, path, keys, bodies = json.loads(sys.argv[1])
 for n, key in enumerate(keys):
@@ -171,12 +173,12 @@ def test_a_quiet_key_is_answered_as_ever_while_ten_others_flood(server: Any) -> 
         return sorted(times)[int(n * 0.99) - 1]
 
     p99(20)
-    control = p99(300)
+    control = min(p99(300) for _ in range(ROUNDS))
     given = json.dumps([str(quiet.base_url), URL, loud, [*ALLOWED, HUGE[0][0]]])
     line = [sys.executable, "-c", FLOOD, given]  # in a process of its own, whose work is not in the figures
     with within_budget(process.pid), subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as others:
         time.sleep(2)
-        busy = p99(300)
+        busy = min(p99(300) for _ in range(ROUNDS))
         others.kill()
         statuses = (others.communicate()[0] or "").split()
     print(f"p99 of the quiet key: {control * 1e3:.1f} ms alone, {busy * 1e3:.1f} ms beside {len(statuses)} others")
