@@ -45,7 +45,7 @@ HISTORY = {
     "delta.deletedFileRetentionDuration": f"interval {KEEP_HOURS} hours",
 }
 """Of a table that is appended to five times a second Delta's own 30 days of log would be 13 million files, and its
-week of deleted files 3 million rows of every checkpoint. An append lists the log more than once: 1 s for 50,000."""
+week of deleted files 3 million rows of every checkpoint. An append lists the log more than once: 2 s for 100,000."""
 
 FORGOTTEN = "Invalid table version"
 """What delta-rs says where what was committed since a table was read is no longer in its log."""
