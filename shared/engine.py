@@ -6,7 +6,9 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,10 @@ FOUND_FIRST = (
 )  # fmt: skip
 """Of Spark's own jars those with most of the classes: Java looks for each class in one jar after the other, 290 of them
 in an order that the file system chooses. So the archive of its classes is made in two thirds of the time.
+"""
+LAUNCHED_S = 30.0
+"""Seconds in which a JVM says where it listens. One that cannot write that down, where the disk is full, lives on and
+says nothing, and pyspark would wait for it as long as it does.
 """
 LOG_CONF = Path(__file__).resolve().parent.parent / "conf" / "spark-log4j2.properties"
 CLASS_PATH = "spark.driver.extraClassPath"
@@ -161,8 +167,29 @@ def _launched(conf: dict[str, str], log: Path) -> JavaGateway:
 
     log.parent.mkdir(parents=True, exist_ok=True)
     every = SparkConf(loadDefaults=False).setAll(list(conf.items()))
-    with log.open("ab") as sink:
+    with log.open("ab") as sink, _given_up_after(LAUNCHED_S):
         return launch_gateway(every, {"stdout": sink, "stderr": sink, "start_new_session": True})  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _given_up_after(seconds: float) -> Iterator[None]:
+    """Kills what this process has started in the block where that is not done after so many seconds."""
+    import psutil
+
+    before = {*psutil.Process().children()}
+
+    def end() -> None:
+        for child in {*psutil.Process().children(recursive=True)} - before:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _program(gateway: JavaGateway) -> Program:

@@ -86,7 +86,7 @@ RULES = {
     "a source's rules": "They judge what can be read, and say what becomes of it.",
     "quarantine": "Too much in quarantine stops the source; a record put right is counted by no version.",
     "versions": "Both layers run a version from its stored bundle, whose code is what its name says.",
-    "operations": "A paused layer reads and commits nothing; nothing that a reader may ask for is cleaned away.",
+    "operations": "A paused layer reads and commits nothing; what a reader may ask for stays; nothing waits for ever.",
     "heavy work": "It leaves the cores of a machine to those that somebody waits for.",
     "a check": "Held against its topic a declaration is told what both layers would make of the records that come.",
     "class archive": "Spark's classes are archived by one process at a time, used whole, and never needed.",

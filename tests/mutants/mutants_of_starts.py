@@ -9,6 +9,14 @@ OF_CLASSES, OF_ENGINE = "tests/shared/test_class_archive.py", "tests/shared/test
 
 STARTS = [
     Mutant(
+        "operations",
+        "a JVM that cannot say where it listens is waited for as long as it lives",
+        ENGINE,
+        "                child.kill()\n",
+        "                pass\n",
+        f"{OF_ENGINE}::test_a_jvm_that_never_says_where_it_listens_is_ended",
+    ),
+    Mutant(
         "class archive",
         "an archive that was cut short is used",
         CLASSES,

@@ -1,10 +1,16 @@
-"""The engine's seam: which errors say that its JVM has ended, and how one starts. The launch is a double."""
+"""The engine's seam: which errors say that its JVM has ended, and how one starts. The launch is mostly a double."""
 
 from __future__ import annotations
 
+import gc
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from py4j import protocol
 from pyspark.errors import PySparkRuntimeError
@@ -86,6 +92,51 @@ def test_one_that_does_not_start_either_way_says_so(archive: ClassArchive, monke
     for without in (archive, None):
         with pytest.raises(PySparkRuntimeError):
             engine._jvm({JAVA_OPTIONS: ""}, Path("log"), without)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pyspark leaves the JVM's pipe open
+def test_a_jvm_that_never_says_where_it_listens_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit = tmp_path / "bin" / "spark-submit"
+    submit.parent.mkdir()
+    submit.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nsleep 20\nexit 1\n")
+    submit.chmod(0o755)
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    monkeypatch.setattr(engine, "LAUNCHED_S", 0.5)
+    began = time.monotonic()
+    with pytest.raises(PySparkRuntimeError) as error:
+        engine._launched({}, tmp_path / "logs" / "spark.log")
+    assert is_gone(error.value)
+    assert time.monotonic() - began < 10
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    del error
+    gc.collect()
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from dovetail.shared import engine
+log = Path(sys.argv[1])
+engine.LAUNCHED_S = 10.0
+engine._launched({}, log)
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+try:
+    engine._launched({}, log)
+except Exception as error:
+    print(engine.is_gone(error), flush=True)
+"""
+
+
+@pytest.mark.java
+@pytest.mark.long
+def test_so_is_one_whose_disk_is_full(tmp_path: Path) -> None:
+    environment = os.environ | {"JAVA_HOME": str(engine.find_java().executable.resolve().parent.parent)}
+    found = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "spark.log")],
+        capture_output=True, text=True, timeout=60, env=environment,
+    )  # fmt: skip
+    assert found.stdout == "True\n", found.stderr
 
 
 @pytest.mark.parametrize(
