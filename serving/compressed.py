@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from starlette.middleware.gzip import GZipResponder
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -31,7 +33,5 @@ class _Compressing(GZipResponder):
         self._lane = lane
 
     async def apply_compression(self, body: bytes, *, more_body: bool) -> bytes:
-        if len(body) < LARGE:
-            return await super().apply_compression(body, more_body=more_body)
-        async with self._lane.place():
+        async with self._lane.place() if len(body) >= LARGE else nullcontext():
             return await super().apply_compression(body, more_body=more_body)
