@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -173,15 +174,15 @@ def _launched(conf: dict[str, str], log: Path) -> JavaGateway:
 
 @contextmanager
 def _given_up_after(seconds: float) -> Iterator[None]:
-    """Kills what this process has started in the block where that is not done after so many seconds."""
+    """Kills the process groups that this process has started in the block where that takes longer than it may."""
     import psutil
 
     before = {*psutil.Process().children()}
 
     def end() -> None:
-        for child in {*psutil.Process().children(recursive=True)} - before:
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
+        for child in {*psutil.Process().children()} - before:
+            with suppress(ProcessLookupError):  # it has ended, or leads no group
+                os.killpg(child.pid, signal.SIGKILL)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

@@ -12,7 +12,7 @@ STARTS = [
         "operations",
         "a JVM that cannot say where it listens is waited for as long as it lives",
         ENGINE,
-        "                child.kill()\n",
+        "                os.killpg(child.pid, signal.SIGKILL)\n",
         "                pass\n",
         f"{OF_ENGINE}::test_a_jvm_that_never_says_where_it_listens_is_ended",
     ),

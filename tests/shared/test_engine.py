@@ -102,12 +102,16 @@ def test_a_jvm_that_never_says_where_it_listens_is_ended(tmp_path: Path, monkeyp
     submit.chmod(0o755)
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
     monkeypatch.setattr(engine, "LAUNCHED_S", 0.5)
-    began = time.monotonic()
+    other = subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    below_other, began = psutil.Process(int(other.stdout.readline())), time.monotonic()
     with pytest.raises(PySparkRuntimeError) as error:
         engine._launched({}, tmp_path / "logs" / "spark.log")
     assert is_gone(error.value)
     assert time.monotonic() - began < 10
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    below_other.kill()  # raises where it was ended, too
+    other.communicate()
     del error
     gc.collect()
 
